@@ -1,0 +1,196 @@
+"""The door to every system: call an operation, read a list, probe a connection. Nothing here knows any vendor.
+
+What comes out is an Outcome or one of errors.*; both carry the masked exchanges, the error as the list ``exchange``.
+Repeats inside a call are few and only for calls that change nothing; everything else is the ledger's business.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, TypeVar
+
+import httpx
+import tenacity
+
+from connectors.core import auth, declaration, errors, flow, line, model, pacing, paging, plan, predicate, sending
+
+TRIES = 3
+TRY_SECONDS = 10.0
+"""At most so many tries within so many seconds, for list and get only."""
+
+_T = TypeVar("_T")
+
+
+class Client:
+    """Calls systems. Keep one for as long as the program runs; it holds open connections."""
+
+    def __init__(
+        self,
+        tokens: auth.TokenStore,
+        pacer: pacing.Pacer,
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._tokens, self._pacer, self._transport, self._now = tokens, pacer, transport, now
+        self._lines: dict[str, line.Line] = {}
+        self._retired: list[line.Line] = []
+
+    async def call(
+        self, connection: model.Connection, operation: str, given: Mapping[str, Any], *, fresh: bool = True
+    ) -> model.Outcome:
+        """Run one operation, or one flow of them.
+
+        ``fresh`` false means that an earlier attempt may have got through: operations declared ``query_first`` and
+        flows look before they send. Raises errors.ConnectorError.
+        """
+        with self._work(connection, operation) as work:
+            made = plan.of(connection.declaration, operation)
+            if made.operation.flow is not None:
+                found = await self._flow(work, made.operation.flow, operation, given, fresh)
+            elif made.safe:
+                found = await self._safely(lambda: _settled(work, made, given))
+            else:
+                found = await self._write(work, made, given, fresh)
+            return replace(found, exchanges=tuple(work.exchanges))
+
+    async def pages(
+        self,
+        connection: model.Connection,
+        operation: str,
+        given: Mapping[str, Any],
+        window: tuple[datetime, datetime] | None = None,
+    ) -> AsyncIterator[list[Any]]:
+        """The rows of a list operation, page by page; ``window`` gives ``${window.start}`` and ``${window.end}``."""
+        with self._work(connection, operation) as work:
+            made = plan.of(connection.declaration, operation)
+            span = {"window": {"start": window[0], "end": window[1]}} if window else {}
+
+            async def fetch(page: Mapping[str, Any]) -> tuple[list[Any], Any]:
+                found, got = await self._safely(lambda: work.once(made, given, page=page, **span))
+                return found.data or [], got.body
+
+            async for rows in paging.read(fetch, made.operation.paging, operation):
+                yield rows
+                # A long reading must not collect every page it has seen.
+                work.exchanges.clear()
+
+    async def probe(self, connection: model.Connection) -> model.Outcome:
+        """The connector's cheap call: are address, credentials and permissions right?"""
+        return await self.call(connection, connection.declaration.probe, {})
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        lines = [*self._lines.values(), *self._retired]
+        self._lines.clear()
+        self._retired.clear()
+        for one in lines:
+            await one.aclose()
+
+    @contextmanager
+    def _work(self, connection: model.Connection, operation: str) -> Iterator[sending.Sending]:
+        way = self._line(connection)
+        work = sending.Sending(way, self._tokens, self._pacer, self._now)
+        way.users += 1
+        try:
+            yield work
+        except errors.ConnectorError as error:
+            error.operation = error.operation or operation
+            error.exchange = list(work.exchanges)
+            raise
+        finally:
+            way.users -= 1
+
+    def _line(self, connection: model.Connection) -> line.Line:
+        kept = self._lines.get(connection.key)
+        if kept is not None and kept.serves(connection):
+            return kept
+        if kept is not None:
+            # Calls may still be under way on the old settings; its sockets go when the client does.
+            self._retired.append(kept)
+        made = self._lines[connection.key] = line.Line(connection, self._transport)
+        return made
+
+    async def _safely(self, attempt: Callable[[], Awaitable[_T]]) -> _T:
+        begun = time.monotonic()
+        try:
+            return await attempt()
+        except errors.Unavailable as error:
+            left = TRY_SECONDS - (time.monotonic() - begun)
+            if left <= 0:
+                raise
+            first: list[errors.Unavailable] = [error]
+
+        async def again() -> _T:
+            if first:
+                raise first.pop()
+            return await attempt()
+
+        # Built only now: most calls succeed at once and must not pay for it.
+        retrying = tenacity.AsyncRetrying(
+            retry=tenacity.retry_if_exception_type(errors.Unavailable),
+            stop=tenacity.stop_after_attempt(TRIES) | tenacity.stop_before_delay(left),
+            wait=tenacity.wait_random_exponential(multiplier=0.2, max=2),
+            reraise=True,
+        )
+        return await retrying(again)
+
+    async def _flow(
+        self, work: sending.Sending, spec: declaration.Flow, name: str, given: Mapping[str, Any], fresh: bool
+    ) -> model.Outcome:
+        async def step(operation: str, record: Mapping[str, Any]) -> model.Outcome:
+            made = plan.of(work.way.connection.declaration, operation)
+            filled = {**plan.of(work.way.connection.declaration, name).operation.defaults, **given}
+            if made.safe:
+                return await self._safely(lambda: _settled(work, made, filled, record=record))
+            found, _ = await work.once(made, filled, record=record)
+            return found
+
+        return await flow.run(step, name, spec, fresh=fresh)
+
+    async def _write(
+        self, work: sending.Sending, made: plan.Plan, given: Mapping[str, Any], fresh: bool
+    ) -> model.Outcome:
+        if not fresh and made.operation.idempotent is declaration.Idempotency.QUERY_FIRST:
+            found = await self._there(work, made, given)
+            if found is not None:
+                return found
+        try:
+            return (await work.once(made, given))[0]
+        except sending.AlreadySo as error:
+            if made.operation.lookup is None:
+                record = made.sent_id(made.filled(given))
+                return model.Outcome(None, record, (error.found.message,), already=True)
+            found = await self._there(work, made, given)
+            if found is not None:
+                return found
+            raise errors.Rejected(
+                error.found.message, code=error.found.code, hint=error.found.hint, operation=made.name
+            ) from None
+
+    async def _there(self, work: sending.Sending, made: plan.Plan, given: Mapping[str, Any]) -> model.Outcome | None:
+        """What the lookup finds when it confirms that our write is there; None when it does not."""
+        lookup = made.operation.lookup
+        assert lookup is not None
+        look = plan.of(work.way.connection.declaration, lookup)
+        filled = made.filled(given)
+        seen = await self._safely(lambda: _settled(work, look, filled))
+        if seen.data is None or seen.data in ([], {}):
+            return None
+        confirm = made.operation.confirm
+        if confirm is not None and not predicate.holds(confirm, {"result": seen.data, "input": filled}):
+            return None
+        record = made.sent_id(filled)
+        return model.Outcome(seen.data, record or seen.record_id, already=True)
+
+
+async def _settled(work: sending.Sending, made: plan.Plan, given: Mapping[str, Any], **values: Any) -> model.Outcome:
+    """A call that changes nothing: "already so" cannot mean anything but an empty answer."""
+    try:
+        return (await work.once(made, given, **values))[0]
+    except sending.AlreadySo as error:
+        return model.Outcome(None, None, (error.found.message,), already=True)

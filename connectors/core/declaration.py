@@ -1,0 +1,432 @@
+"""The schema of ``connector.yaml``: everything we know about one kind of system, as data.
+
+Text in a declaration may hold placeholders ``${name|filter}``. A value that is one placeholder keeps
+the type of what it names; inside longer text it is written out. Names: ``config.*`` and ``secret.*``
+(the connection), ``token`` (the auth token), ``input`` / ``input.<path>`` (what the caller passes),
+``window.start`` / ``window.end``, ``page.no`` / ``page.size`` / ``page.offset`` / ``page.cursor``,
+``record.id`` / ``record.data`` (in a flow: what the steps before gave), ``now``, ``uuid``; for replies
+``hook.query.<name>`` / ``hook.headers.<name>`` / ``hook.body`` and ``verified.<name>`` (what verification found:
+``receive_id``, ``nonce``, ``id``, ...). ``token.<name>`` reads a token's extra parts (cookies of the login answer).
+Filters: ``s`` and ``ms`` (Unix time), ``iso``, ``local`` (the declaration's ``time`` block), ``json``
+(as JSON text), ``str``, ``int``, ``url`` (percent-encoded). A key whose value is a placeholder naming
+something absent is left out. The key ``...`` puts the members of its value in its place.
+
+Where paths begin: ``success``, ``found``, ``errors``, ``failure`` read the whole answer (``status``, ``headers``,
+``body``, and ``text`` when the body could not be parsed); ``result``, ``partial``, ``paging`` and the token's members
+read the parsed body (a leading ``body.`` is allowed); ``items`` and a record's ``id`` read the ``result``.
+``confirm`` reads ``result`` (of the lookup) and ``input``. A boolean config field ``tls_verify`` set to false accepts
+any certificate (self-signed servers on the customer's own ground).
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*$", max_length=80)]
+Path = Annotated[str, Field(min_length=1, max_length=200)]
+"""Dotted path into parsed data: ``a.b[0].c``; ``[-1]`` is the last element, ``[*]`` every element; ``.`` everything.
+A key that holds a dot is quoted: ``rows[0]["cust.number"]``."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Text(_Part):
+    """Words for people, in both languages."""
+
+    zh: str
+    en: str
+
+
+class FieldType(StrEnum):
+    STRING = "string"
+    TEXT = "text"
+    URL = "url"
+    INTEGER = "integer"
+    NUMBER = "number"
+    BOOLEAN = "boolean"
+    CHOICE = "choice"
+    JSON = "json"
+
+
+class Choice(_Part):
+    value: str
+    label: Text
+
+
+class FieldSpec(_Part):
+    """One field of the connection form; ``secret`` fields are encrypted and never read back."""
+
+    key: Slug
+    label: Text
+    type: FieldType = FieldType.STRING
+    secret: bool = False
+    required: bool = False
+    default: Any = None
+    pattern: str | None = None
+    choices: list[Choice] = Field(default_factory=list)
+    help: Text | None = None
+    when: dict[str, str | list[str]] = Field(default_factory=dict)
+    """Show and require only when another field has (one of) this value."""
+
+
+class Condition(_Part):
+    """A test on parsed data; every part that is given must hold. ``path`` absent means nested tests."""
+
+    path: Path | None = None
+    equals: Any = None
+    one_of: list[Any] | None = None
+    matches: str | None = None
+    """Shell-style pattern, case-sensitive (``taobao_trade_*``)."""
+    contains: str | None = None
+    """Text that holds this part; a list or object that holds this value, at any depth."""
+    present: bool | None = None
+    all: list[Condition] = Field(default_factory=list)
+    any: list[Condition] = Field(default_factory=list)
+    negate: bool = False
+
+
+class ErrorClass(StrEnum):
+    THROTTLED = "throttled"  # slow down; retry_after if known
+    BANNED = "banned"  # no call at all until retry_after is over
+    UNAVAILABLE = "unavailable"  # try later
+    UNKNOWN = "unknown"  # may have happened: look it up before sending again
+    TOKEN = "token"  # token ended: refresh once and repeat the call
+    CREDENTIAL = "credential"  # a person must re-authorise or mend the credentials
+    REJECTED = "rejected"  # this record will never be taken as it is
+    DONE = "done"  # already so: success (confirmed by the lookup, where there is one)
+    MISDECLARED = "misdeclared"  # our declaration or the connection's settings are wrong
+
+
+class ErrorRule(_Part):
+    """Vendor code -> class of recovery. The first rule that fits wins."""
+
+    match: list[str] = Field(default_factory=list)
+    """Shell-style patterns over every code found by ``failure.codes`` (as text)."""
+    text: str | None = None
+    """A part of the vendor's message."""
+    status: list[int] = Field(default_factory=list)
+    """HTTP status codes."""
+    becomes: ErrorClass
+    retry_after: float | None = None
+    """Seconds to wait."""
+    retry_after_pattern: str | None = None
+    """Regular expression over the message; its group 1 is the seconds to wait."""
+    hint: Text | None = None
+
+
+class Failure(_Part):
+    """Where an answer carries codes and words when it failed."""
+
+    codes: list[Path] = Field(default_factory=list)
+    message: list[Path] = Field(default_factory=list)
+    retry_after: list[Path] = Field(default_factory=list)
+
+
+class RequestSpec(_Part):
+    """One HTTP request; exactly one of ``json``, ``form``, ``text`` may carry a body."""
+
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "POST"
+    base: str = "${config.base_url}"
+    path: str = ""
+    query: dict[str, Any] = Field(default_factory=dict)
+    headers: dict[str, Any] = Field(default_factory=dict)
+    json_body: Any = Field(default=None, alias="json")
+    form: dict[str, Any] | None = None
+    text: str | None = None
+    timeout: float = Field(default=15.0, gt=0, le=60)
+
+
+class TokenSpec(_Part):
+    """How a shared token is got and kept; one refresher per connection at a time."""
+
+    request: RequestSpec | None = None
+    """Absent: the connector's ``signer.py`` has ``async def login(ctx) -> Token``."""
+    value: Path | None = None
+    expires_in: Path | None = None
+    lifetime: float = 7200
+    """Seconds, used when the answer does not say."""
+    early: float = 300
+    """Renew so many seconds before the end."""
+    success: Condition | None = None
+    refusal: ErrorClass = ErrorClass.CREDENTIAL
+    """What a refused token request means when no error rule fits."""
+
+
+class Auth(_Part):
+    """What every call carries besides its own content; several may apply, the first token of them is ``${token}``."""
+
+    style: Literal["none", "static", "token"] = "none"
+    token: TokenSpec | None = None
+    operations: list[str] = Field(default_factory=list)
+    """Shell-style patterns; empty means every operation."""
+    query: dict[str, Any] = Field(default_factory=dict)
+    headers: dict[str, Any] = Field(default_factory=dict)
+    cookies: dict[str, Any] = Field(default_factory=dict)
+    when: dict[str, str | list[str]] = Field(default_factory=dict)
+    """Apply only when a config field has (one of) this value."""
+
+
+class Signing(_Part):
+    """Outgoing proof. ``scheme`` names a stock scheme of core/signing.py, or ``custom`` (signer.py)."""
+
+    scheme: str = "none"
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class PacingScope(_Part):
+    """At most ``limit`` calls per ``per`` seconds; scopes of one vendor add up."""
+
+    scope: Literal["app", "shop", "ip", "method"]
+    limit: int = Field(gt=0)
+    per: float = Field(gt=0)
+    operations: list[str] = Field(default_factory=list)
+    """Shell-style patterns; empty means every operation."""
+    by: Slug | None = None
+    """Config field whose value tells one app or address from another (``app_key``): connections with the same
+    value share the limit. Absent: ``ip`` is shared by the whole connector, the others are per connection."""
+
+
+class Pacing(_Part):
+    concurrency: int = Field(default=8, gt=0, le=256)
+    """Calls in flight per connection over all workers."""
+    scopes: list[PacingScope] = Field(default_factory=list)
+
+
+class TimeFormat(_Part):
+    """How the vendor writes local times."""
+
+    format: str = "%Y-%m-%dT%H:%M:%S%z"
+    zone: str = "UTC"
+
+
+class Paging(_Part):
+    style: Literal["none", "page", "offset", "cursor", "has_more"] = "none"
+    size: int = 50
+    first: int = 1
+    total: Path | None = None
+    has_next: Path | None = None
+    cursor: Path | None = None
+    """Where the answer carries the next cursor; empty or absent ends."""
+    reverse: bool = False
+    """Read the last page first (rows move while paging); needs ``total``."""
+    limit_pages: int = 1000
+
+
+class Idempotency(StrEnum):
+    KEY = "key"  # the vendor recognises our key: sending again is safe
+    QUERY_FIRST = "query_first"  # look up by natural key before sending again
+    NO = "no"  # neither: an unknown outcome parks
+
+
+class Partial(_Part):
+    """Success in part: where the refused pieces of an accepted call are listed."""
+
+    path: Path
+    label: Text
+
+
+class Step(_Part):
+    """One step of a document's life: call ``operation`` while the state is one of ``when``."""
+
+    operation: str
+    when: list[str] = Field(default_factory=list)
+    """States (as text); ``absent`` means the record is not there yet."""
+    existing: bool = False
+    """Brings a record that was there before this run up to date, also when its state is ``done`` already."""
+
+
+class Flow(_Part):
+    """A record that advances in steps (save, submit, audit); resumable by reading its state."""
+
+    lookup: str
+    state: Path
+    """In the lookup's result."""
+    steps: list[Step]
+    done: list[str]
+    waiting: list[str] = Field(default_factory=list)
+    """States in which somebody else must act (a workflow): ask again later."""
+
+
+class Operation(RequestSpec):
+    """One call a connector can make, or a flow of calls."""
+
+    label: Text
+    entity: str | None = None
+    kind: Literal["list", "get", "write", "act", "call"] = "call"
+    """``write`` upserts a record (state delivery), ``act`` does something once (message, approval)."""
+    result: Path | None = None
+    """Root of the useful part of the answer."""
+    items: Path | None = None
+    """For ``list``: the rows, relative to ``result``."""
+    id: Path | None = None
+    """The record's id in the vendor's answer, relative to ``result`` (or to the row for ``list``)."""
+    id_input: Path | None = None
+    """Instead: the record's id is in what we sent."""
+    found: Condition | None = None
+    """For ``get``: holds when the record exists (over the whole answer); else the answer is absent."""
+    success: Condition | None = None
+    partial: list[Partial] = Field(default_factory=list)
+    errors: list[ErrorRule] = Field(default_factory=list)
+    """Looked at before the connector's own table."""
+    paging: Paging = Paging()
+    idempotent: Idempotency = Idempotency.NO
+    lookup: str | None = None
+    """Operation that finds the record by natural key; gets the same input."""
+    confirm: Condition | None = None
+    """Over the lookup's ``result``: holds when our write is already there."""
+    flow: Flow | None = None
+    defaults: dict[str, Any] = Field(default_factory=dict)
+    """Merged under the input."""
+    auth: bool = True
+    sign: bool = True
+    mapping: str | None = None
+    """Mapping file (without .yaml) under mappings/<connector>/ that makes the input; default: entity."""
+
+    @model_validator(mode="after")
+    def _sane(self) -> Operation:
+        if self.idempotent is Idempotency.QUERY_FIRST and not (self.lookup or self.flow):
+            raise ValueError("idempotent: query_first needs a lookup operation")
+        if self.kind == "list" and not self.items:
+            raise ValueError("a list operation needs items")
+        return self
+
+
+class Hydrate(_Part):
+    """A push is mostly a hint: read the record again."""
+
+    operation: str
+    input: dict[str, Any] = Field(default_factory=dict)
+    """Values may use ``${payload.<path>}``."""
+
+
+class MessageSpec(_Part):
+    """One kind of native message and what it means.
+
+    ``entity``, ``record``, ``dedupe``, ``time`` and ``body`` may be ``${config.<key>}``: the connection then names
+    the entity or the path. A ``dedupe`` entry may be ``${hook.headers.<name>}``: that value itself.
+    """
+
+    label: Text
+    match: Condition | None = None
+    entity: str | None = None
+    """Absent: known, but nothing to sync; it is recorded as skipped."""
+    mapping: str | None = None
+    record: Path | None = None
+    """The record's id in the payload."""
+    dedupe: list[Path] = Field(default_factory=list)
+    """What makes two deliveries the same; empty: a digest of the payload."""
+    time: Path | None = None
+    """When it happened, for people; format by the declaration's ``time``, or Unix s/ms."""
+    hydrate: Hydrate | None = None
+    body: Path | None = None
+    """The record inside the payload, when it is complete."""
+    unpack: list[Path] = Field(default_factory=list)
+    """Members that are JSON texts and are parsed in place before anything else."""
+    fast: bool = False
+    """Business deadline of seconds: planned ahead of everything else."""
+
+
+class Verify(_Part):
+    """Inbound proof: a stock scheme of core/verify.py or ``custom`` (signer.py ``verify``)."""
+
+    scheme: str
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class Reply(_Part):
+    """The exact acknowledgement. ``body`` may use placeholders; ``style`` names a stock cipher reply."""
+
+    status: int = 200
+    body: Any = ""
+    type: str = "text/plain; charset=utf-8"
+    style: Literal["plain", "encrypted"] = "plain"
+
+
+class EventSource(_Part):
+    """A door for events: HTTP push, long connection, or polling."""
+
+    label: Text
+    door: Literal["hook", "stream", "poll"]
+    messages: list[str] = Field(default_factory=list)
+    """Which message kinds come in here, tried in this order; empty means all."""
+    when: dict[str, str | list[str]] = Field(default_factory=dict)
+    """Open only when a config field has (one of) this value."""
+    # hook
+    verify: Verify | None = None
+    format: Literal["json", "xml", "form", "any"] = "json"
+    split: Path | None = None
+    """The payload is an array at this path (``.`` for the whole): one event per element."""
+    reply: Reply = Reply()
+    # poll
+    operation: str | None = None
+    every: float = 60
+    window: float = 1800
+    overlap: float = 300
+    lag: float = 0
+    """Never read newer than now - lag seconds."""
+    horizon: float = 86400
+    """How far back a first poll begins, seconds."""
+    order_by: Path | None = None
+    """The row's own modification time; the cursor follows it."""
+
+
+class Declaration(_Part):
+    """A whole connector."""
+
+    apiVersion: Literal["shuniu/connector/v1"]
+    id: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
+    version: str
+    label: Text
+    category: Literal["marketplace", "mall", "erp", "wms", "crm", "messaging", "oa", "generic"]
+    aliases: list[str] = Field(default_factory=list)
+    """Other names people search for, pinyin included."""
+    docs_url: str
+    fields: list[FieldSpec]
+    time: TimeFormat = TimeFormat()
+    auth: list[Auth] = Field(default_factory=list)
+    signing: Signing = Signing()
+    success: Condition
+    failure: Failure = Failure()
+    errors: list[ErrorRule] = Field(default_factory=list)
+    pacing: Pacing = Pacing()
+    probe: str
+    operations: dict[str, Operation]
+    messages: dict[str, MessageSpec] = Field(default_factory=dict)
+    events: dict[str, EventSource] = Field(default_factory=dict)
+    unconfirmed: list[str] = Field(default_factory=list)
+    """Facts of the vendor nobody could verify yet; shown by ``shuniu check --unconfirmed``."""
+
+    @model_validator(mode="after")
+    def _references(self) -> Declaration:
+        wrong: list[str] = []
+
+        def need(name: str | None, where: str) -> None:
+            if name is not None and name not in self.operations:
+                wrong.append(f"{where}: no operation '{name}'")
+
+        need(self.probe, "probe")
+        for key, operation in self.operations.items():
+            need(operation.lookup, f"operations.{key}.lookup")
+            if operation.flow:
+                need(operation.flow.lookup, f"operations.{key}.flow.lookup")
+                for step in operation.flow.steps:
+                    need(step.operation, f"operations.{key}.flow.steps")
+        for key, message in self.messages.items():
+            need(message.hydrate.operation if message.hydrate else None, f"messages.{key}.hydrate")
+        for key, source in self.events.items():
+            need(source.operation, f"events.{key}.operation")
+            if source.door == "poll" and source.operation is None:
+                wrong.append(f"events.{key}: a poll needs an operation")
+            if source.door == "hook" and source.verify is None:
+                wrong.append(f"events.{key}: a hook needs verify (fail closed)")
+            wrong += [f"events.{key}: no message '{name}'" for name in source.messages if name not in self.messages]
+        keys = [field.key for field in self.fields]
+        wrong += [f"fields: '{key}' twice" for key in sorted({k for k in keys if keys.count(k) > 1})]
+        if wrong:
+            raise ValueError("; ".join(wrong))
+        return self

@@ -1,0 +1,103 @@
+"""Getting a token: by the declared request, or by the connector's own ``signer.login``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from connectors.core import answer, declaration, errors, failure, model, paths, plan, registry
+
+if TYPE_CHECKING:
+    from connectors.core import sending
+
+NAME = "token"
+"""How the exchange is called in the ledger."""
+
+
+class _TokenPlan(plan.RequestPlan):
+    """A compiled TokenSpec with a request."""
+
+    def __init__(self, spec: declaration.Declaration, token: declaration.TokenSpec) -> None:
+        assert token.request is not None
+        super().__init__(token.request, "auth.token.request")
+        self.token = token
+        self.value = plan.reader(token.value or "access_token")
+        self.expires_in = plan.reader(token.expires_in) if token.expires_in else None
+        self.reader = failure.Reader(spec, None)
+        value = declaration.Condition(
+            path=f"body.{(token.value or 'access_token').removeprefix('body.')}", present=True
+        )
+        self.reader.use(token.success or value)
+
+
+_plans: dict[int, tuple[declaration.TokenSpec, _TokenPlan]] = {}
+
+
+def _plan(spec: declaration.Declaration, token: declaration.TokenSpec) -> _TokenPlan:
+    kept = _plans.get(id(token))
+    if kept is None or kept[0] is not token:
+        if len(_plans) > 1024:
+            _plans.clear()
+        kept = _plans[id(token)] = (token, _TokenPlan(spec, token))
+    return kept[1]
+
+
+async def run(work: sending.Sending, one: plan.Auth, now: Callable[[], float]) -> model.Token:
+    """A fresh token. Raises CredentialRefused, Throttled, Unavailable, ...; never an unknown outcome."""
+    spec = work.way.connection.declaration
+    assert one.spec.token is not None
+    if one.spec.token.request is None:
+        return await _by_signer(work, spec, now)
+    made = _plan(spec, one.spec.token)
+    at = now()
+    request = made.request({**work.way.scope, "input": {}, "now": at})
+    got = await work.exchange(NAME, request, safe=True)
+    value = made.value(got.body) if made.reader.succeeded(got) else None
+    if value is None or value is paths.ABSENT or value == "":
+        raise _refusal(made, got, work)
+    lifetime = _lifetime(made, got, at)
+    # A short-lived token must not be renewed on every call because it is always "nearly over".
+    usable = lifetime - min(made.token.early, lifetime / 2)
+    return model.Token(str(value), at + usable, {name: text for name, text in got.cookies.items() if text})
+
+
+def _lifetime(made: _TokenPlan, got: answer.Answer, now: float) -> float:
+    found = made.expires_in(got.body) if made.expires_in else None
+    try:
+        seconds = float(found) if found is not None and found is not paths.ABSENT else made.token.lifetime
+    except (TypeError, ValueError):
+        return made.token.lifetime
+    if seconds > 100_000_000_000:
+        seconds /= 1000
+    if seconds > 1_000_000_000:
+        seconds -= now
+    return seconds if seconds > 0 else made.token.lifetime
+
+
+def _refusal(made: _TokenPlan, got: answer.Answer, work: sending.Sending) -> errors.ConnectorError:
+    found = made.reader.finding(got, safe=True)
+    found.message = work.way.mask.text(found.message)
+    told = found.becomes not in (declaration.ErrorClass.REJECTED, declaration.ErrorClass.DONE)
+    if not told:
+        found.becomes = made.token.refusal
+    if found.becomes in (declaration.ErrorClass.TOKEN, declaration.ErrorClass.CREDENTIAL) and not found.hint:
+        found.hint = failure.hint("unauthorised")
+    return failure.error(found, NAME, safe=True)
+
+
+async def _by_signer(work: sending.Sending, spec: declaration.Declaration, now: Callable[[], float]) -> model.Token:
+    signer = registry.signer(spec.id)
+    if signer is None or not hasattr(signer, "login"):
+        raise errors.Misdeclared(
+            "auth.token has no request and signer.py has no login()",
+            operation=NAME,
+            hint={"zh": "连接器缺少登录方式", "en": "The connector has no way to log in"},
+        )
+
+    async def send(request: model.Request) -> answer.Answer:
+        return await work.exchange(NAME, request, safe=True)
+
+    token: Any = await signer.login(send, work.way.connection, now())
+    if not isinstance(token, model.Token) or not token.value:
+        raise errors.CredentialRefused("the login gave no token", operation=NAME, hint=failure.hint("unauthorised"))
+    return token

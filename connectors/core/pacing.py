@@ -1,0 +1,104 @@
+"""Staying under the limits a system declares."""
+
+from __future__ import annotations
+
+import asyncio
+import bisect
+import time
+from collections.abc import Awaitable, Callable
+from fnmatch import fnmatchcase
+from typing import Protocol
+
+from connectors.core import declaration, errors, model, scope
+
+PATIENCE = 10.0
+"""Seconds a call may wait for its turn before it is given back as Throttled."""
+
+
+class Pacer(Protocol):
+    """Decides when a call may go out; one instance may stand for all workers."""
+
+    async def acquire(self, connection: model.Connection, operation: str) -> None:
+        """Wait for the turn of this call, or raise errors.Throttled with the seconds to wait."""
+
+    def banned(self, connection: model.Connection, seconds: float) -> Awaitable[None] | None:
+        """The system sent us away: nothing goes out on this connection for ``seconds``."""
+
+
+class LocalPacer:
+    """A Pacer for one process: in any stretch of ``per`` seconds at most ``limit`` calls start."""
+
+    def __init__(
+        self,
+        *,
+        patience: float = PATIENCE,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._patience, self._clock, self._sleep = patience, clock, sleep
+        self._starts: dict[str, list[float]] = {}
+        self._bans: dict[str, float] = {}
+
+    async def acquire(self, connection: model.Connection, operation: str) -> None:
+        now = self._clock()
+        self._refuse_banned(connection, now)
+        limits = [
+            (key_of(connection, limit, operation), limit)
+            for limit in connection.declaration.pacing.scopes
+            if not limit.operations or any(fnmatchcase(operation, pattern) for pattern in limit.operations)
+        ]
+        start = now
+        for key, limit in limits:
+            start = max(start, self._earliest(key, limit, now))
+        if start - now > self._patience:
+            raise errors.Throttled(
+                f"{operation}: the declared limit is used up",
+                retry_after=start - now,
+                operation=operation,
+                hint={
+                    "zh": "已达到该系统声明的调用上限，稍后自动继续",
+                    "en": "The declared call limit is used up; goes on by itself",
+                },
+            )
+        for key, _ in limits:
+            bisect.insort(self._starts[key], start)
+        if start > now:
+            await self._sleep(start - now)
+            self._refuse_banned(connection, self._clock())
+
+    def _earliest(self, key: str, limit: declaration.PacingScope, now: float) -> float:
+        starts = self._starts.setdefault(key, [])
+        old = bisect.bisect_right(starts, now - limit.per)
+        if old:
+            del starts[:old]
+        return max(now, starts[-limit.limit] + limit.per) if len(starts) >= limit.limit else now
+
+    def _refuse_banned(self, connection: model.Connection, now: float) -> None:
+        until = self._bans.get(connection.key, 0.0)
+        if until > now:
+            raise errors.Throttled(
+                "banned by the system",
+                retry_after=until - now,
+                banned=True,
+                hint={
+                    "zh": "对方系统暂时禁止调用，到时自动恢复",
+                    "en": "The system banned us; goes on when it is over",
+                },
+            )
+
+    def banned(self, connection: model.Connection, seconds: float) -> None:
+        """Nothing goes out on this connection for ``seconds``; a longer ban already known stays."""
+        until = self._clock() + seconds
+        self._bans[connection.key] = max(until, self._bans.get(connection.key, 0.0))
+
+
+def key_of(connection: model.Connection, limit: declaration.PacingScope, operation: str) -> str:
+    """What shares one limit: the same key, the same bucket."""
+    spec = connection.declaration
+    index = spec.pacing.scopes.index(limit)
+    if limit.by is not None:
+        whose = f"={scope.settings(connection).get(limit.by, connection.key)}"
+    else:
+        whose = "" if limit.scope == "ip" else f"@{connection.key}"
+    what = operation if limit.scope == "method" else ""
+    return f"{spec.id}{whose}/{limit.scope}{index}/{what}"

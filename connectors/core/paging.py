@@ -1,0 +1,110 @@
+"""Reading a list page by page, in the style the vendor declares.
+
+Rows move while one reads: a row that changes jumps to another page. Reading from the last page backwards only ever
+shows a row twice; reading forwards can miss one. So ``reverse`` is for lists sorted by the time that changes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any
+
+from connectors.core import declaration, errors, paths, plan, predicate
+
+Fetch = Callable[[Mapping[str, Any]], Awaitable[tuple[list[Any], Any]]]
+"""Gives the rows and the parsed body for the values of ``page``."""
+
+
+async def read(fetch: Fetch, spec: declaration.Paging, name: str) -> AsyncIterator[list[Any]]:
+    """Every page that has rows. Raises Misdeclared beyond ``limit_pages``, for silence would lose rows."""
+    if spec.reverse and spec.style in ("page", "offset"):
+        async for rows in _backwards(fetch, spec, name):
+            yield rows
+        return
+    cursor: Any = None
+    seen = 0
+    for index in range(spec.limit_pages):
+        rows, body = await fetch(_page(spec, index, cursor))
+        seen += len(rows)
+        if rows:
+            yield rows
+        following = _following(spec, body, rows, seen, cursor)
+        if following is paths.ABSENT:
+            return
+        cursor = following
+    raise _too_many(spec, name)
+
+
+def _page(spec: declaration.Paging, index: int, cursor: Any = None) -> dict[str, Any]:
+    page: dict[str, Any] = {"no": spec.first + index, "size": spec.size, "offset": index * spec.size}
+    if cursor is not None:
+        page["cursor"] = cursor
+    return page
+
+
+def _following(spec: declaration.Paging, body: Any, rows: list[Any], seen: int, cursor: Any) -> Any:
+    """The next cursor (None where pages are counted), or ABSENT at the end."""
+    if spec.style == "none":
+        return paths.ABSENT
+    if spec.style == "cursor":
+        found = plan.reader(spec.cursor or "next_cursor")(body)
+        more = spec.has_next is None or predicate.truth(plan.reader(spec.has_next)(body))
+        over = found is paths.ABSENT or found is None or found == "" or found == cursor
+        return paths.ABSENT if over or not more else found
+    if spec.has_next is not None:
+        if not predicate.truth(plan.reader(spec.has_next)(body)):
+            return paths.ABSENT
+        return plan.reader(spec.cursor)(body) if spec.cursor else None
+    total = _total(spec, body)
+    if total is not None:
+        return None if seen < total and rows else paths.ABSENT
+    return None if len(rows) >= spec.size else paths.ABSENT
+
+
+def _total(spec: declaration.Paging, body: Any) -> int | None:
+    if spec.total is None:
+        return None
+    found = plan.reader(spec.total)(body)
+    try:
+        return int(found) if found is not paths.ABSENT and found is not None else None
+    except (TypeError, ValueError):
+        return None
+
+
+async def _backwards(fetch: Fetch, spec: declaration.Paging, name: str) -> AsyncIterator[list[Any]]:
+    rows, body = await fetch(_page(spec, 0))
+    total = _total(spec, body)
+    if total is None:
+        if len(rows) < spec.size:
+            if rows:
+                yield rows
+            return
+        raise errors.Misdeclared(
+            f"{name}: reading backwards needs the total, and the answer has none at '{spec.total}'",
+            operation=name,
+            hint={"zh": "分页倒序读取需要总数，但答复里没有", "en": "The answer has no total to read backwards from"},
+        )
+    pages = math.ceil(total / spec.size)
+    if pages > spec.limit_pages:
+        raise _too_many(spec, name)
+    if pages <= 1:
+        if rows:
+            yield rows
+        return
+    # The first page was only read for the total; it is read again last, when rows have moved towards it.
+    for index in reversed(range(pages)):
+        rows, _ = await fetch(_page(spec, index))
+        if rows:
+            yield rows
+
+
+def _too_many(spec: declaration.Paging, name: str) -> errors.Misdeclared:
+    return errors.Misdeclared(
+        f"{name}: more than {spec.limit_pages} pages; ask for a smaller window",
+        operation=name,
+        hint={
+            "zh": f"超过 {spec.limit_pages} 页，请缩小时间窗口",
+            "en": f"More than {spec.limit_pages} pages; narrow the time window",
+        },
+    )

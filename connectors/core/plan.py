@@ -1,0 +1,235 @@
+"""One operation made ready: every template, path and table compiled once, kept with its declaration."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+from connectors.core import answer, declaration, errors, failure, jsontext, model, paths, predicate, scope, template
+
+_FILTERLESS = re.compile(r"\$\{([^{}]*)\}")
+
+
+@dataclass(slots=True)
+class Auth:
+    """One compiled auth block; ``key`` is appended to the key of its token."""
+
+    spec: declaration.Auth
+    key: str
+    query: Callable[[Mapping[str, Any]], dict[str, str]]
+    headers: Callable[[Mapping[str, Any]], dict[str, str]]
+    cookies: Callable[[Mapping[str, Any]], dict[str, str]]
+
+
+class RequestPlan:
+    """A compiled RequestSpec."""
+
+    def __init__(self, spec: declaration.RequestSpec, where: str) -> None:
+        self._where = where
+        self._method, self._timeout = spec.method, spec.timeout
+        self._base = _required(spec.base, where)
+        self._path = _required(_encoding(spec.path), where)
+        self._query, self._headers = flat(spec.query), flat(spec.headers)
+        self._json, self._has_json = renderer(spec.json_body), spec.json_body is not None
+        self._form = flat(spec.form) if spec.form is not None else None
+        self._text = _required(spec.text, where) if spec.text is not None else None
+        parts = (spec.base, spec.path, spec.query, spec.headers, spec.json_body, spec.form, spec.text)
+        self.names = frozenset().union(*(template.names(part) for part in parts))
+
+    def request(self, values: Mapping[str, Any]) -> model.Request:
+        """The request for these values. Raises errors.Misdeclared naming what is missing."""
+        base = self._base(values)
+        path = self._path(values)
+        url = base.rstrip("/") + path if path.startswith("/") else base + path
+        made = model.Request(self._method, url, self._query(values), self._headers(values), timeout=self._timeout)
+        if self._has_json:
+            body = self._json(values)
+            if body is not template.ABSENT:
+                made.body = jsontext.dumps(body)
+                made.headers.setdefault("content-type", "application/json")
+        elif self._form is not None:
+            made.form = self._form(values)
+        elif self._text is not None:
+            made.body = self._text(values).encode()
+            made.headers.setdefault("content-type", "text/plain; charset=utf-8")
+        return made
+
+
+class Plan(RequestPlan):
+    """A compiled Operation."""
+
+    def __init__(self, spec: declaration.Declaration, name: str) -> None:
+        operation = spec.operations[name]
+        super().__init__(operation, f"operations.{name}")
+        self.declaration, self.name, self.operation = spec, name, operation
+        self.safe = operation.kind in ("list", "get") or (operation.kind == "call" and operation.method == "GET")
+        self.reader = failure.Reader(spec, operation)
+        self.auths = auths(spec, name) if operation.auth else []
+        self.sign_options = renderer(spec.signing.options)
+        self.signs = operation.sign and spec.signing.scheme != "none"
+        self._result = reader(operation.result)
+        self._items = paths.getter(operation.items) if operation.items else None
+        self._id = paths.getter(operation.id) if operation.id else None
+        self._id_input = paths.getter(operation.id_input) if operation.id_input else None
+        self._found = predicate.compiled(operation.found) if operation.found else None
+        self._partial = [(part.label, reader(part.path)) for part in operation.partial]
+        used = self.names.union(*(template.names(auth.spec.model_dump()) for auth in self.auths))
+        used |= template.names(spec.signing.options)
+        self.wants_uuid = "uuid" in used
+
+    def filled(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The input over the declared defaults."""
+        return {**self.operation.defaults, **given}
+
+    def outcome(self, got: answer.Answer, given: Mapping[str, Any]) -> tuple[Any, str | None, tuple[str, ...]]:
+        """Useful data, the record's id, warnings. Data is None for a record that is not there."""
+        if self._found is not None and not self._found(got.data):
+            return None, None, ()
+        data = self._result(got.body)
+        if data is paths.ABSENT:
+            data = None
+        warnings = tuple(text for label, read in self._partial if (text := _refused(label, read(got.body))))
+        if self._items is not None:
+            return self.rows(data), None, warnings
+        record = self.sent_id(given) if self._id_input else _named(self._id(data) if self._id else None)
+        return data, record, warnings
+
+    def sent_id(self, given: Mapping[str, Any]) -> str | None:
+        """The record's id where it is part of what we send (``id_input``)."""
+        return _named(self._id_input(given)) if self._id_input else None
+
+    def rows(self, data: Any) -> list[Any]:
+        """The rows of a list answer; one bare object counts as one row, nothing as none."""
+        assert self._items is not None
+        found = self._items(data)
+        if found is paths.ABSENT or found is None or found == "":
+            return []
+        return found if isinstance(found, list) else [found]
+
+    def record_id(self, row: Any) -> str | None:
+        """The id of one row of a list."""
+        return _named(self._id(row)) if self._id else None
+
+
+def _named(value: Any) -> str | None:
+    return None if value is paths.ABSENT or value is None or value == "" else template.text(value)
+
+
+def _refused(label: declaration.Text, value: Any) -> str | None:
+    if value is paths.ABSENT or not value:
+        return None
+    return f"{label.zh} ({label.en}): {template.text(value)[:500]}"
+
+
+def renderer(node: Any) -> template.Render:
+    """A closure also for what holds no placeholder."""
+    write = template.compiled(node)
+    return write if write is not None else (lambda values: node)
+
+
+def reader(path: str | None) -> Callable[[Any], Any]:
+    """Reads the parsed body; a leading ``body.`` is allowed."""
+    if path is None:
+        return lambda body: body
+    read = paths.getter(path)
+    if not path.startswith("body."):
+        return read
+    short = paths.getter(path[5:])
+    return lambda body: value if (value := read(body)) is not paths.ABSENT else short(body)
+
+
+def flat(fields: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], dict[str, str]]:
+    """Renders parameters to text; absent and null ones are left out."""
+    fixed = {key: template.text(value) for key, value in fields.items() if template.compiled(value) is None}
+    moving = [(key, write) for key, value in fields.items() if (write := template.compiled(value)) is not None]
+    if not moving:
+        return lambda values: dict(fixed)
+    order = list(fields)
+
+    def render(values: Mapping[str, Any]) -> dict[str, str]:
+        written = dict(fixed)
+        for key, write in moving:
+            value = write(values)
+            if value is not template.ABSENT and value is not None:
+                written[key] = value if isinstance(value, str) else template.text(value)
+        return {key: written[key] for key in order if key in written}
+
+    return render
+
+
+def _required(text: str, where: str) -> Callable[[Mapping[str, Any]], str]:
+    write = template.compiled(text)
+    if write is None:
+        return lambda values: text
+    names = ", ".join(sorted(template.names(text)))
+
+    def render(values: Mapping[str, Any]) -> str:
+        value = write(values)
+        if value is template.ABSENT or value is None or value == "":
+            raise errors.Misdeclared(
+                f"{where}: '{text}' needs {names}",
+                hint={"zh": f"缺少必要的值：{names}", "en": f"A value is missing: {names}"},
+            )
+        return value if isinstance(value, str) else template.text(value)
+
+    return render
+
+
+def _encoding(path: str) -> str:
+    """Values inside a path are percent-encoded, or an id with a slash would name another resource.
+
+    What the admin configured is part of the address itself and stays as it is.
+    """
+    if _FILTERLESS.fullmatch(path):
+        return path
+    return _FILTERLESS.sub(
+        lambda found: (
+            found[0]
+            if found[1].startswith("config.") or "url" in [part.strip() for part in found[1].split("|")[1:]]
+            else f"${{{found[1]}|url}}"
+        ),
+        path,
+    )
+
+
+def auths(spec: declaration.Declaration, operation: str) -> list[Auth]:
+    """What an operation carries, in order; token stores keep the first token under the connection's key."""
+    found = []
+    for index, auth in enumerate(spec.auth):
+        if auth.style != "none" and _covers(auth.operations, operation):
+            key = f"#{index}" if index else ""
+            found.append(Auth(auth, key, flat(auth.query), flat(auth.headers), flat(auth.cookies)))
+    return found
+
+
+def _covers(patterns: list[str], operation: str) -> bool:
+    return not patterns or any(fnmatchcase(operation, pattern) for pattern in patterns)
+
+
+_kept: dict[int, tuple[declaration.Declaration, dict[str, Plan]]] = {}
+
+
+def of(spec: declaration.Declaration, name: str) -> Plan:
+    """The plan of one operation, made on first use. Raises errors.Misdeclared for an unknown name."""
+    kept = _kept.get(id(spec))
+    if kept is None or kept[0] is not spec:
+        if len(_kept) > 1024:
+            _kept.clear()
+        kept = _kept[id(spec)] = (spec, {})
+    plan = kept[1].get(name)
+    if plan is None:
+        if name not in spec.operations:
+            raise errors.Misdeclared(
+                f"{spec.id} has no operation '{name}'",
+                hint={"zh": f"连接器没有接口操作 {name}", "en": f"The connector has no operation {name}"},
+            )
+        plan = kept[1][name] = Plan(spec, name)
+    return plan
+
+
+def applicable(found: list[Auth], config: Mapping[str, Any]) -> list[Auth]:
+    """Those whose ``when`` holds for this connection."""
+    return [auth for auth in found if not auth.spec.when or scope.applies(auth.spec.when, config)]

@@ -1,0 +1,73 @@
+"""XML text to plain dicts and back, without the dangers of XML.
+
+The root element is dropped: the result is what is in it. Text is kept exactly; repeated elements become a list;
+attributes are ``@name`` and the text beside children ``#text``; namespaces are cut off. Entities, DTDs and
+external references are refused.
+"""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+from defusedxml import ElementTree
+from defusedxml.common import DefusedXmlException
+
+MAX_DEPTH = 100
+
+
+class XmlError(ValueError):
+    """Text that is not XML, or that uses what we refuse (entities, DTD, depth)."""
+
+
+def loads(data: bytes | str) -> dict[str, Any]:
+    """The content of the root element. Raises XmlError."""
+    try:
+        root = ElementTree.fromstring(data, forbid_dtd=True)
+    except DefusedXmlException as error:
+        raise XmlError(f"XML refused: {type(error).__name__}") from None
+    except (ElementTree.ParseError, ValueError, LookupError) as error:
+        raise XmlError(f"not XML: {error}") from None
+    value = _value(root, 0)
+    return value if isinstance(value, dict) else ({"#text": value} if value else {})
+
+
+def _value(node: Any, depth: int) -> Any:
+    if depth > MAX_DEPTH:
+        raise XmlError(f"XML nested deeper than {MAX_DEPTH}")
+    if not len(node) and not node.attrib:
+        return node.text or ""
+    out: dict[str, Any] = {f"@{_name(key)}": value for key, value in node.attrib.items()}
+    for child in node:
+        name, value = _name(child.tag), _value(child, depth + 1)
+        if name not in out:
+            out[name] = value
+        elif isinstance(out[name], list):
+            out[name].append(value)
+        else:
+            out[name] = [out[name], value]
+    if node.text and node.text.strip():
+        out["#text"] = node.text
+    return out
+
+
+def _name(tag: str) -> str:
+    return tag.rpartition("}")[2]
+
+
+def dumps(root: str, fields: dict[str, Any], *, declaration: bool = False) -> bytes:
+    """A small document from nested dicts and lists; None is left out."""
+    head = '<?xml version="1.0" encoding="UTF-8"?>' if declaration else ""
+    return (head + _element(root, fields)).encode()
+
+
+def _element(name: str, value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return "".join(_element(name, item) for item in value)
+    if value is None:
+        return ""
+    if isinstance(value, dict):
+        inner = "".join(_element(key, child) for key, child in value.items() if not key.startswith("@"))
+        marks = "".join(f' {key[1:]}="{escape(str(child))}"' for key, child in value.items() if key.startswith("@"))
+        return f"<{name}{marks}>{inner}</{name}>"
+    return f"<{name}>{escape(str(value), quote=False)}</{name}>"

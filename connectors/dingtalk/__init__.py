@@ -1,0 +1,1 @@
+"""钉钉 DingTalk: group robots, work notifications, approvals, encrypted callbacks, and a simulator of them."""

@@ -1,0 +1,220 @@
+"""The simulated corp itself: what each API call does to its members, customers and messages. No HTTP here.
+
+Every call takes the JSON body and the query and gives the answer without errcode, or raises messages.Refusal.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from connectors.simulator import world
+from connectors.wecom.simulated import contacts, messages
+
+Body = dict[str, Any]
+Query = Mapping[str, str]
+
+
+class Corp:
+    """State and rules. ``commit(kind, key, data)`` journals an effect at the moment it becomes final."""
+
+    def __init__(
+        self, people: world.World, settings: Mapping[str, Any], now: Callable[[], float], commit: Callable[..., Any]
+    ) -> None:
+        self.settings = settings
+        self.now = now
+        self.commit = commit
+        self.messages = messages.Messages()
+        self.contacts = contacts.Contacts(people, int(now()) - 86400)
+        self.members = {person.ids["staff.userid"].lower(): person for person in people.staff}
+        self.codes: dict[str, tuple[float, str]] = {}
+        """Welcome code -> until when, and for which customer."""
+        self.spent: set[str] = set()
+        self.approvals: dict[str, Body] = {}
+        self.groups: dict[str, Body] = {}
+
+    # Messages.
+
+    def agent(self, _body: Body, query: Query) -> Body:
+        self.check_agent(query.get("agentid"))
+        users = [{"userid": member.ids["staff.userid"]} for member in self.members.values()]
+        return {
+            "agentid": self.settings["agent_id"],
+            "name": "枢纽",
+            "close": 0,
+            "allow_userinfos": {"user": users},
+        }
+
+    def check_agent(self, agent: Any) -> None:
+        if str(agent) != str(self.settings["agent_id"]):
+            raise messages.Refusal(40056, "invalid agentid")
+
+    def send(self, body: Body, _query: Query) -> Body:
+        """message/send: errcode 0 with the receivers it could not reach, or 81013 when it reached none."""
+        self.check_agent(body.get("agentid"))
+        digest = messages.checked(body)
+        wanted = messages.several(body.get("touser"))
+        parties, tags = messages.several(body.get("toparty")), messages.several(body.get("totag"))
+        if not wanted and not parties and not tags:
+            raise messages.Refusal(82001, "touser, toparty and totag are all empty")
+        if wanted == ["@all"] or "1" in parties:
+            wanted = [member.ids["staff.userid"] for member in self.members.values()]
+        invalid = [name for name in wanted if name.lower() not in self.members]
+        unlicensed = [name for name in wanted if name in self.settings["unlicensed"]]
+        reached = [name for name in dict.fromkeys(wanted) if name not in invalid and name not in unlicensed]
+        if not reached:
+            raise messages.Refusal(81013, "user & party & tag all invalid")
+        now = self.now()
+        if not self.messages.repeated(body, messages.joined(sorted(reached)), digest, now):
+            for name in reached:
+                # Beyond the member's limit the platform says ok and drops the message.
+                if self.messages.allowed(name, int(self.settings["member_per_minute"]), now):
+                    kept = self.messages.keep(name, "app", body, now)
+                    self.commit("message", f"{name}:{digest}", kept)
+        return {
+            "invaliduser": messages.joined(invalid),
+            "invalidparty": messages.joined(party for party in parties if party != "1"),
+            "invalidtag": messages.joined(tags),
+            "unlicenseduser": messages.joined(unlicensed),
+            "msgid": f"MSG{secrets.token_hex(16)}",
+        }
+
+    def robot(self, body: Body, query: Query) -> Body:
+        if query.get("key") != self.settings["robot_key"]:
+            raise messages.Refusal(93000, "invalid webhook url")
+        digest = messages.checked(body)
+        if not self.messages.allowed("robot", int(self.settings["robot_per_minute"]), self.now()):
+            raise messages.Refusal(45009, "api freq out of limit")
+        kept = self.messages.keep("robot", "robot", body, self.now())
+        self.commit("group_message", digest, kept)
+        return {}
+
+    def welcome_code(self, external: str) -> str:
+        """A code for one welcome message to this customer, good for 20 seconds."""
+        code = secrets.token_urlsafe(24)
+        self.codes[code] = (self.now() + 20, external)
+        return code
+
+    def welcome(self, body: Body, _query: Query) -> Body:
+        """send_welcome_msg: the code lives 20 seconds and works once."""
+        code = str(body.get("welcome_code", ""))
+        until, external = self.codes.get(code, (0.0, ""))
+        if code in self.spent:
+            raise messages.Refusal(41051, "externaluser has started chatting")
+        if until <= self.now():
+            raise messages.Refusal(41050, "invalid welcome_code or expired")
+        text = body.get("text") or {}
+        if not text.get("content") and not body.get("attachments"):
+            raise messages.Refusal(44004, "empty content")
+        self.spent.add(code)
+        kept = self.messages.keep(external, "welcome", {"msgtype": "text", "text": text}, self.now())
+        self.commit("welcome", code, kept)
+        return {}
+
+    def mass(self, body: Body, _query: Query) -> Body:
+        """add_msg_template: a task; customers get it when the member confirms (setting ``staff_confirms``)."""
+        wanted = [str(one) for one in body.get("external_userid") or []]
+        text = body.get("text") or {}
+        if not wanted:
+            raise messages.Refusal(40058, "external_userid missing")
+        if not text.get("content") and not body.get("attachments"):
+            raise messages.Refusal(44004, "empty content")
+        failed = [one for one in wanted if self.contacts.get(one) is None]
+        if len(failed) == len(wanted):
+            raise messages.Refusal(40096, "invalid external userid")
+        digest = messages.digest_of(text, body.get("attachments"))
+        for external in dict.fromkeys(wanted):
+            if external not in failed and self.settings["staff_confirms"]:
+                kept = self.messages.keep(external, "mass", {"msgtype": "text", "text": text}, self.now())
+                self.commit("customer_message", f"{external}:{digest}", kept)
+        return {"fail_list": failed, "msgid": f"msg{secrets.token_hex(16)}"}
+
+    # Customers.
+
+    def contact(self, _body: Body, query: Query) -> Body:
+        found = self.contacts.get(query.get("external_userid", ""))
+        if found is None:
+            raise messages.Refusal(84061, "not external contact")
+        return found
+
+    def contact_list(self, _body: Body, query: Query) -> Body:
+        found = self.contacts.of(query.get("userid", ""))
+        if not found:
+            raise messages.Refusal(84061, "not external contact")
+        return {"external_userid": found}
+
+    def batch(self, body: Body, _query: Query) -> Body:
+        userids = [str(one) for one in body.get("userid_list") or []]
+        unknown = [one for one in userids if one.lower() not in self.members]
+        if not userids or len(userids) > 100 or unknown:
+            raise messages.Refusal(40003 if unknown else 40058, "invalid userid_list")
+        limit = min(int(body.get("limit") or 50), 100)
+        try:
+            rows, cursor = self.contacts.page(userids, str(body.get("cursor") or ""), limit)
+        except ValueError:
+            raise messages.Refusal(40058, "invalid cursor") from None
+        return {"external_contact_list": rows, "next_cursor": cursor}
+
+    def relation(self, body: Body) -> dict[str, Any]:
+        """The relation a write is about. Raises Refusal 84061 where there is none."""
+        follow = self.contacts.follow(str(body.get("external_userid", "")), str(body.get("userid", "")))
+        if follow is None:
+            raise messages.Refusal(84061, "not external contact")
+        return follow
+
+    def remark(self, body: Body, _query: Query) -> Body:
+        follow = self.relation(body)
+        for given, kept in (
+            ("remark", "remark"),
+            ("description", "description"),
+            ("remark_company", "remark_corp_name"),
+        ):
+            if given in body:
+                follow[kept] = body[given]
+        if "remark_mobiles" in body:
+            follow["remark_mobiles"] = [one for one in body["remark_mobiles"] if one]
+        self.commit("remark", f"{body['external_userid']}:{messages.digest_of(body)}", body)
+        return {}
+
+    def mark(self, body: Body, _query: Query) -> Body:
+        follow = self.relation(body)
+        self.contacts.mark(follow, body.get("add_tag") or [], body.get("remove_tag") or [])
+        self.commit("tag", f"{body['external_userid']}:{messages.digest_of(body)}", body)
+        return {}
+
+    def group(self, body: Body, _query: Query) -> Body:
+        found = self.groups.get(str(body.get("chat_id", "")))
+        if found is None:
+            raise messages.Refusal(40050, "chatid not exist")
+        return {"group_chat": found}
+
+    def by_mobile(self, body: Body, _query: Query) -> Body:
+        for member in self.members.values():
+            if member.phone == str(body.get("mobile", "")):
+                return {"userid": member.ids["staff.userid"]}
+        raise messages.Refusal(46004, "user no exist")
+
+    def approval(self, body: Body, _query: Query) -> Body:
+        found = self.approvals.get(str(body.get("sp_no", "")))
+        if found is None:
+            raise messages.Refusal(301025, "get approval param error")
+        return {"info": found}
+
+
+CALLS: dict[str, tuple[str, Callable[[Corp, Body, Query], Body]]] = {
+    "agent/get": ("GET", Corp.agent),
+    "message/send": ("POST", Corp.send),
+    "webhook/send": ("POST", Corp.robot),
+    "externalcontact/get": ("GET", Corp.contact),
+    "externalcontact/list": ("GET", Corp.contact_list),
+    "externalcontact/batch/get_by_user": ("POST", Corp.batch),
+    "externalcontact/remark": ("POST", Corp.remark),
+    "externalcontact/mark_tag": ("POST", Corp.mark),
+    "externalcontact/send_welcome_msg": ("POST", Corp.welcome),
+    "externalcontact/add_msg_template": ("POST", Corp.mass),
+    "externalcontact/groupchat/get": ("POST", Corp.group),
+    "user/getuserid": ("POST", Corp.by_mobile),
+    "oa/getapprovaldetail": ("POST", Corp.approval),
+}
+"""Path below /cgi-bin/ -> method and call."""

@@ -1,0 +1,229 @@
+"""The API process: hooks in front, then the admin API, metrics, health and the plain page."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import html
+from collections.abc import AsyncIterator
+from importlib import metadata
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import HTMLResponse, JSONResponse
+from prometheus_client.core import Metric
+
+from gateway import api, problems, telemetry, wiring
+from gateway.api import services
+from retry_queue.ledger import cursors, outbox, session, tallies
+from retry_queue.ledger.states import ConnectionState
+from webhooks import receive, router, streams
+
+SNAPSHOT_SECONDS = 5.0
+
+log = structlog.get_logger()
+
+
+class Front:
+    """Hooks go straight to their own app; everything else to FastAPI. Routing a hook costs microseconds."""
+
+    def __init__(self, hooks: router.Hooks, rest: FastAPI) -> None:
+        self._hooks = hooks
+        self._rest = rest
+
+    async def __call__(self, scope: Any, receive_: Any, send: Any) -> None:
+        if scope["type"] == "http" and scope["path"].startswith("/hooks/"):
+            await self._hooks(scope, receive_, send)
+        else:
+            await self._rest(scope, receive_, send)
+
+
+def version() -> str:
+    """The installed version of the hub."""
+    try:
+        return metadata.version("shuniu")
+    except metadata.PackageNotFoundError:
+        return "0+source"
+
+
+def create(hub: wiring.Hub, *, embedded_streams: bool = False) -> Front:
+    """The ASGI app of an API process over an opened hub."""
+    snapshot = telemetry.Snapshot()
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        tasks = [
+            asyncio.create_task(wiring.watch(hub), name="watch"),
+            asyncio.create_task(_snapshots(hub, snapshot), name="snapshots"),
+        ]
+        if embedded_streams:
+            supervisor = streams.Streams(hub.ledger, lambda: hub.site.live.values(), hub.appender)
+            tasks.append(asyncio.create_task(supervisor.run(hub.stopped), name="streams"))
+        log.info("api.ready", owner=hub.ledger.owner, slot=hub.ledger.slot)
+        yield
+        hub.stopped.set()
+        for task in tasks:
+            if task.get_name() != "streams":
+                task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    app = FastAPI(
+        title="Shuniu 枢纽",
+        version=version(),
+        openapi_url="/api/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    problems.install(app)
+    app.include_router(
+        api.build(
+            services.Services(
+                ledger=hub.ledger,
+                sealer=hub.sealer,
+                calls=hub.calls,
+                site=hub.current,
+                reload=hub.reload,
+                settings=hub.settings,
+                ring=hub.bell.ring,
+            )
+        )
+    )
+    _operations(app, hub, snapshot)
+    hooks = router.Hooks(receive.Receiver(lambda key: hub.site.live.get(key), hub.appender), hub.settings.max_body)
+    return Front(hooks, app)
+
+
+def _operations(app: FastAPI, hub: wiring.Hub, snapshot: telemetry.Snapshot) -> None:
+    @app.get("/livez", include_in_schema=False)
+    async def livez() -> JSONResponse:
+        return JSONResponse({"status": "ok"})
+
+    @app.get("/readyz", include_in_schema=False)
+    async def readyz() -> JSONResponse:
+        """Ready to take events: the ledger answers. Redis is not asked, because nothing is lost without it."""
+        try:
+            async with asyncio.timeout(2.0):
+                await hub.ledger.now()
+        except (session.LedgerUnavailable, TimeoutError):
+            return JSONResponse({"status": "ledger unavailable"}, status_code=503)
+        return JSONResponse({"status": "ok"})
+
+    @app.get("/metrics", include_in_schema=False)
+    async def metrics(request: Request) -> Response:
+        accept = request.headers.get("accept", "")
+        folder = hub.settings.metrics_dir if hub.settings.metrics_dir.is_dir() else None
+        body, kind = await asyncio.to_thread(telemetry.exposition, folder, accept, [snapshot], version())
+        return Response(body, media_type=kind)
+
+    @app.get("/", include_in_schema=False)
+    async def page() -> HTMLResponse:
+        try:
+            async with hub.ledger.read() as connection:
+                balance = await tallies.balance(connection)
+        except session.LedgerUnavailable:
+            return HTMLResponse(_page(None), status_code=503)
+        return HTMLResponse(_page(balance))
+
+
+async def _snapshots(hub: wiring.Hub, snapshot: telemetry.Snapshot) -> None:
+    """Reads the gauges of the ledger from time to time, so that a scrape never waits for the database."""
+    while True:
+        try:
+            snapshot.replace(await gauges(hub))
+        except session.LedgerUnavailable as error:
+            log.warning("snapshot.waiting", error=str(error))
+        await asyncio.sleep(SNAPSHOT_SECONDS)
+
+
+async def gauges(hub: wiring.Hub) -> list[Metric]:
+    """The ledger in numbers: balance, depth, age, connections, polls."""
+    async with hub.ledger.read() as connection:
+        balance = await tallies.balance(connection)
+        counted = await tallies.by_connection(connection)
+        depth = await outbox.depth(connection)
+        polls = await cursors.all_rows(connection)
+    now = await hub.ledger.now()
+    kinds = ("received", "delivered", "duplicate", "filtered", "dead", "in_flight", "parked", "rejected")
+    gauge = telemetry.gauge
+    return [
+        gauge(
+            "shuniu_ledger_events",
+            "Events by what became of them, over all time.",
+            {(kind,): float(getattr(balance, kind)) for kind in kinds},
+            ("kind",),
+        ),
+        gauge(
+            "shuniu_ledger_difference", "Events the balance cannot explain; 0 or an alarm.", {(): balance.difference}
+        ),
+        gauge(
+            "shuniu_connection_events",
+            "Events taken in per connection.",
+            {
+                (key, kind): float(number)
+                for key, found in counted.items()
+                for kind, number in found.items()
+                if kind in ("received", "duplicate", "planned", "filtered")
+            },
+            ("connection", "kind"),
+        ),
+        gauge(
+            "shuniu_queue_depth",
+            "Deliveries owed per target connection.",
+            {(row.connection_key, row.state): float(row.n) for row in depth},
+            ("connection", "state"),
+        ),
+        gauge(
+            "shuniu_queue_oldest_age_seconds",
+            "Age of the oldest delivery owed per target connection.",
+            {
+                (key,): max(now - min(row.oldest for row in depth if row.connection_key == key), 0.0)
+                for key in {row.connection_key for row in depth}
+            },
+            ("connection",),
+        ),
+        gauge(
+            "shuniu_connection_up",
+            "1 while a connection may be called.",
+            {
+                (live.key,): float(live.state is ConnectionState.ENABLED and live.opened is not None)
+                for live in hub.site.live.values()
+                if live.used
+            },
+            ("connection",),
+        ),
+        gauge(
+            "shuniu_poll_last_success_timestamp_seconds",
+            "When a poll last read to the end.",
+            {(row.connection_key, row.source): row.last_ok_at for row in polls if row.last_ok_at},
+            ("connection", "source"),
+        ),
+    ]
+
+
+def _page(balance: tallies.Balance | None) -> str:
+    """A plain page until the admin UI exists."""
+    words = {
+        "received": "接收 received",
+        "delivered": "已投递 delivered",
+        "duplicate": "重复 duplicate",
+        "filtered": "无需处理 filtered",
+        "dead": "死信 dead",
+        "in_flight": "在途 in flight",
+    }
+    if balance is None:
+        rows = "<p>台账暂时不可用 The ledger is not available right now.</p>"
+    else:
+        cells = "".join(
+            f"<tr><th>{html.escape(label)}</th><td>{getattr(balance, name)}</td></tr>" for name, label in words.items()
+        )
+        verdict = "平 balanced" if balance.difference == 0 else f"差额 difference {balance.difference}"
+        rows = f"<table>{cells}</table><p>台账 ledger: {html.escape(verdict)}</p>"
+    return (
+        "<!doctype html><html lang=zh-CN><meta charset=utf-8><title>枢纽 Shuniu</title>"
+        "<meta name=viewport content='width=device-width'>"
+        "<h1>枢纽 Shuniu</h1>"
+        f"{rows}"
+        "<p><a href=/api/openapi.json>接口文档 OpenAPI</a> · <a href=/metrics>监控指标 metrics</a></p></html>"
+    )

@@ -1,0 +1,85 @@
+"""The target of the bench: takes POST and PUT, remembers when it first saw each id, answers at once.
+
+A bare asyncio protocol, so that the target is never what is measured. ``GET /stats`` tells how many
+ids came and how many came twice; ``GET /times`` gives id -> Unix seconds of arrival.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import cast
+
+import orjson
+
+_OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 11\r\n\r\n{\"ok\":true}"
+
+
+class Sink:
+    """What came in."""
+
+    def __init__(self) -> None:
+        self.times: dict[str, float] = {}
+        self.twice = 0
+
+    def take(self, body: bytes) -> None:
+        """Notes one effect by the record's id."""
+        start = body.find(b'"id":"')
+        if start < 0:
+            return
+        end = body.find(b'"', start + 6)
+        key = body[start + 6 : end].decode()
+        if key in self.times:
+            self.twice += 1
+        else:
+            self.times[key] = time.time()
+
+
+class _Protocol(asyncio.Protocol):
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self._data = b""
+        self._transport: asyncio.WriteTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.WriteTransport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._data += data
+        while True:
+            head = self._data.find(b"\r\n\r\n")
+            if head < 0:
+                return
+            headers = self._data[:head].lower()
+            at = headers.find(b"content-length:")
+            size = int(headers[at + 15 : (headers + b"\r\n").find(b"\r\n", at)]) if at >= 0 else 0
+            end = head + 4 + size
+            if len(self._data) < end:
+                return
+            body, line = self._data[head + 4 : end], self._data[: self._data.find(b"\r\n")]
+            self._data = self._data[end:]
+            self._answer(line, body)
+
+    def _answer(self, line: bytes, body: bytes) -> None:
+        if self._transport is None:
+            return
+        if not line.startswith(b"GET"):
+            self._sink.take(body)
+            self._transport.write(_OK)
+            return
+        if b"/times" in line:
+            told = orjson.dumps(self._sink.times)
+        else:
+            told = orjson.dumps({"seen": len(self._sink.times), "twice": self._sink.twice})
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(told)}\r\n\r\n"
+        self._transport.write(head.encode() + told)
+
+
+async def serve(port: int) -> None:
+    """Listens on loopback until cancelled."""
+    sink = Sink()
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: _Protocol(sink), "127.0.0.1", port, backlog=512)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    async with server:
+        await server.serve_forever()

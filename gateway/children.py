@@ -1,0 +1,41 @@
+"""Child processes that cannot outlive their parent."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Callable
+
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+
+
+def dies_with_parent() -> Callable[[], None] | None:
+    """A ``preexec_fn``: the kernel kills the child when the thread that started it ends, however it ends.
+
+    Call it in the parent: it remembers the parent's pid to catch a parent that died before the child
+    could ask. Only touches what was loaded beforehand, since it runs between fork and exec. None where
+    the kernel offers no such signal (macOS); there a killed supervisor leaves its children to the user.
+    """
+    libc = _libc
+    if libc is None:
+        return None
+    parent = os.getpid()
+
+    def before_exec() -> None:
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != parent:
+            os._exit(1)
+
+    return before_exec
+
+
+def kill_group(pid: int, sign: int) -> bool:
+    """Send a signal to a child started with ``start_new_session`` and to all it started itself."""
+    try:
+        os.killpg(pid, sign)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True

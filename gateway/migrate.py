@@ -1,0 +1,63 @@
+"""Brings the ledger's schema up to date; safe to run from several processes at once."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.resources
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
+
+from retry_queue.ledger import session
+
+_LOCK = 0x5348554E  # "SHUN": one migration at a time on PostgreSQL
+
+
+def _config(connection: Connection) -> Config:
+    config = Config()
+    folder = importlib.resources.files("retry_queue.ledger") / "migrations"
+    config.set_main_option("script_location", str(folder))
+    config.attributes["connection"] = connection
+    return config
+
+
+def _upgrade(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+    command.upgrade(_config(connection), "head")
+
+
+async def upgrade(url: str, tries: int = 20) -> None:
+    """Upgrades to the newest schema; waits a little for a database that is still starting."""
+    ledger = session.open_ledger(url, owner="migrate", pool=1)
+    try:
+        for attempt in range(tries):
+            try:
+                async with ledger.write() as connection:
+                    await connection.run_sync(_upgrade)
+                return
+            except (session.LedgerUnavailable, DBAPIError):
+                if attempt == tries - 1:
+                    raise
+                await asyncio.sleep(0.5)
+    finally:
+        await ledger.close()
+
+
+def _pending(connection: Connection) -> tuple[str | None, str | None]:
+    script = ScriptDirectory.from_config(_config(connection))
+    return MigrationContext.configure(connection).get_current_revision(), script.get_current_head()
+
+
+async def state(url: str) -> tuple[str | None, str | None]:
+    """(revision in the database, newest revision); equal when nothing is to be done."""
+    ledger = session.open_ledger(url, owner="migrate", pool=1)
+    try:
+        async with ledger.read() as connection:
+            return await connection.run_sync(_pending)
+    finally:
+        await ledger.close()

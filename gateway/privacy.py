@@ -1,0 +1,83 @@
+"""Personal data as people without need may see it: a phone as 138****8000, a name as 王*, an address by its city.
+
+Works on parsed payloads of any system by what keys are called, and on phone numbers anywhere in text. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_PHONE = re.compile(r"(?<![0-9A-Za-z.])((?:\+?86[\- ]?)?1[3-9]\d)\d{4}(\d{4})(?![0-9A-Za-z])")
+_EMAIL = re.compile(r"([A-Za-z0-9])[A-Za-z0-9._%+-]*@([A-Za-z0-9.-]+\.[A-Za-z]{2,})")
+_PHONE_KEYS = frozenset({"phone", "mobile", "tel", "telephone", "cellphone", "fax"})
+_MAIL_KEYS = frozenset({"email", "mail"})
+_ADDRESS_KEYS = frozenset({"address", "addr", "street", "town", "detail"})
+_SECRET_KEYS = frozenset({"idcard", "certno", "id_card", "tax_number", "taxno"})
+_PEOPLE = frozenset(
+    {"receiver", "buyer", "consignee", "contact", "contacts", "customer", "recipient", "person", "member", "linkman"}
+)
+_NAMES = frozenset({"name", "nick", "nickname", "fullname", "realname", "linkman", "short"})
+
+
+def masked(value: Any, key: str = "", inside: Iterable[str] = ()) -> Any:
+    """``value`` with personal data shortened; ``key`` and ``inside`` say where it stands."""
+    place = frozenset(inside)
+    if isinstance(value, Mapping):
+        words = _words(key)
+        here = place | words
+        personal = bool(here & _PEOPLE) or _person(value)
+        return {
+            name: masked(inner, str(name), here | ({"person!"} if personal else set())) for name, inner in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [masked(inner, key, place) for inner in value]
+    if isinstance(value, str):
+        return _text(value, _words(key), place)
+    if isinstance(value, int) and not isinstance(value, bool) and 10**10 <= value < 10**13:
+        shown = _PHONE.sub(r"\1****\2", str(value))
+        return shown if "*" in shown else value
+    return value
+
+
+def _words(key: str) -> frozenset[str]:
+    lowered = _CAMEL.sub("_", key).lower()
+    parts = frozenset(part for part in re.split(r"[^a-z0-9]+", lowered) if part)
+    bare = frozenset(part.removeprefix("f") for part in parts if part.startswith("f"))
+    return parts | bare | {lowered.replace("_", "")}
+
+
+def _person(value: Mapping[Any, Any]) -> bool:
+    """An object with a name beside a phone, address or mail describes a person."""
+    words: set[str] = set()
+    for name in value:
+        words |= _words(str(name))
+    return bool(words & _NAMES) and bool(words & (_PHONE_KEYS | _ADDRESS_KEYS | _MAIL_KEYS))
+
+
+def _text(text: str, words: frozenset[str], place: frozenset[str]) -> str:
+    if not text or "*" in text:
+        return text
+    if words & _PHONE_KEYS:
+        return _middle(text)
+    if words & _MAIL_KEYS:
+        return _EMAIL.sub(r"\1***@\2", text)
+    if words & _SECRET_KEYS:
+        return _middle(text)
+    if words & _ADDRESS_KEYS and (words & {"address", "addr"} or place & (_ADDRESS_KEYS | _PEOPLE) or "person!" in place):
+        return text[:6] + "***" if len(text) > 6 else text[:2] + "***"
+    if words & _NAMES and (words & _PEOPLE or "person!" in place or place & _PEOPLE or words & {"nick", "nickname"}):
+        return text[0] + "*" * min(len(text) - 1, 3) if len(text) > 1 else "*"
+    if place & {"identities"} and "value" in words:
+        return _middle(text)
+    return _EMAIL.sub(r"\1***@\2", _PHONE.sub(r"\1****\2", text))
+
+
+def _middle(text: str) -> str:
+    if len(text) < 5:
+        return "*" * len(text)
+    kept = 3 if len(text) >= 8 else 1
+    tail = 4 if len(text) >= 11 else 1
+    return text[:kept] + "*" * (len(text) - kept - tail) + text[-tail:]

@@ -1,0 +1,105 @@
+"""``shuniu serve``: everything under one supervisor, or one role of it."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import sys
+
+import structlog
+import uvicorn
+import uvloop
+from redis import asyncio as aioredis
+from redis.exceptions import RedisError
+
+from gateway import app, migrate, settings, supervisor, telemetry, valkey, wiring, worker
+from retry_queue.ledger import session, workers
+
+log = structlog.get_logger()
+
+
+def run(config: settings.Settings, role: str = "all", pace: float = 1.0) -> int:
+    """Runs ``role`` (all, api, worker, poller) until stopped; returns the exit code."""
+    telemetry.configure(config.log_level, config.log_format)
+    telemetry.conceal(config.secret_key.get_secret_value())
+    match role:
+        case "all":
+            return uvloop.run(_all(config, pace))
+        case "api":
+            return uvloop.run(_api(config))
+        case "worker":
+            return uvloop.run(_worker(config, polls=True, pumps=True, pace=pace))
+        case "poller":
+            return uvloop.run(_worker(config, polls=True, pumps=False, pace=pace))
+        case _:
+            raise settings.Unusable(f"没有角色 {role}", f"no role {role}; there are all, api, worker, poller")
+
+
+async def _all(config: settings.Settings, pace: float) -> int:
+    await migrate.upgrade(config.database_url)
+    if not config.embedded_redis:
+        await _check_redis(config)
+    command = [sys.executable, "-m", "gateway.cli", "serve", "--role"]
+    roles = [
+        supervisor.Role("api", [*command, "api"]),
+        supervisor.Role("worker", [*command, "worker", "--pace", str(pace)], count=config.workers),
+    ]
+    ledger = session.open_ledger(config.database_url, owner="supervisor", pool=2)
+
+    async def bury(pid: int, role: supervisor.Role) -> None:
+        """A dead process's leases go back at once; nobody waits for them to end."""
+        async with ledger.write() as connection:
+            owners = await workers.by_pid(connection, socket.gethostname()[:80], pid)
+            await workers.bury(connection, owners)
+
+    try:
+        return await supervisor.Supervisor(config, roles, on_exit=bury).run()
+    finally:
+        await ledger.close()
+
+
+async def _check_redis(config: settings.Settings) -> None:
+    """Refuses a Redis that throws keys away; one that is away is no reason not to start."""
+    client = aioredis.Redis.from_url(config.redis, socket_connect_timeout=2, socket_timeout=2)
+    try:
+        await valkey.refuse_evicting(client)
+    except (RedisError, OSError) as error:
+        log.warning("redis.away", kind=type(error).__name__)
+    finally:
+        await client.aclose()
+
+
+async def _api(config: settings.Settings) -> int:
+    hub = await wiring.build(config, "api")
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app.create(hub, embedded_streams=True),
+            host=config.host,
+            port=config.port,
+            loop="uvloop",
+            http="httptools",
+            lifespan="on",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            date_header=False,
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=15,
+            backlog=2048,
+        )
+    )
+    await server.serve()
+    hub.stopped.set()
+    await hub.close()
+    return 0 if server.started else 1
+
+
+async def _worker(config: settings.Settings, *, polls: bool, pumps: bool, pace: float) -> int:
+    hub = await wiring.build(config, "worker" if pumps else "poller")
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, hub.stopped.set)
+    await worker.run(hub, polls=polls, pumps=pumps, pace=pace)
+    await hub.close()
+    return 0

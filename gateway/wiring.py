@@ -1,0 +1,94 @@
+"""Wiring: builds what a process needs once and hands it down as arguments."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets as tokens
+import socket
+from dataclasses import dataclass, field
+
+import structlog
+
+from connectors.core import client, pacing
+from gateway import settings as settings_
+from retry_queue import append, credentials, dispatch
+from retry_queue.ledger import configuration, secrets, session, workers
+from retry_queue.sync import site as sites
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Hub:
+    """Everything a process of the hub shares. ``site`` is replaced as a whole when the configuration changes."""
+
+    settings: settings_.Settings
+    ledger: session.Ledger
+    sealer: secrets.Sealer
+    calls: client.Client
+    bell: dispatch.Bell
+    appender: append.Appender
+    site: sites.Site
+    role: str
+    tokens: credentials.LedgerTokens
+    stopped: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def current(self) -> sites.Site:
+        """The configuration in force."""
+        return self.site
+
+    async def reload(self) -> None:
+        """Takes over a changed configuration; tokens of changed connections are forgotten."""
+        fresh = await sites.load(self.ledger, self.sealer)
+        for key, live in fresh.live.items():
+            before = self.site.live.get(key)
+            if before is not None and before.opened != live.opened:
+                self.tokens.forget(key)
+        self.site = fresh
+        log.info("site.loaded", epoch=fresh.epoch, connections=len(fresh.live), routes=len(fresh.routes))
+
+    async def close(self) -> None:
+        await self.appender.close()
+        await self.bell.close()
+        await self.calls.aclose()
+        async with self.ledger.write() as connection:
+            await workers.bury(connection, [self.ledger.owner])
+        await self.ledger.close()
+
+
+async def build(config: settings_.Settings, role: str) -> Hub:
+    """Opens the ledger, registers this process and loads the site."""
+    host = socket.gethostname()[:80]
+    owner = f"{role}-{os.getpid()}-{tokens.token_hex(4)}"
+    ledger = session.open_ledger(config.database_url, owner=owner)
+    sealer = secrets.Sealer(config.secret_key.get_secret_value())
+    ledger.slot = await workers.register(ledger, owner, role, os.getpid(), host)
+    site = await sites.load(ledger, sealer)
+    bell = dispatch.Bell(config.redis)
+    store = credentials.LedgerTokens(ledger, sealer)
+    return Hub(
+        settings=config,
+        ledger=ledger,
+        sealer=sealer,
+        calls=client.Client(store, pacing.LocalPacer()),
+        bell=bell,
+        appender=append.Appender(ledger, bell.ring),
+        site=site,
+        role=role,
+        tokens=store,
+    )
+
+
+async def watch(hub: Hub) -> None:
+    """Heartbeat and configuration changes, for a process without pumps."""
+    while True:
+        await asyncio.sleep(1.0)
+        try:
+            async with hub.ledger.write() as connection:
+                await workers.beat(connection, hub.ledger.owner)
+                epoch = await configuration.epoch(connection)
+            if epoch != hub.site.epoch:
+                await hub.reload()
+        except session.LedgerUnavailable as error:
+            log.warning("watch.waiting", error=str(error))

@@ -1,0 +1,50 @@
+"""The worker process: pumps, polls, and the arq listener that wakes them."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from gateway import wiring
+from retry_queue import dispatch, metrics, poll, pump, tasks
+
+log = structlog.get_logger()
+
+
+async def run(hub: wiring.Hub, *, polls: bool = True, pumps: bool = True, pace: float = 1.0) -> None:
+    """Works until ``hub.stopped``; what is under way is finished first (up to 25 s)."""
+    engine = pump.Pumps(hub.ledger, hub.calls, hub.sealer, hub.current, hub.reload)
+    work: list[asyncio.Task[None]] = []
+    if pumps:
+        work.append(asyncio.create_task(engine.run(hub.stopped), name="pumps"))
+        if hub.settings.redis:
+            listener = dispatch.listen(hub.settings.redis, tasks.wake(engine.wake), hub.stopped)
+            work.append(asyncio.create_task(listener, name="listener"))
+    else:
+        work.append(asyncio.create_task(wiring.watch(hub), name="watch"))
+    if polls:
+        poller = poll.Poller(hub.ledger, hub.current, hub.calls, hub.appender, pace)
+        work.append(asyncio.create_task(poller.run(hub.stopped), name="poller"))
+    beat = asyncio.create_task(_progress(engine), name="progress")
+    log.info("worker.ready", owner=hub.ledger.owner, slot=hub.ledger.slot)
+    halt = asyncio.create_task(hub.stopped.wait())
+    done, _ = await asyncio.wait([*work, halt], return_when=asyncio.FIRST_COMPLETED)
+    for task in done - {halt}:
+        if not task.cancelled() and task.exception() is not None:
+            log.error("worker.failed", task=task.get_name(), exc_info=task.exception())
+    hub.stopped.set()
+    beat.cancel()
+    for task in work:
+        if task.get_name() == "watch":
+            task.cancel()
+    await asyncio.gather(*work, beat, halt, return_exceptions=True)
+
+
+async def _progress(engine: pump.Pumps) -> None:
+    last = -1
+    while True:
+        if engine.progress != last:
+            last = engine.progress
+        metrics.PROGRESS.set_to_current_time()
+        await asyncio.sleep(5.0)

@@ -1,0 +1,1 @@
+"""The ledger (truth), the steps that work it off, and arq (only a bell)."""

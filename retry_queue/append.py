@@ -1,0 +1,131 @@
+"""The appender: many concurrent hand-ins, one commit (group commit).
+
+Everything that waits while a commit is under way goes into the next one. A caller returns only when
+its events are durable, so an acknowledgement is never false.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+
+from connectors.core import model
+from retry_queue.ledger import inbox, quarantine, session, tallies
+
+MAX_BATCH = 500
+MAX_WAITING = 5000
+"""Hand-ins waiting for a commit before new ones are refused (503): memory stays bounded."""
+
+Refusal = tuple[str, str, str, str]
+"""(connection, reason, detail, excerpt)."""
+
+
+class Overloaded(session.LedgerUnavailable):
+    """More is waiting to be written than the ledger can take right now."""
+
+
+class Appender:
+    """Writes hand-ins in groups. One per process; ``woken`` is called after each commit with new events."""
+
+    def __init__(self, ledger: session.Ledger, woken: Callable[[], None]) -> None:
+        self._ledger = ledger
+        self._woken = woken
+        self._waiting: deque[tuple[Sequence[inbox.NewEvent], asyncio.Future[list[int | None]]]] = deque()
+        self._refused: list[Refusal] = []
+        self._counts: Counter[tuple[str, str]] = Counter()
+        self._bell = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def append(self, events: Sequence[inbox.NewEvent]) -> list[int | None]:
+        """Makes events durable; returns new ids, None for each that was there already.
+
+        Raises LedgerUnavailable when they are not: the caller must not acknowledge.
+        """
+        if not events:
+            return []
+        if len(self._waiting) >= MAX_WAITING:
+            raise Overloaded("too many hand-ins are waiting for the ledger")
+        future: asyncio.Future[list[int | None]] = asyncio.get_running_loop().create_future()
+        self._waiting.append((events, future))
+        self._start()
+        self._bell.set()
+        return await future
+
+    def refuse(self, connection_key: str, reason: str, detail: str, excerpt: str) -> None:
+        """Notes a refused call; written with the next commit, dropped when the ledger is away."""
+        self._counts[(connection_key, f"rejected.{reason}")] += 1
+        if len(self._refused) < 200:
+            self._refused.append((connection_key, reason, detail, excerpt))
+        self._start()
+        self._bell.set()
+
+    def _start(self) -> None:
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._run(), name="appender")
+
+    async def _run(self) -> None:
+        while True:
+            await self._bell.wait()
+            self._bell.clear()
+            while self._waiting or self._refused:
+                await self._commit()
+
+    async def _commit(self) -> None:
+        group, size = [], 0
+        while self._waiting and size < MAX_BATCH:
+            group.append(self._waiting.popleft())
+            size += len(group[-1][0])
+        refused, self._refused = self._refused, []
+        counts, self._counts = self._counts, Counter()
+        flat = [event for events, _ in group for event in events]
+        try:
+            async with self._ledger.write() as connection:
+                ids = await inbox.append(connection, flat)
+                for event, made in zip(flat, ids, strict=True):
+                    if made is not None or not event.reread:
+                        counts[(event.connection_key, "received")] += 1
+                    if made is None:
+                        counts[(event.connection_key, "reread" if event.reread else "duplicate")] += 1
+                await tallies.add(connection, self._ledger.slot, counts)
+                await quarantine.add(connection, refused)
+        except Exception as error:
+            for _, future in group:
+                if not future.done():
+                    future.set_exception(error)
+            if not isinstance(error, session.LedgerUnavailable) and not group:
+                raise
+            return
+        at = 0
+        for events, future in group:
+            if not future.done():
+                future.set_result(ids[at : at + len(events)])
+            at += len(events)
+        if any(made is not None for made in ids):
+            self._woken()
+
+    async def close(self) -> None:
+        """Writes what waits, then stops."""
+        while self._waiting:
+            await asyncio.sleep(0.01)
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+
+def new_event(key: str, source: str, found: model.SourceEvent, *, reread: bool = False) -> inbox.NewEvent:
+    """A source event as the inbox takes it."""
+    return inbox.NewEvent(
+        connection_key=key,
+        source=source,
+        message=found.message,
+        entity=found.entity,
+        record=found.record[:200] if found.record else None,
+        dedupe=found.dedupe,
+        payload=found.payload.decode(),
+        occurred_at=found.occurred_at.timestamp() if found.occurred_at else None,
+        trace=secrets.token_hex(16),
+        priority=inbox.FAST if found.fast else inbox.LIVE,
+        reread=reread,
+    )

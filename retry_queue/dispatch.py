@@ -1,0 +1,143 @@
+"""Dispatch: ringing arq, and being rung. arq carries wake-ups only; losing all of Redis costs seconds.
+
+A bell coalesces: however many events arrive, at most one wake-up per ``GAP`` goes to Redis, because a
+woken worker drains batches until nothing is due. When Redis is away ringing fails in silence and the
+sweep, which asks the database, does the same work within its period.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import orjson
+import structlog
+from arq import connections as arq_connections
+from arq import worker as arq_worker
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialBackoff
+from redis.exceptions import BusyLoadingError, RedisError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeout
+
+QUEUE = "shuniu:bell"
+GAP = 0.02
+"""Seconds between two wake-ups to Redis."""
+POLL = 0.01
+"""Seconds between two looks of an idle worker."""
+RETRY_ON = [RedisConnectionError, RedisTimeout, BusyLoadingError, FileNotFoundError, ConnectionRefusedError, OSError]
+
+log = structlog.get_logger()
+
+
+def dumps(value: dict[str, Any]) -> bytes:
+    """The only thing that may travel through Redis: JSON of names and numbers, never pickle."""
+    return orjson.dumps(value, default=str)
+
+
+def loads(data: bytes) -> dict[str, Any]:
+    read: dict[str, Any] = orjson.loads(data)
+    return read
+
+
+def redis_settings(url: str) -> arq_connections.RedisSettings:
+    """Settings that outlive a restart of Redis."""
+    settings = arq_connections.RedisSettings.from_dsn(url)
+    settings.conn_retries = 2
+    settings.conn_retry_delay = 0.2
+    settings.retry = Retry(ExponentialBackoff(cap=0.5, base=0.02), 3)
+    settings.retry_on_error = RETRY_ON  # type: ignore[assignment]
+    return settings
+
+
+class Bell:
+    """Rings a worker through arq. ``local`` is called too, when this process works itself."""
+
+    def __init__(self, url: str | None, local: Callable[[], None] | None = None) -> None:
+        self._url = url
+        self._local = local
+        self._pool: arq_connections.ArqRedis | None = None
+        self._wanted = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self.rung = 0
+        self.failed = 0
+
+    def ring(self) -> None:
+        """Asks for a wake-up soon; returns at once."""
+        if self._local is not None:
+            self._local()
+        if self._url is None:
+            return
+        self._wanted.set()
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name="bell")
+
+    async def _run(self) -> None:
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            try:
+                await self._send()
+                self.rung += 1
+            except (RedisError, OSError, TimeoutError) as error:
+                self.failed += 1
+                self._pool = None
+                log.info("bell.redis_away", kind=type(error).__name__)
+                await asyncio.sleep(0.5)
+            await asyncio.sleep(GAP)
+
+    async def _send(self) -> None:
+        async with asyncio.timeout(2.0):
+            if self._pool is None:
+                self._pool = await arq_connections.create_pool(
+                    redis_settings(self._url or ""),
+                    job_serializer=dumps,
+                    job_deserializer=loads,
+                    default_queue_name=QUEUE,
+                )
+            await self._pool.enqueue_job("wake", _job_id=uuid.uuid4().hex, _expires=60)
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        if self._pool is not None:
+            await self._pool.aclose()
+
+
+async def listen(url: str, wake: Callable[[dict[str, Any]], Awaitable[None]], stopped: asyncio.Event) -> None:
+    """Runs the arq worker until ``stopped``; comes back by itself whenever Redis does."""
+    while not stopped.is_set():
+        worker = arq_worker.Worker(
+            functions=[arq_worker.func(wake, name="wake", keep_result=0, timeout=10, max_tries=1000)],
+            queue_name=QUEUE,
+            redis_settings=redis_settings(url),
+            poll_delay=POLL,
+            max_jobs=20,
+            keep_result=0,
+            job_serializer=dumps,
+            job_deserializer=loads,
+            handle_signals=False,
+            health_check_interval=30,
+            job_completion_wait=1,
+        )
+        run = asyncio.create_task(worker.async_run(), name="arq")
+        halt = asyncio.create_task(stopped.wait())
+        await asyncio.wait({run, halt}, return_when=asyncio.FIRST_COMPLETED)
+        halt.cancel()
+        if run.done() and not run.cancelled() and run.exception() is not None:
+            log.info("bell.listener_restarts", kind=type(run.exception()).__name__)
+        run.cancel()
+        await asyncio.gather(run, return_exceptions=True)
+        await _closed(worker)
+        if not stopped.is_set():
+            await asyncio.sleep(0.2)
+
+
+async def _closed(worker: arq_worker.Worker) -> None:
+    try:
+        await worker.close()
+    except (RedisError, OSError, TimeoutError, AttributeError) as error:
+        log.debug("bell.close", kind=type(error).__name__)

@@ -1,0 +1,126 @@
+"""Connections 连接: one authorised account of a connector each, with its secrets sealed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from retry_queue.ledger import secrets, sql, tables
+from retry_queue.ledger.states import ConnectionState
+
+T = tables.connections
+_PAUSE = sql.Statement(
+    """
+    UPDATE connections SET state = {2}, reason = {3}, updated_at = {now}
+    WHERE key = {1} AND state = 'enabled' RETURNING key
+    """
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A stored connection; ``sealed`` holds secrets as stored."""
+
+    key: str
+    connector: str
+    config: dict[str, Any]
+    sealed: dict[str, str]
+    state: ConnectionState
+    reason: dict[str, str] | None
+    version: int
+    created_at: float
+    updated_at: float
+
+    def opened(self, sealer: secrets.Sealer) -> dict[str, str]:
+        """The secrets in clear; raises SecretUnreadable."""
+        return {field: sealer.open(text, place(self.key, field)) for field, text in self.sealed.items()}
+
+
+def place(key: str, field: str) -> str:
+    """Where a connection's secret stands, for sealing."""
+    return f"connections/{key}/{field}"
+
+
+def _row(row: Any) -> Row:
+    return Row(
+        key=row.key,
+        connector=row.connector,
+        config=json.loads(row.config),
+        sealed=json.loads(row.secrets),
+        state=ConnectionState(row.state),
+        reason=json.loads(row.reason) if row.reason else None,
+        version=row.version,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )
+
+
+async def all_rows(connection: AsyncConnection) -> list[Row]:
+    """Every connection, by key."""
+    return [_row(row) for row in await connection.execute(select(T).order_by(T.c.key))]
+
+
+async def get(connection: AsyncConnection, key: str) -> Row | None:
+    row = (await connection.execute(select(T).where(T.c.key == key))).first()
+    return None if row is None else _row(row)
+
+
+async def put(
+    connection: AsyncConnection,
+    sealer: secrets.Sealer,
+    key: str,
+    connector: str,
+    config: Mapping[str, Any],
+    clear: Mapping[str, str],
+    state: ConnectionState,
+    now: float,
+) -> Row:
+    """Creates or changes a connection. Secrets that are not given stay as they are; an empty one goes."""
+    before = await get(connection, key)
+    sealed = dict(before.sealed) if before and before.connector == connector else {}
+    for field, value in clear.items():
+        if value == "":
+            sealed.pop(field, None)
+        else:
+            sealed[field] = sealer.seal(value, place(key, field))
+    values = {
+        "connector": connector,
+        "config": json.dumps(dict(config), ensure_ascii=False, sort_keys=True),
+        "secrets": json.dumps(sealed, sort_keys=True),
+        "state": str(state),
+        "reason": None,
+        "updated_at": now,
+    }
+    if before is None:
+        await connection.execute(insert(T).values(key=key, created_at=now, version=1, **values))
+    else:
+        await connection.execute(update(T).where(T.c.key == key).values(version=before.version + 1, **values))
+    stored = await get(connection, key)
+    if stored is None:
+        raise LookupError(key)
+    return stored
+
+
+async def set_state(
+    connection: AsyncConnection, key: str, state: ConnectionState, reason: dict[str, str] | None, now: float
+) -> None:
+    """Enables, pauses or disables."""
+    text = json.dumps(reason, ensure_ascii=False) if reason else None
+    await connection.execute(
+        update(T).where(T.c.key == key).values(state=str(state), reason=text, updated_at=now, version=T.c.version + 1)
+    )
+
+
+async def refuse(connection: AsyncConnection, key: str, reason: dict[str, str]) -> bool:
+    """Marks refused credentials; True only for the first to notice, so that one alert goes out."""
+    text = json.dumps(reason, ensure_ascii=False)
+    return bool(await _PAUSE.run(connection, (), key, str(ConnectionState.NEEDS_AUTH), text))
+
+
+async def remove(connection: AsyncConnection, key: str) -> None:
+    await connection.execute(delete(T).where(T.c.key == key))

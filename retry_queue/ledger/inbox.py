@@ -1,0 +1,198 @@
+"""The inbox 收件箱: events taken in, exactly once per (connection, dedupe key), and their planning.
+
+``append`` is called inside the ingress group commit; ``claim`` leases due events to a planner;
+``settle`` writes what planning decided, and only for the fence it was claimed with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from retry_queue.ledger import sql
+from retry_queue.ledger.states import EventState
+
+FAST, LIVE, BACKFILL = 0, 1, 2
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """An event to append. ``payload`` is JSON text, ``occurred_at`` Unix seconds."""
+
+    connection_key: str
+    source: str
+    message: str
+    entity: str | None
+    record: str | None
+    dedupe: str
+    payload: str
+    occurred_at: float | None
+    trace: str
+    priority: int = LIVE
+    hop: int = 0
+    reread: bool = False
+    """From a poll, whose windows overlap on purpose: seeing it twice is no duplicate delivery."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedEvent:
+    """An event leased for planning."""
+
+    id: int
+    fence: int
+    failures: int
+    connection_key: str
+    source: str
+    message: str
+    entity: str | None
+    record: str | None
+    payload: str
+    occurred_at: float | None
+    received_at: float
+    trace: str
+    hop: int
+    replay: bool
+    """A person asked for it: planned even when nothing seems to have changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """What planning decided for one event. ``next_at`` (seconds from now) only when it stays received."""
+
+    id: int
+    fence: int
+    state: EventState
+    reason: str | None = None
+    detail: str | None = None
+    delay: float = 0.0
+    failed: bool = False
+
+
+_APPEND = sql.Statement(
+    """
+    INSERT INTO inbox (connection_key, dedupe, state, priority, next_at, received_at)
+    SELECT connection_key, dedupe, 'received', priority, {now}, {now} FROM {src} {more}
+    ON CONFLICT (connection_key, dedupe) DO NOTHING
+    RETURNING id, connection_key, dedupe, received_at
+    """,
+    "connection_key text, dedupe text, priority small",
+)
+_BODY = sql.Statement(
+    """
+    INSERT INTO events (id, connection_key, source, message, entity, record, payload, occurred_at,
+                        received_at, trace, hop)
+    SELECT id, connection_key, source, message, entity, record, payload, occurred_at, received_at, trace, hop
+    FROM {src}
+    """,
+    "id int, connection_key text, source text, message text, entity text, record text, payload text,"
+    " occurred_at float, received_at float, trace text, hop small",
+)
+_CLAIM = sql.Statement(
+    """
+    WITH due AS MATERIALIZED (
+        SELECT id FROM inbox WHERE state = 'received' AND next_at <= {now}
+          AND connection_key NOT IN (SELECT connection_key FROM {src})
+        ORDER BY priority, next_at, id LIMIT {1} {lock}
+    )
+    UPDATE inbox SET owner = {2}, fence = fence + 1, next_at = {now} + {3}
+    FROM due WHERE inbox.id = due.id
+    RETURNING inbox.id, fence, failures, CASE WHEN reason = 'replay' THEN 1 ELSE 0 END AS replay
+    """,
+    "connection_key text",
+)
+_LOAD = sql.Statement(
+    """
+    SELECT e.id, src.fence, src.failures, e.connection_key, e.source, e.message, e.entity, e.record, e.payload,
+           e.occurred_at, e.received_at, e.trace, e.hop, src.replay
+    FROM {src} JOIN events e ON e.id = src.id ORDER BY e.id
+    """,
+    "id int, fence int, failures int, replay int",
+)
+_SETTLE = sql.Statement(
+    """
+    UPDATE inbox SET state = src.state, reason = src.reason, detail = src.detail, owner = NULL,
+        next_at = {now} + src.delay, failures = inbox.failures + src.failed
+    FROM {src} WHERE inbox.id = src.id AND inbox.fence = src.fence AND inbox.state = 'received'
+    RETURNING inbox.id
+    """,
+    "id int, fence int, state text, reason text, detail text, delay float, failed int",
+)
+_RELEASE = sql.Statement(
+    "UPDATE inbox SET next_at = {now}, owner = NULL WHERE state = 'received' AND owner IN (SELECT owner FROM {src})",
+    "owner text",
+)
+_REVIVE = sql.Statement(
+    """
+    UPDATE inbox SET state = 'received', reason = 'replay', detail = NULL, owner = NULL, failures = 0,
+        fence = fence + 1, next_at = {now}
+    FROM {src} WHERE inbox.id = src.id AND inbox.state IN ('parked', 'skipped')
+    RETURNING inbox.id
+    """,
+    "id int",
+)
+_DUE = sql.Statement("SELECT min(next_at) - {now} AS wait FROM inbox WHERE state = 'received'")
+
+
+async def append(connection: AsyncConnection, events: Sequence[NewEvent]) -> list[int | None]:
+    """Appends a batch; returns the new id per event, or None where it was there already."""
+    first: dict[tuple[str, str], int] = {}
+    for place, event in enumerate(events):
+        first.setdefault((event.connection_key, event.dedupe), place)
+    keyed = [events[place] for place in first.values()]
+    made = await _APPEND.run(connection, [(e.connection_key, e.dedupe, e.priority) for e in keyed])
+    ids: list[int | None] = [None] * len(events)
+    bodies = []
+    for row in made:
+        place = first[(row.connection_key, row.dedupe)]
+        ids[place] = row.id
+        e = events[place]
+        bodies.append(
+            (
+                row.id,
+                e.connection_key,
+                e.source,
+                e.message,
+                e.entity,
+                e.record,
+                e.payload,
+                e.occurred_at,
+                row.received_at,
+                e.trace,
+                e.hop,
+            )
+        )
+    await _BODY.run(connection, bodies)
+    return ids
+
+
+async def claim(
+    connection: AsyncConnection, limit: int, owner: str, lease: float, busy: Sequence[str] = ()
+) -> list[ClaimedEvent]:
+    """Leases up to ``limit`` due events for ``lease`` seconds, fast ones first, none of ``busy`` connections."""
+    leased = await _CLAIM.run(connection, [(key,) for key in busy] or [("",)], limit, owner, lease)
+    loaded = await _LOAD.run(connection, [(row.id, row.fence, row.failures, row.replay) for row in leased])
+    return [ClaimedEvent(*row) for row in loaded]
+
+
+async def settle(connection: AsyncConnection, rulings: Sequence[Ruling]) -> set[int]:
+    """Writes what planning decided; returns the ids that were still ours."""
+    rows = [(r.id, r.fence, str(r.state), r.reason, r.detail, r.delay, int(r.failed)) for r in rulings]
+    return {row.id for row in await _SETTLE.run(connection, rows)}
+
+
+async def release(connection: AsyncConnection, owners: Sequence[str]) -> None:
+    """Gives back what dead processes had leased."""
+    await _RELEASE.run(connection, [(owner,) for owner in owners])
+
+
+async def revive(connection: AsyncConnection, ids: Sequence[int]) -> list[int]:
+    """Replays parked or skipped events: they are planned anew."""
+    return [row.id for row in await _REVIVE.run(connection, [(i,) for i in ids])]
+
+
+async def wait(connection: AsyncConnection) -> float | None:
+    """Seconds until the next event is due (negative: overdue), or None when there is none."""
+    value = (await _DUE.run(connection))[0].wait
+    return None if value is None else float(value)

@@ -1,0 +1,172 @@
+"""Lanes as values: what is owed, in which order, and when to look again. Pure decisions, no SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from retry_queue.ledger import records
+from retry_queue.ledger.states import DeliveryState
+
+
+@dataclass(frozen=True, slots=True)
+class NewDelivery:
+    """A delivery owed to one target of one route."""
+
+    event_id: int
+    route_key: str
+    connection_key: str
+    operation: str
+    position: int
+    kind: str
+    record_id: int
+    lane: str
+    version: float | None
+    hop: int
+    priority: int
+    delay: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to work a lane until the lease ends."""
+
+    lane: str
+    fence: int
+    seq: int
+
+
+@dataclass(slots=True)
+class ClaimedDelivery:
+    """The head of a claimed lane, with all that is needed to deliver it."""
+
+    id: int
+    event_id: int
+    route_key: str
+    connection_key: str
+    operation: str
+    position: int
+    kind: str
+    record_id: int
+    lane: str
+    state: str
+    attempt: int
+    failures: int
+    crashes: int
+    version: float | None
+    hop: int
+    created_at: float
+    entity: str
+    source_key: str
+    source_record: str | None
+    received_at: float
+    trace: str
+    body: str
+    link_id: int
+    target_record: str | None
+    lease: Lease | None = None
+    more: bool = False
+    """More deliveries wait in this lane."""
+    next_wait: float | None = None
+    """Seconds until the next one of the lane is due, when ``more``."""
+    interrupted: bool = False
+    """An earlier attempt was cut off: whether its call happened is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What an attempt came to; written only if the delivery still has this attempt number."""
+
+    delivery: ClaimedDelivery
+    state: DeliveryState
+    outcome: str
+    duration: float
+    delay: float = 0.0
+    failed: bool = False
+    reason: str | None = None
+    detail: str | None = None
+    code: str | None = None
+    message: str | None = None
+    exchanges: str | None = None
+    target_record: str | None = None
+    hold: bool = True
+    """The lane waits for this delivery while it is not ended."""
+    tried: bool = True
+    """False when nothing was attempted (the connection is paused, a slot ran out): no attempt row."""
+    binding: records.Binding | None = None
+    """What the delivery leaves on the target's record row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A delivery that waits in a lane, as the claim sees it."""
+
+    id: int
+    lane: str
+    route_key: str
+    position: int
+    kind: str
+    state: str
+    version: float | None
+    wait: float
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """What may be done in a lane now: the head to take, what a newer state replaced, when to look again."""
+
+    head: Waiting | None
+    superseded: tuple[int, ...]
+    next_wait: float | None
+
+
+def order(queue: Sequence[Waiting], skip: frozenset[str]) -> Lane:
+    """Decides the head of a lane, oldest first; pure.
+
+    Of several waiting states of one route target only the newest is sent (by source version, then by
+    arrival). An interrupted head comes first: what it did must be known before anything follows.
+    """
+    newest: dict[tuple[str, int], Waiting] = {}
+    for one in queue:
+        if one.kind == "state" and one.state in (DeliveryState.PENDING, DeliveryState.RETRYING):
+            known = newest.get((one.route_key, one.position))
+            if known is None or (one.version or 0.0, one.id) >= (known.version or 0.0, known.id):
+                newest[(one.route_key, one.position)] = one
+    superseded = tuple(
+        one.id
+        for one in queue
+        if one.kind == "state"
+        and one.state in (DeliveryState.PENDING, DeliveryState.RETRYING)
+        and newest[(one.route_key, one.position)] is not one
+    )
+    gone = set(superseded)
+    rest = [one for one in queue if one.id not in gone]
+    head: Waiting | None = None
+    waits: list[float] = []
+    for one in rest:
+        if one.state == DeliveryState.PARKED:
+            if one.route_key not in skip:
+                break
+            continue
+        due = one.wait <= 0 or one.state == DeliveryState.IN_FLIGHT
+        if head is None and due:
+            head = one
+            continue
+        waits.append(max(one.wait, 0.0))
+        if head is None and one.route_key not in skip:
+            break
+    return Lane(head, superseded, min(waits) if waits else None)
+
+
+def lane_wait(result: Result) -> float | None:
+    """Seconds until the lane may be claimed again, None when nothing is left in it; pure."""
+    waits: list[float] = []
+    if result.state in (DeliveryState.RETRYING, DeliveryState.PENDING):
+        waits.append(result.delay)
+        if result.hold:
+            return result.delay
+    if result.state == DeliveryState.PARKED and result.hold:
+        return None
+    if result.delivery.more:
+        waits.append(result.delivery.next_wait or 0.0)
+    return min(waits) if waits else None

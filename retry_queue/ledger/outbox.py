@@ -1,0 +1,302 @@
+"""The outbox 发件箱: deliveries owed, in lanes 通道, and the attempts made.
+
+A lane is (target connection, entity, linked record). Only the head of a lane may be under way, so
+order per record holds while lanes run in parallel. The lane row is the unit of claiming: its
+``next_at`` says when it is due, or while it is claimed when the lease ends, and its ``fence`` decides
+whose settle counts. ``seq`` grows with every plan; a settle removes the lane only if no plan came in
+between, because PostgreSQL re-checks the row but not a subquery when it waited for a lock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from retry_queue.ledger import lane, records, sql
+from retry_queue.ledger.states import TERMINAL_DELIVERY, DeliveryState
+
+_LANES = sql.Statement(
+    """
+    INSERT INTO lanes (lane, connection_key, priority, next_at, fence, seq)
+    SELECT lane, connection_key, priority, {now} + delay, 0, 1 FROM {src} {more}
+    ON CONFLICT (lane) DO UPDATE SET seq = lanes.seq + 1,
+        priority = CASE WHEN excluded.priority < lanes.priority THEN excluded.priority ELSE lanes.priority END,
+        next_at = CASE WHEN lanes.owner IS NULL AND excluded.next_at < lanes.next_at
+                  THEN excluded.next_at ELSE lanes.next_at END
+    """,
+    "lane text, connection_key text, priority small, delay float",
+)
+_PLAN = sql.Statement(
+    """
+    INSERT INTO deliveries (event_id, route_key, connection_key, operation, position, kind, record_id, lane,
+                            state, next_at, version, hop, created_at)
+    SELECT event_id, route_key, connection_key, operation, position, kind, record_id, lane,
+           'pending', {now} + delay, version, hop, {now} FROM {src} {more}
+    ON CONFLICT (event_id, route_key, position) DO NOTHING
+    RETURNING id
+    """,
+    "event_id int, route_key text, connection_key text, operation text, position small, kind text,"
+    " record_id int, lane text, version float, hop small, delay float",
+)
+_CLAIM = sql.Statement(
+    """
+    WITH due AS MATERIALIZED (
+        SELECT lane FROM lanes WHERE connection_key = {1} AND next_at <= {now}
+        ORDER BY priority, next_at, lane LIMIT {2} {lock}
+    )
+    UPDATE lanes SET owner = {3}, fence = fence + 1, next_at = {now} + {4}
+    FROM due WHERE lanes.lane = due.lane
+    RETURNING lanes.lane, lanes.fence, lanes.seq
+    """
+)
+_QUEUE = sql.Statement(
+    """
+    SELECT d.id, d.lane, d.route_key, d.position, d.kind, d.state, d.version, d.next_at - {now} AS wait
+    FROM {src} JOIN deliveries d ON d.lane = src.lane
+    WHERE d.state IN ('pending', 'in_flight', 'retrying', 'parked')
+    ORDER BY d.lane, d.id
+    """,
+    "lane text",
+)
+_TAKE = sql.Statement(
+    """
+    UPDATE deliveries SET state = 'in_flight', attempt = attempt + 1, crashes = crashes + src.crashed
+    FROM {src} WHERE deliveries.id = src.id
+    """,
+    "id int, crashed int",
+)
+_LOAD = sql.Statement(
+    """
+    SELECT d.id, d.event_id, d.route_key, d.connection_key, d.operation, d.position, d.kind, d.record_id, d.lane,
+           d.state, d.attempt, d.failures, d.crashes, d.version, d.hop, d.created_at, c.entity, e.connection_key,
+           e.record, e.received_at, e.trace, c.body, coalesce(r.link_id, r.id), d.target_record
+    FROM {src} JOIN deliveries d ON d.id = src.id JOIN events e ON e.id = d.event_id
+    JOIN canonicals c ON c.event_id = d.event_id JOIN records r ON r.id = d.record_id
+    """,
+    "id int",
+)
+_RESOLVE = sql.Statement(
+    """
+    UPDATE deliveries SET state = src.state, reason = src.reason, settled_at = {now} FROM {src}
+    WHERE deliveries.id = src.id AND deliveries.state IN ('pending', 'retrying')
+    """,
+    "id int, state text, reason text",
+)
+_SETTLE = sql.Statement(
+    """
+    UPDATE deliveries SET state = src.state, reason = src.reason, detail = src.detail,
+        next_at = {now} + src.delay, failures = deliveries.failures + src.failed,
+        target_record = coalesce(src.target_record, deliveries.target_record),
+        settled_at = CASE WHEN src.ended = 1 THEN {now} ELSE NULL END
+    FROM {src} WHERE deliveries.id = src.id AND deliveries.attempt = src.attempt AND deliveries.state = 'in_flight'
+    RETURNING deliveries.id
+    """,
+    "id int, attempt int, state text, reason text, detail text, delay float, failed int, target_record text,"
+    " ended int",
+)
+_ATTEMPT = sql.Statement(
+    """
+    INSERT INTO attempts (delivery_id, attempt, outcome, code, message, exchanges, duration, worker, at)
+    SELECT delivery_id, attempt, outcome, code, message, exchanges, duration, worker, {now} FROM {src}
+    """,
+    "delivery_id int, attempt int, outcome text, code text, message text, exchanges text, duration float,"
+    " worker text",
+)
+_CLOSE = sql.Statement(
+    "DELETE FROM lanes WHERE EXISTS (SELECT 1 FROM {src} WHERE lanes.lane = src.lane AND lanes.fence = src.fence"
+    " AND lanes.seq = src.seq)",
+    "lane text, fence int, seq int",
+)
+_FREE = sql.Statement(
+    """
+    UPDATE lanes SET owner = NULL, next_at = {now} + src.delay FROM {src}
+    WHERE lanes.lane = src.lane AND lanes.fence = src.fence
+    """,
+    "lane text, fence int, delay float",
+)
+_RELEASE = sql.Statement(
+    "UPDATE lanes SET owner = NULL, next_at = {now} WHERE owner IN (SELECT owner FROM {src})", "owner text"
+)
+_DUE = sql.Statement("SELECT connection_key, min(next_at) - {now} AS wait FROM lanes GROUP BY connection_key")
+_ORPHANS = sql.Statement(
+    """
+    INSERT INTO lanes (lane, connection_key, priority, next_at, fence, seq)
+    SELECT lane, min(connection_key), 1, {now}, 0, 1 FROM deliveries d
+    WHERE state IN ('pending', 'in_flight', 'retrying')
+      AND NOT EXISTS (SELECT 1 FROM lanes l WHERE l.lane = d.lane)
+    GROUP BY lane
+    ON CONFLICT (lane) DO NOTHING
+    RETURNING lane
+    """
+)
+_DEPTH = sql.Statement(
+    """
+    SELECT connection_key, state, count(*) AS n, min(created_at) AS oldest FROM deliveries
+    WHERE state IN ('pending', 'in_flight', 'retrying', 'parked') GROUP BY connection_key, state
+    """
+)
+_REVIVE = sql.Statement(
+    """
+    UPDATE deliveries SET state = 'pending', failures = 0, crashes = 0, next_at = {now}, reason = NULL,
+        detail = NULL, settled_at = NULL
+    FROM {src} WHERE deliveries.id = src.id AND deliveries.state IN ('parked', 'dead', 'skipped')
+    RETURNING deliveries.id, deliveries.lane, deliveries.connection_key
+    """,
+    "id int",
+)
+
+
+async def plan(connection: AsyncConnection, owed: Sequence[lane.NewDelivery]) -> int:
+    """Writes deliveries and makes their lanes due. Lanes are locked in name order, so two plans never
+    wait for each other in a circle; returns how many were new."""
+    if not owed:
+        return 0
+    lanes: dict[str, lane.NewDelivery] = {}
+    for delivery in owed:
+        known = lanes.get(delivery.lane)
+        if known is None or delivery.delay < known.delay:
+            lanes[delivery.lane] = delivery
+    await _LANES.run(connection, [(k, d.connection_key, d.priority, d.delay) for k, d in sorted(lanes.items())])
+    made = await _PLAN.run(
+        connection,
+        [
+            (
+                d.event_id,
+                d.route_key,
+                d.connection_key,
+                d.operation,
+                d.position,
+                d.kind,
+                d.record_id,
+                d.lane,
+                d.version,
+                d.hop,
+                d.delay,
+            )
+            for d in owed
+        ],
+    )
+    return len(made)
+
+
+async def claim(
+    connection: AsyncConnection, connection_key: str, limit: int, owner: str, lease: float, skip: frozenset[str]
+) -> list[lane.ClaimedDelivery]:
+    """Leases up to ``limit`` due lanes of one target and takes the head of each.
+
+    ``skip`` names routes whose lanes go on past a parked or retrying head. Superseded states are
+    ended here; a lane whose head cannot be taken yet is given back with its proper due time.
+    """
+    leases = {
+        row.lane: lane.Lease(*row) for row in await _CLAIM.run(connection, (), connection_key, limit, owner, lease)
+    }
+    if not leases:
+        return []
+    queues: dict[str, list[lane.Waiting]] = {name: [] for name in leases}
+    for row in await _QUEUE.run(connection, [(name,) for name in leases]):
+        queues[row.lane].append(lane.Waiting(*row))
+    heads: dict[int, tuple[lane.Lane, lane.Lease]] = {}
+    resolved: list[tuple[int, str, str]] = []
+    closing: list[tuple[str, int, int]] = []
+    freeing: list[tuple[str, int, float]] = []
+    for name, held in leases.items():
+        view = lane.order(queues[name], skip)
+        resolved += [(i, str(DeliveryState.SUPERSEDED), "newer_state") for i in view.superseded]
+        if view.head is not None:
+            heads[view.head.id] = (view, held)
+        elif view.next_wait is None:
+            closing.append((name, held.fence, held.seq))
+            freeing.append((name, held.fence, 0.0))
+        else:
+            freeing.append((name, held.fence, view.next_wait))
+    await _RESOLVE.run(connection, resolved)
+    await _CLOSE.run(connection, closing)
+    await _FREE.run(connection, freeing)
+    crashed = {
+        i: int(view.head is not None and view.head.state == DeliveryState.IN_FLIGHT) 
+        for i, (view, _) in heads.items()
+    }
+    await _TAKE.run(connection, [(i, crashed[i]) for i in heads])
+    claimed = []
+    for row in await _LOAD.run(connection, [(i,) for i in heads]):
+        delivery = lane.ClaimedDelivery(*row)
+        view, delivery.lease = heads[delivery.id]
+        delivery.more = view.next_wait is not None
+        delivery.next_wait = view.next_wait
+        delivery.interrupted = bool(crashed[delivery.id])
+        claimed.append(delivery)
+    return claimed
+
+
+async def settle(connection: AsyncConnection, results: Sequence[lane.Result], worker: str) -> set[int]:
+    """Writes a batch of results and frees their lanes; returns the delivery ids that were still ours."""
+    rows = [
+        (
+            r.delivery.id,
+            r.delivery.attempt,
+            str(r.state),
+            r.reason,
+            r.detail,
+            r.delay,
+            int(r.failed),
+            r.target_record,
+            int(r.state in TERMINAL_DELIVERY),
+        )
+        for r in results
+    ]
+    ours = {row.id for row in await _SETTLE.run(connection, rows)}
+    mine = [r for r in results if r.delivery.id in ours]
+    await _ATTEMPT.run(
+        connection,
+        [
+            (r.delivery.id, r.delivery.attempt, r.outcome, r.code, r.message, r.exchanges, r.duration, worker)
+            for r in mine
+            if r.tried
+        ],
+    )
+    await records.bind(connection, [r.binding for r in mine if r.binding is not None])
+    closing: list[tuple[str, int, int]] = []
+    freeing: list[tuple[str, int, float]] = []
+    for r in mine:
+        lease = r.delivery.lease
+        if lease is None:
+            continue
+        wait = lane.lane_wait(r)
+        if wait is None:
+            closing.append((lease.lane, lease.fence, lease.seq))
+        freeing.append((lease.lane, lease.fence, wait or 0.0))
+    closing.sort()
+    freeing.sort()
+    await _CLOSE.run(connection, closing)
+    await _FREE.run(connection, freeing)
+    return ours
+
+
+async def release(connection: AsyncConnection, owners: Sequence[str]) -> None:
+    """Gives back the lanes of dead processes; their heads stay in flight and are asked about first."""
+    await _RELEASE.run(connection, [(owner,) for owner in owners])
+
+
+async def due(connection: AsyncConnection) -> dict[str, float]:
+    """Target connection -> seconds until its next lane is due (negative: overdue)."""
+    return {row.connection_key: float(row.wait) for row in await _DUE.run(connection)}
+
+
+async def depth(connection: AsyncConnection) -> Sequence[Any]:
+    """(connection_key, state, n, oldest created_at) of everything not ended."""
+    return await _DEPTH.run(connection)
+
+
+async def heal(connection: AsyncConnection) -> int:
+    """Gives a lane to every open delivery that has none (nothing is known to cause it)."""
+    return len(await _ORPHANS.run(connection))
+
+
+async def revive(connection: AsyncConnection, ids: Sequence[int]) -> list[int]:
+    """Replays parked, dead or skipped deliveries in their lanes; returns those revived."""
+    rows = await _REVIVE.run(connection, [(i,) for i in ids])
+    lanes = {row.lane: row.connection_key for row in rows}
+    await _LANES.run(connection, [(name, key, 1, 0.0) for name, key in sorted(lanes.items())])
+    return [row.id for row in rows]

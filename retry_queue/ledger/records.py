@@ -1,0 +1,178 @@
+"""Records and links 主键对照: what we know of each record in each system, and which are the same thing.
+
+A record row is (connection, entity, id there) with the newest state taken from it and the digests of
+what we wrote to it. Records with one ``link_id`` are one thing in several systems; a row without one
+is a group of its own, named by its row id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from retry_queue.ledger import sql
+
+Ref = tuple[str, str, str]
+"""(connection key, entity, record id there)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A record as the ledger knows it."""
+
+    id: int
+    connection_key: str
+    entity: str
+    record: str
+    link_id: int
+    number: str | None
+    version: float | None
+    fingerprint: str | None
+    canonical: str | None
+    wrote: str | None
+    wrote_at: float | None
+    hop: int
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A newer state of a record, to be kept. ``canonical`` is JSON text."""
+
+    ref: Ref
+    number: str | None
+    version: float | None
+    fingerprint: str
+    canonical: str
+    hop: int
+
+
+_COLUMNS = (
+    "r.id, r.connection_key, r.entity, r.record, coalesce(r.link_id, r.id) AS link_id, r.number, r.version,"
+    " r.fingerprint, r.canonical, r.wrote, r.wrote_at, r.hop"
+)
+_FIND = sql.Statement(
+    f"""
+    SELECT {_COLUMNS} FROM {{src}} JOIN records r
+    ON r.connection_key = src.connection_key AND r.entity = src.entity AND r.record = src.record
+    """,
+    "connection_key text, entity text, record text",
+)
+_GROUP = sql.Statement(
+    f"SELECT {_COLUMNS} FROM {{src}} JOIN records r ON coalesce(r.link_id, r.id) = src.link_id ORDER BY r.id",
+    "link_id int",
+)
+_KEEP = sql.Statement(
+    """
+    INSERT INTO records (connection_key, entity, record, number, version, fingerprint, canonical, hop, updated_at)
+    SELECT connection_key, entity, record, number, version, fingerprint, canonical, hop, {now} FROM {src} {more}
+    ON CONFLICT (connection_key, entity, record) DO UPDATE SET number = coalesce(excluded.number, records.number),
+        version = excluded.version, fingerprint = excluded.fingerprint, canonical = excluded.canonical,
+        hop = excluded.hop, updated_at = excluded.updated_at
+    WHERE records.version IS NULL OR excluded.version IS NULL OR excluded.version >= records.version - 0.0005
+    RETURNING id, connection_key, entity, record, coalesce(link_id, id) AS link_id
+    """,
+    "connection_key text, entity text, record text, number text, version float, fingerprint text,"
+    " canonical text, hop small",
+)
+_BIND = sql.Statement(
+    """
+    INSERT INTO records (connection_key, entity, record, link_id, wrote, wrote_at, hop, updated_at)
+    SELECT connection_key, entity, record, link_id, wrote, {now}, hop, {now} FROM {src} {more}
+    ON CONFLICT (connection_key, entity, record) DO UPDATE SET
+        link_id = coalesce(excluded.link_id, records.link_id),
+        wrote = {patch records.wrote excluded.wrote},
+        wrote_at = CASE WHEN excluded.wrote IS NULL THEN records.wrote_at ELSE excluded.wrote_at END,
+        hop = excluded.hop, updated_at = excluded.updated_at
+    RETURNING id
+    """,
+    "connection_key text, entity text, record text, link_id int, wrote text, hop small",
+)
+_IDENTITY_FIND = sql.Statement(
+    f"""
+    SELECT src.kind, src.digest, {_COLUMNS} FROM {{src}}
+    JOIN identities i ON i.kind = src.kind AND i.digest = src.digest JOIN records r ON r.id = i.record_id
+    """,
+    "kind text, digest text",
+)
+_IDENTITY_KEEP = sql.Statement(
+    """
+    INSERT INTO identities (kind, digest, record_id) SELECT kind, digest, record_id FROM {src} {more}
+    ON CONFLICT (kind, digest) DO NOTHING
+    """,
+    "kind text, digest text, record_id int",
+)
+_MERGE = sql.Statement(
+    "UPDATE records SET link_id = src.became FROM {src} WHERE coalesce(records.link_id, records.id) = src.was",
+    "was int, became int",
+)
+_HISTORY = sql.Statement(
+    """
+    INSERT INTO link_history (record_id, was, became, cause, at)
+    SELECT r.id, src.was, src.became, src.cause, {now}
+    FROM {src} JOIN records r ON coalesce(r.link_id, r.id) = src.was
+    """,
+    "was int, became int, cause text",
+)
+
+
+async def find(connection: AsyncConnection, refs: Iterable[Ref]) -> dict[Ref, Known]:
+    """Known records by their reference."""
+    rows = await _FIND.run(connection, sorted(set(refs)))
+    return {(row.connection_key, row.entity, row.record): Known(*row) for row in rows}
+
+
+async def groups(connection: AsyncConnection, link_ids: Iterable[int]) -> dict[int, list[Known]]:
+    """Link id -> all its records, oldest first."""
+    found: dict[int, list[Known]] = {}
+    for row in await _GROUP.run(connection, [(i,) for i in sorted(set(link_ids))]):
+        found.setdefault(row.link_id, []).append(Known(*row))
+    return found
+
+
+async def keep(connection: AsyncConnection, states: Sequence[State]) -> dict[Ref, tuple[int, int]]:
+    """Keeps newer states; returns reference -> (row id, link id). A reference that is missing in the
+    answer was stale: a newer state is there already. Rows are locked in order, so planners of the
+    same records wait for each other and never in a circle."""
+    rows = sorted((*s.ref, s.number, s.version, s.fingerprint, s.canonical, s.hop) for s in states)
+    made = await _KEEP.run(connection, rows)
+    return {(row.connection_key, row.entity, row.record): (row.id, row.link_id) for row in made}
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """What a delivery leaves behind on the target's record. ``link_id`` None changes no link;
+    ``wrote`` is JSON field -> digest."""
+
+    ref: Ref
+    link_id: int | None
+    wrote: str | None
+    hop: int
+
+
+async def bind(connection: AsyncConnection, bindings: Sequence[Binding]) -> None:
+    """Binds target records to the link of their source and remembers what was written there."""
+    newest = {one.ref: one for one in bindings}
+    rows = [(*one.ref, one.link_id, one.wrote, one.hop) for _, one in sorted(newest.items())]
+    await _BIND.run(connection, rows)
+
+
+async def by_identity(
+    connection: AsyncConnection, identities: Iterable[tuple[str, str]]
+) -> dict[tuple[str, str], Known]:
+    """(kind, digest) -> the record it was first seen on."""
+    rows = await _IDENTITY_FIND.run(connection, sorted(set(identities)))
+    return {(row.kind, row.digest): Known(*row[2:]) for row in rows}
+
+
+async def identify(connection: AsyncConnection, known: Sequence[tuple[str, str, int]]) -> None:
+    """Remembers identities (kind, digest, record row id); the first to claim one keeps it."""
+    await _IDENTITY_KEEP.run(connection, sorted(set(known)))
+
+
+async def merge(connection: AsyncConnection, pairs: Sequence[tuple[int, int, str]]) -> None:
+    """Makes group ``was`` part of group ``became`` and writes the history; (was, became, cause)."""
+    wanted = [(was, became, cause) for was, became, cause in pairs if was != became]
+    await _HISTORY.run(connection, wanted)
+    await _MERGE.run(connection, [(was, became) for was, became, _ in wanted])

@@ -1,0 +1,130 @@
+"""The door to the database: one engine, one transaction per step, committed at the step's edge.
+
+SQLite writes begin with ``BEGIN IMMEDIATE``: with deferred transactions two writers that read first
+lose updates without any error. One asyncio lock per process keeps its own writers from polling each
+other for the file lock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from retry_queue.ledger import sql
+
+_CLOCK = sql.Statement("SELECT {now} AS at")
+
+
+class LedgerUnavailable(Exception):
+    """The database cannot be reached or refuses to write; the step did not happen."""
+
+
+class Ledger:
+    """A database opened for use by one process. ``owner`` names the process in leases."""
+
+    def __init__(self, engine: AsyncEngine, *, owner: str, slot: int = 0) -> None:
+        self.engine = engine
+        self.owner = owner
+        self.slot = slot
+        self.dialect = engine.dialect.name
+        self._writer = asyncio.Lock() if self.dialect == "sqlite" else None
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncConnection]:
+        """One transaction: commits when the block ends, rolls back when it raises."""
+        try:
+            if self._writer is None:
+                async with self.engine.begin() as connection:
+                    yield connection
+            else:
+                async with self._writer, self.engine.connect() as connection:
+                    await connection.execution_options(shuniu_begin="IMMEDIATE")
+                    async with connection.begin():
+                        yield connection
+        except (OperationalError, InterfaceError, PoolTimeout, OSError) as error:
+            raise LedgerUnavailable(_plain(error)) from error
+        except DBAPIError as error:
+            if error.connection_invalidated:
+                raise LedgerUnavailable(_plain(error)) from error
+            raise
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """A read-only look; sees what is committed."""
+        try:
+            async with self.engine.connect() as connection:
+                yield connection
+        except (OperationalError, InterfaceError, PoolTimeout, OSError) as error:
+            raise LedgerUnavailable(_plain(error)) from error
+
+    async def now(self) -> float:
+        """The database's clock, Unix seconds."""
+        async with self.read() as connection:
+            return float((await _CLOCK.run(connection))[0].at)
+
+    async def close(self) -> None:
+        await self.engine.dispose()
+
+
+def _plain(error: BaseException) -> str:
+    """The driver's words without the statement and its parameters (they may hold personal data)."""
+    origin = getattr(error, "orig", None) or error
+    return f"{type(origin).__name__}: {str(origin).splitlines()[0] if str(origin) else ''}"[:300]
+
+
+def open_ledger(url: str, *, owner: str, slot: int = 0, pool: int = 10) -> Ledger:
+    """Opens ``sqlite+aiosqlite:///…`` or ``postgresql+asyncpg://…``; nothing is connected yet."""
+    target = make_url(url)
+    if target.get_backend_name() == "sqlite":
+        if target.database and target.database != ":memory:":
+            Path(target.database).parent.mkdir(parents=True, exist_ok=True)
+        engine = create_async_engine(
+            target.set(drivername="sqlite+aiosqlite"),
+            pool_size=pool,
+            max_overflow=0,
+            pool_timeout=30,
+            connect_args={"timeout": 30},
+        )
+        _tune_sqlite(engine)
+    else:
+        engine = create_async_engine(
+            target.set(drivername="postgresql+asyncpg"),
+            pool_size=pool,
+            max_overflow=pool,
+            pool_timeout=5,
+            pool_recycle=1800,
+            connect_args={"timeout": 5, "command_timeout": 30, "server_settings": {"application_name": owner}},
+        )
+    return Ledger(engine, owner=owner, slot=slot)
+
+
+def _tune_sqlite(engine: AsyncEngine) -> None:
+    @event.listens_for(engine.sync_engine, "connect")
+    def connect(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # we say BEGIN ourselves
+        cursor = connection.cursor()
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",  # an acknowledged event survives a power cut
+            "busy_timeout=30000",
+            "foreign_keys=ON",
+            "cache_size=-32000",
+            "temp_store=MEMORY",
+            "journal_size_limit=67108864",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begin(connection: Any) -> None:
+        kind = connection.get_execution_options().get("shuniu_begin", "DEFERRED")
+        connection.exec_driver_sql(f"BEGIN {kind}")

@@ -1,0 +1,88 @@
+"""Batch statements that read the same on PostgreSQL and SQLite.
+
+A statement is written once with marks: ``{src}`` is the batch as a table, ``{now}`` the database's
+clock in Unix seconds, ``{1}``, ``{2}`` … are scalars, ``{lock}`` skips rows that others hold,
+``{more}`` stands where SQLite needs ``WHERE true`` before ``ON CONFLICT``, ``{patch a b}`` is JSON
+text ``a`` with the members of ``b`` put over it. The batch travels as one
+parameter (arrays on PostgreSQL, JSON on SQLite), so a statement's text never changes with its size
+and stays prepared.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+_POSTGRES_TYPES = {
+    "text": "text",
+    "int": "bigint",
+    "small": "smallint",
+    "float": "float8",
+    "bool": "boolean",
+}
+_MARK = re.compile(r"\{(src|now|lock|more|\d+|patch (\S+) (\S+))\}")
+_NOW = {
+    "postgresql": "extract(epoch from clock_timestamp())::float8",
+    "sqlite": "((julianday('now') - 2440587.5) * 86400.0)",
+}
+
+
+class Statement:
+    """One batch statement. ``columns`` is e.g. ``"id int, state text"``; empty for scalar statements."""
+
+    def __init__(self, template: str, columns: str = "") -> None:
+        self._columns = [part.split() for part in columns.split(",") if part.strip()]
+        self._template = template
+        self._text = {name: self._render(name) for name in _NOW}
+
+    def _render(self, dialect: str) -> str:
+        postgres = dialect == "postgresql"
+        width = (len(self._columns) if postgres else 1) if self._columns else 0
+
+        def source() -> str:
+            names = [name for name, _ in self._columns]
+            if postgres:
+                arrays = ", ".join(
+                    f"${place}::{_POSTGRES_TYPES[kind]}[]" for place, (_, kind) in enumerate(self._columns, 1)
+                )
+                return f"unnest({arrays}) AS src({', '.join(names)})"
+            picks = ", ".join(f"json_extract(value, '$[{place}]') AS {name}" for place, name in enumerate(names))
+            return f"(SELECT {picks} FROM json_each(?1)) AS src"
+
+        def mark(found: re.Match[str]) -> str:
+            name = found.group(1)
+            if name == "src":
+                return source()
+            if name == "now":
+                return _NOW[dialect]
+            if name == "lock":
+                return "FOR UPDATE SKIP LOCKED" if postgres else ""
+            if name == "more":
+                return "" if postgres else "WHERE true"
+            if name.startswith("patch "):
+                old, new = found.group(2), found.group(3)
+                if postgres:
+                    return f"(coalesce({old}, '{{}}')::jsonb || coalesce({new}, '{{}}')::jsonb)::text"
+                return f"json_patch(coalesce({old}, '{{}}'), coalesce({new}, '{{}}'))"
+            place = width + int(name)
+            return f"${place}" if postgres else f"?{place}"
+
+        return _MARK.sub(mark, self._template)
+
+    async def run(
+        self, connection: AsyncConnection, rows: Sequence[Sequence[Any]] = (), *scalars: Any
+    ) -> Sequence[Any]:
+        """Runs once for the whole batch; returns the rows the statement returns."""
+        if self._columns and not rows:
+            return ()
+        if connection.dialect.name == "postgresql":
+            batch: tuple[Any, ...] = tuple(list(column) for column in zip(*rows, strict=True)) if rows else ()
+            result = await connection.exec_driver_sql(self._text["postgresql"], (*batch, *scalars))
+        else:
+            batch = (orjson.dumps(list(rows)).decode(),) if self._columns else ()
+            result = await connection.exec_driver_sql(self._text["sqlite"], (*batch, *scalars))
+        return result.fetchall() if result.returns_rows else ()

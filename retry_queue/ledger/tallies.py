@@ -1,0 +1,121 @@
+"""Tallies: counts that make the ledger balance in public, kept in the transaction that makes them true.
+
+Each process counts in its own slot, so no two commits wait for one row.
+
+    received = delivered + duplicate + filtered + dead + in flight
+
+counts *events*: ``received`` every verified event that was handed in (duplicates included), the right
+side what became of it. An event is delivered when all it owed is delivered (or a newer state went
+instead), dead when something it owed was given up and nothing is open, filtered when there was
+nothing to do, in flight otherwise (parked included: somebody still owes something).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from retry_queue.ledger import sql
+
+_ADD = sql.Statement(
+    """
+    INSERT INTO tallies (day, connection_key, kind, slot, n)
+    SELECT CAST({now} / 86400 AS INTEGER), connection_key, kind, slot, n FROM {src} {more}
+    ON CONFLICT (day, connection_key, kind, slot) DO UPDATE SET n = tallies.n + excluded.n
+    """,
+    "connection_key text, kind text, slot int, n int",
+)
+_SUM = sql.Statement("SELECT kind, sum(n) AS n FROM tallies GROUP BY kind")
+_BY_CONNECTION = sql.Statement("SELECT connection_key, kind, sum(n) AS n FROM tallies GROUP BY connection_key, kind")
+_OPEN = sql.Statement(
+    """
+    SELECT
+      (SELECT count(*) FROM inbox WHERE state = 'received') AS unplanned,
+      (SELECT count(*) FROM inbox WHERE state = 'parked') AS parked_events,
+      (SELECT count(DISTINCT event_id) FROM deliveries
+        WHERE state IN ('pending', 'in_flight', 'retrying', 'parked')) AS open_events,
+      (SELECT count(DISTINCT event_id) FROM deliveries WHERE state = 'parked') AS parked_deliveries,
+      (SELECT count(DISTINCT event_id) FROM deliveries d WHERE state = 'dead' AND NOT EXISTS (
+        SELECT 1 FROM deliveries o WHERE o.event_id = d.event_id
+          AND o.state IN ('pending', 'in_flight', 'retrying', 'parked'))) AS dead_events
+    """
+)
+_TRUTH = sql.Statement(
+    """
+    SELECT (SELECT count(*) FROM inbox) AS accepted,
+           (SELECT count(*) FROM inbox WHERE state = 'planned') AS planned,
+           (SELECT count(*) FROM inbox WHERE state = 'skipped') AS skipped
+    """
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """The ledger's balance over all time; ``difference`` is 0 unless something was lost."""
+
+    received: int
+    delivered: int
+    duplicate: int
+    filtered: int
+    dead: int
+    in_flight: int
+    parked: int
+    """Events of ``in_flight`` that wait for a person."""
+    rejected: int
+    """Calls refused at the door; not part of the balance."""
+    difference: int
+
+    def line(self) -> str:
+        """One line for people and scripts."""
+        return " ".join(f"{name}={value}" for name, value in asdict(self).items())
+
+
+async def add(connection: AsyncConnection, slot: int, counts: Counter[tuple[str, str]]) -> None:
+    """Adds counts per (connection, kind) in this process's slot."""
+    rows = sorted((key, kind, slot, n) for (key, kind), n in counts.items() if n)
+    await _ADD.run(connection, rows)
+
+
+async def balance(connection: AsyncConnection) -> Balance:
+    """The balance by the tallies and the open rows: cheap at any size of history."""
+    counted = {row.kind: int(row.n) for row in await _SUM.run(connection)}
+    open_rows = (await _OPEN.run(connection))[0]
+    in_flight = open_rows.unplanned + open_rows.parked_events + open_rows.open_events
+    received = counted.get("received", 0)
+    duplicate = counted.get("duplicate", 0)
+    filtered = counted.get("filtered", 0)
+    delivered = counted.get("planned", 0) - open_rows.open_events - open_rows.dead_events
+    dead = open_rows.dead_events
+    return Balance(
+        received=received,
+        delivered=delivered,
+        duplicate=duplicate,
+        filtered=filtered,
+        dead=dead,
+        in_flight=in_flight,
+        parked=open_rows.parked_events + open_rows.parked_deliveries,
+        rejected=sum(n for kind, n in counted.items() if kind.startswith("rejected.")),
+        difference=received - delivered - duplicate - filtered - dead - in_flight,
+    )
+
+
+async def by_connection(connection: AsyncConnection) -> dict[str, dict[str, int]]:
+    """Connection -> kind -> count."""
+    found: dict[str, dict[str, int]] = {}
+    for row in await _BY_CONNECTION.run(connection):
+        found.setdefault(row.connection_key, {})[row.kind] = int(row.n)
+    return found
+
+
+async def audit(connection: AsyncConnection) -> list[str]:
+    """Compares the tallies with the rows themselves (reads the whole inbox); returns what differs."""
+    counted = {row.kind: int(row.n) for row in await _SUM.run(connection)}
+    truth = (await _TRUTH.run(connection))[0]
+    pairs = {
+        "accepted": (counted.get("received", 0) - counted.get("duplicate", 0), truth.accepted),
+        "planned": (counted.get("planned", 0), truth.planned),
+        "filtered": (counted.get("filtered", 0), truth.skipped),
+    }
+    return [f"{name}: tallied {said}, found {found}" for name, (said, found) in pairs.items() if said != found]

@@ -1,0 +1,61 @@
+"""Processes that work on this ledger: their slot, their heartbeat, and taking over from the dead."""
+
+from __future__ import annotations
+
+import asyncio
+
+from sqlalchemy import delete, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from retry_queue.ledger import cursors, inbox, outbox, session, sql, tables
+
+W = tables.workers
+_ENTER = sql.Statement(
+    """
+    INSERT INTO workers (owner, slot, role, pid, host, started_at, beat_at)
+    VALUES ({1}, {2}, {3}, {4}, {5}, {now}, {now})
+    """
+)
+_BEAT = sql.Statement("UPDATE workers SET beat_at = {now} WHERE owner = {1} RETURNING owner")
+_SILENT = sql.Statement("SELECT owner FROM workers WHERE beat_at < {now} - {1}")
+_PIDS = sql.Statement("SELECT owner FROM workers WHERE host = {1} AND pid = {2}")
+
+
+async def register(ledger: session.Ledger, owner: str, role: str, pid: int, host: str) -> int:
+    """Registers a process and gives it the lowest free slot."""
+    for _ in range(50):
+        try:
+            async with ledger.write() as connection:
+                taken = set((await connection.execute(select(W.c.slot))).scalars())
+                slot = next(i for i in range(len(taken) + 1) if i not in taken)
+                await _ENTER.run(connection, (), owner, slot, role, pid, host)
+                return slot
+        except IntegrityError:  # another process took the same slot at the same moment
+            await asyncio.sleep(0.02)
+    raise session.LedgerUnavailable("no slot could be had in the workers table")
+
+
+async def beat(connection: AsyncConnection, owner: str) -> bool:
+    """Says "alive"; False when others took this process for dead and its leases are gone."""
+    return bool(await _BEAT.run(connection, (), owner))
+
+
+async def silent(connection: AsyncConnection, seconds: float) -> list[str]:
+    """Processes without a heartbeat for so long."""
+    return [row.owner for row in await _SILENT.run(connection, (), seconds)]
+
+
+async def by_pid(connection: AsyncConnection, host: str, pid: int) -> list[str]:
+    """The registrations of one operating-system process."""
+    return [row.owner for row in await _PIDS.run(connection, (), host, pid)]
+
+
+async def bury(connection: AsyncConnection, owners: list[str]) -> None:
+    """Gives back everything the dead held, and forgets them."""
+    if not owners:
+        return
+    await inbox.release(connection, owners)
+    await outbox.release(connection, owners)
+    await cursors.release(connection, owners)
+    await connection.execute(delete(W).where(W.c.owner.in_(owners)))

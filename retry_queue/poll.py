@@ -1,0 +1,132 @@
+"""Polling: lists what changed since the cursor and appends it. The cursor moves only after the commit.
+
+Windows overlap, because rows arrive late and move while pages are read; the inbox's dedupe key makes
+seeing a row twice harmless. One poller at a time holds a cursor (lease), so more processes only help.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+
+from connectors.core import client, decode, declaration, errors, model, scope
+from retry_queue import append, metrics
+from retry_queue.ledger import connections, cursors, inbox, session
+from retry_queue.sync import backoff, verdict
+from retry_queue.sync import site as sites
+
+LEASE = 120.0
+LOOK = 1.0
+
+log = structlog.get_logger()
+
+
+class Poller:
+    """Polls every source that is due. One per process that polls."""
+
+    def __init__(
+        self,
+        ledger: session.Ledger,
+        site: Callable[[], sites.Site],
+        calls: client.Client,
+        appender: append.Appender,
+        pace: float = 1.0,
+    ) -> None:
+        """``pace`` shortens every declared period (demo and tests: 0.1 polls ten times as often)."""
+        self._ledger = ledger
+        self._site = site
+        self._calls = calls
+        self._appender = appender
+        self._pace = pace
+        self._running: dict[tuple[str, str], asyncio.Task[None]] = {}
+
+    async def run(self, stopped: asyncio.Event) -> None:
+        """Polls until ``stopped``."""
+        while not stopped.is_set():
+            try:
+                await self._look()
+            except session.LedgerUnavailable as error:
+                log.warning("poll.waiting", error=str(error))
+            try:
+                async with asyncio.timeout(LOOK * min(self._pace, 1.0)):
+                    await stopped.wait()
+            except TimeoutError:
+                continue
+        for task in self._running.values():
+            task.cancel()
+        await asyncio.gather(*self._running.values(), return_exceptions=True)
+
+    def _sources(self) -> Iterator[tuple[sites.Live, str, declaration.EventSource]]:
+        for live in self._site().live.values():
+            if live.delivers and live.opened is not None:
+                for name, source in scope.open_sources(live.opened).items():
+                    if source.door == "poll":
+                        yield live, name, source
+
+    async def _look(self) -> None:
+        async with self._ledger.read() as connection:
+            rows = {(row.connection_key, row.source): row.next_at for row in await cursors.all_rows(connection)}
+        now = await self._ledger.now()
+        for live, name, source in self._sources():
+            place = (live.key, name)
+            if place in self._running or rows.get(place, 0.0) > now or live.opened is None:
+                continue
+            task = asyncio.create_task(self._poll(live.opened, name, source), name=f"poll {live.key}/{name}")
+            self._running[place] = task
+            task.add_done_callback(lambda _done, place=place: self._running.pop(place, None))  # type: ignore[misc]
+
+    async def _poll(self, connection: model.Connection, name: str, source: declaration.EventSource) -> None:
+        async with self._ledger.write() as db:
+            held = await cursors.claim(db, connection.key, name, self._ledger.owner, LEASE)
+        if held is None:
+            return
+        try:
+            taken = await self._windows(connection, name, source, held)
+        except Exception as error:
+            await self._failed(connection, name, held, error)
+            return
+        metrics.POLLS.labels(connection.key, name, "ok").inc()
+        delay = 0.0 if taken else source.every * self._pace
+        async with self._ledger.write() as db:
+            await cursors.move(db, connection.key, name, held.fence, None, delay, 0)
+
+    async def _windows(
+        self, connection: model.Connection, name: str, source: declaration.EventSource, held: cursors.Claim
+    ) -> bool:
+        """Reads window after window up to now; True when it stopped early with more to read."""
+        newest = time.time() - source.lag
+        read_to = float(held.value["at"]) if held.value else newest - source.horizon
+        for _ in range(20):
+            start = read_to - source.overlap
+            end = min(read_to + source.window - source.overlap, newest)
+            window = (datetime.fromtimestamp(start, UTC), datetime.fromtimestamp(end, UTC))
+            async for rows in self._calls.pages(connection, source.operation or "", {}, window=window):
+                await self._appender.append([self._event(connection, name, row) for row in rows])
+            read_to = end
+            async with self._ledger.write() as db:
+                if not await cursors.keep(db, connection.key, name, held.fence, {"at": end}, LEASE):
+                    return False
+            if end >= newest:
+                return False
+        return True
+
+    def _event(self, connection: model.Connection, name: str, row: Any) -> inbox.NewEvent:
+        found = decode.event(connection.declaration, name, row, connection)
+        return append.new_event(connection.key, name, found, reread=True)
+
+    async def _failed(self, connection: model.Connection, name: str, held: cursors.Claim, error: Exception) -> None:
+        failures = held.failures + 1
+        ruling = verdict.of_error(error, failures=failures - 1, idempotent=declaration.Idempotency.KEY, jitter=0.5)
+        delay = ruling.delay or min(backoff.after(min(failures, 6), 0.5).delay or 1800.0, 1800.0)
+        log.warning("poll.failed", connection=connection.key, source=name, reason=ruling.reason, code=ruling.code)
+        metrics.POLLS.labels(connection.key, name, ruling.reason or "failed").inc()
+        words = {"code": ruling.reason or "failed", **ruling.words}
+        async with self._ledger.write() as db:
+            await cursors.move(db, connection.key, name, held.fence, None, delay * self._pace, failures, words)
+            if isinstance(error, errors.CredentialRefused):
+                await connections.refuse(db, connection.key, words)

@@ -1,0 +1,160 @@
+"""Context: what a delivery's mapping may read beside the record itself, fetched for a whole batch at once.
+
+``@link.id``    the record's id in the target, when they are linked already
+``@order`` …    the record a reference points to (``Shipment.order_id``), its ``id`` in the target's words
+``@customer``   the customer behind it, by reference or by the buyer's identities
+``@contact``    that customer as the target itself knows it
+``@config``     the target connection's settings; ``@event`` where it came from
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from mappings import canonical as models
+from retry_queue.ledger import lane, records, secrets, session
+from retry_queue.sync import intake, meaning, route
+from retry_queue.sync import site as sites
+
+PEOPLE = "customer"
+
+
+@dataclass(slots=True)
+class Job:
+    """A claimed delivery with everything it needs, or the words why it cannot go."""
+
+    delivery: lane.ClaimedDelivery
+    live: sites.Live
+    target: route.Target
+    operation: str
+    meaning: meaning.Meaning | None
+    template: route.Template | None
+    canonical: dict[str, Any]
+    scope: dict[str, Any] = field(default_factory=dict)
+    member: records.Known | None = None
+    """The linked record in the target."""
+    missing: list[str] = field(default_factory=list)
+    """References that have no counterpart in the target yet, as ``entity id``."""
+
+    def wants(self, root: str) -> bool:
+        return self.template is not None or (self.meaning is not None and root in self.meaning.roots)
+
+    def refs(self) -> list[tuple[str, str, str]]:
+        """(field, entity, id in the source) of every reference this delivery needs."""
+        model = models.MODELS.get(self.delivery.entity)
+        found = []
+        for name, entity in (model.REFS if model else {}).items():
+            value = self.canonical.get(name)
+            if value and (self.wants(entity) or self.wants(PEOPLE) or (self.meaning and name in self.meaning.reads)):
+                found.append((name, entity, str(value)))
+        return found
+
+
+async def resolve(ledger: session.Ledger, sealer: secrets.Sealer, jobs: Sequence[Job]) -> None:
+    """Fills ``scope``, ``member`` and ``missing`` of every job, and translates references in place."""
+    refs = {(job.delivery.source_key, entity, value) for job in jobs for _, entity, value in job.refs()}
+    async with ledger.read() as connection:
+        known = await records.find(connection, refs)
+        links = {one.link_id for one in known.values()} | {job.delivery.link_id for job in jobs if _linked(job)}
+        groups = await records.groups(connection, links)
+        people = {id(job): _people(sealer, job, known, groups) for job in jobs if job.wants(PEOPLE)}
+        wanted = {mark for marks, _ in people.values() for mark in marks}
+        named = await records.by_identity(connection, wanted) if wanted else {}
+        more = {one.link_id for one in named.values()} | {link for _, links_ in people.values() for link in links_}
+        if more - groups.keys():
+            groups |= await records.groups(connection, more - groups.keys())
+    for job in jobs:
+        _fill(job, known, groups)
+        if job.wants(PEOPLE):
+            marks, own = people[id(job)]
+            found = [*own, *(named[mark].link_id for mark in marks if mark in named)]
+            _customer(job, groups.get(found[0], []) if found else [])
+
+
+def _linked(job: Job) -> bool:
+    return job.delivery.kind == "state" or job.wants("link") or job.delivery.entity == PEOPLE
+
+
+def _fill(job: Job, known: Mapping[records.Ref, records.Known], groups: Mapping[int, list[records.Known]]) -> None:
+    delivery = job.delivery
+    group = groups.get(delivery.link_id, [])
+    job.member = member(group, delivery.connection_key, delivery.entity)
+    job.scope |= {
+        "config": job.live.opened.config if job.live.opened else {},
+        "link": {"id": job.member.record} if job.member else {},
+        "event": {
+            "id": f"{delivery.event_id}-{delivery.route_key}-{delivery.position}",
+            "connection": delivery.source_key,
+            "record": delivery.source_record,
+            "trace": delivery.trace,
+        },
+    }
+    for name, entity, value in job.refs():
+        one = known.get((delivery.source_key, entity, value))
+        group = groups.get(one.link_id, []) if one else []
+        there = member(group, delivery.connection_key, entity)
+        best = snapshot(group)
+        if best is not None:
+            best["id"] = there.record if there else value
+            job.scope[entity] = best
+        if delivery.source_key == delivery.connection_key:
+            continue
+        if there is not None:
+            job.canonical[name] = there.record
+        elif job.meaning is not None and name in job.meaning.reads:
+            job.missing.append(f"{entity} {value}")
+
+
+def _people(
+    sealer: secrets.Sealer,
+    job: Job,
+    known: Mapping[records.Ref, records.Known],
+    groups: Mapping[int, list[records.Known]],
+) -> tuple[list[tuple[str, str]], list[int]]:
+    """How to find the customer: marks of identities, and links that are known to be theirs."""
+    if job.delivery.entity == PEOPLE:
+        return [], [job.delivery.link_id]
+    own = []
+    for _, entity, value in job.refs():
+        one = known.get((job.delivery.source_key, entity, value))
+        if one is None:
+            continue
+        if entity == PEOPLE:
+            own.append(one.link_id)
+            continue
+        joined = snapshot(groups.get(one.link_id, []))
+        if joined is not None:
+            return list(intake.marks(sealer, joined.get("buyer") or {})), own
+    return list(intake.marks(sealer, job.canonical.get("buyer") or {})), own
+
+
+def _customer(job: Job, group: list[records.Known]) -> None:
+    best = snapshot(group)
+    there = member(group, job.delivery.connection_key, PEOPLE)
+    if best is not None:
+        best.pop("id", None)
+        if there is not None:
+            best["id"] = there.record
+        job.scope[PEOPLE] = best
+    if there is not None:
+        job.scope["contact"] = {**_read(there), "id": there.record}
+
+
+def member(group: Sequence[records.Known], connection_key: str, entity: str) -> records.Known | None:
+    """The record of a link in one connection; the newest, when there are several."""
+    found = [one for one in group if one.connection_key == connection_key and one.entity == entity]
+    return found[-1] if found else None
+
+
+def snapshot(group: Sequence[records.Known]) -> dict[str, Any] | None:
+    """The state of a linked thing as its first reporter tells it: that one knows its lines and its buyer."""
+    told = [one for one in group if one.canonical]
+    return _read(told[0]) if told else None
+
+
+def _read(one: records.Known) -> dict[str, Any]:
+    return orjson.loads(one.canonical) if one.canonical else {}

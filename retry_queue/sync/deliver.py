@@ -1,0 +1,248 @@
+"""Delivering: one claimed delivery -> mapped, called, judged. Returns a result; the settler writes it."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import orjson
+import structlog
+
+from connectors.core import client, declaration, errors, model
+from mappings import errors as mapping_errors
+from retry_queue.ledger import lane, records, secrets, session
+from retry_queue.ledger.states import DeliveryState
+from retry_queue.sync import backoff, context, echo, verdict, words
+from retry_queue.sync import site as sites
+
+LEASE = 120.0
+"""Seconds a lane is ours; more than twice the longest call."""
+DEADLINE = 55.0
+LINK_WAIT = (1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 1800.0)
+"""How long to wait for a record that is referred to and not linked yet, before a person is asked."""
+
+log = structlog.get_logger()
+
+
+class Courier:
+    """Delivers. One per worker process."""
+
+    def __init__(
+        self,
+        ledger: session.Ledger,
+        site: Callable[[], sites.Site],
+        calls: client.Client,
+        sealer: secrets.Sealer,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._ledger = ledger
+        self._site = site
+        self._calls = calls
+        self._sealer = sealer
+        self._clock = clock
+
+    async def prepare(self, claimed: Sequence[lane.ClaimedDelivery]) -> list[context.Job | lane.Result]:
+        """Joins everything a batch needs; what needs no call any more comes back as a result."""
+        site = self._site()
+        made = [self._job(site, delivery) for delivery in claimed]
+        jobs = [one for one in made if isinstance(one, context.Job)]
+        if jobs:
+            await context.resolve(self._ledger, self._sealer, jobs)
+        return made
+
+    def _job(self, site: sites.Site, delivery: lane.ClaimedDelivery) -> context.Job | lane.Result:
+        found = site.routes.get(delivery.route_key)
+        live = site.live.get(delivery.connection_key)
+        if found is None or delivery.position >= len(found.to) or live is None or not live.used:
+            said = {"zh": "路由或目标连接已删除", "en": "the route or its target is gone"}
+            return _ended(delivery, DeliveryState.SKIPPED, "route_gone", said)
+        target = found.to[delivery.position]
+        operation = site.operation(delivery.connection_key, delivery.operation)
+        if operation is None:
+            said = {"zh": f"接口操作 {delivery.operation} 不存在", "en": f"no operation {delivery.operation}"}
+            return _ended(delivery, DeliveryState.PARKED, "misdeclared", said)
+        name = target.mapping or operation.mapping or operation.entity or delivery.entity
+        template = site.templates.get(target.template) if target.template else None
+        canonical: dict[str, Any] = orjson.loads(delivery.body)
+        rule = site.entities.get(delivery.entity)
+        if rule and delivery.target_record is None:
+            rule = rule if delivery.kind == "state" else None
+        job = context.Job(
+            delivery, live, target, delivery.operation, site.meaning(live.connector, name), template, canonical
+        )
+        if rule:
+            job.scope["owners"] = rule.owners
+        return job
+
+    async def deliver(self, job: context.Job) -> lane.Result:
+        """One attempt. Never raises for what a vendor or a mapping does."""
+        site = self._site()
+        started = self._clock()
+        operation = site.operation(job.delivery.connection_key, job.operation)
+        if operation is None or job.live.opened is None:
+            said = job.live.problem or {"zh": "连接无法使用", "en": "the connection cannot be used"}
+            return _ended(job.delivery, DeliveryState.PARKED, "connection_broken", said)
+        hold = job.delivery.route_key not in site.skipping
+        if job.delivery.interrupted and operation.idempotent is declaration.Idempotency.NO and not operation.flow:
+            return self._result(job, verdict.unknown(), started, hold, None)
+        early = self._early(job, hold)
+        if early is not None:
+            return early
+        outcome: model.Outcome | None = None
+        exchanges: Sequence[model.Exchange] = ()
+        try:
+            native = self._native(job)
+            if native is None:
+                said = {"zh": "找不到收件人，无需发送", "en": "nobody to send it to"}
+                return _ended(job.delivery, DeliveryState.SKIPPED, "no_recipient", said)
+            async with asyncio.timeout(DEADLINE):
+                fresh = job.delivery.attempt == 1 and not job.delivery.interrupted
+                outcome = await self._calls.call(job.live.opened, job.operation, native, fresh=fresh)
+            ruling = verdict.of_outcome(outcome)
+            exchanges = outcome.exchanges
+        except TimeoutError:
+            late = errors.OutcomeUnknown("no answer in time")
+            ruling = self._judge(late, job, operation)
+        except (errors.ConnectorError, mapping_errors.MappingError) as error:
+            ruling = self._judge(error, job, operation)
+            exchanges = _exchanges(error)
+        except Exception as error:
+            log.exception("delivery.internal", delivery=job.delivery.id, kind=type(error).__name__)
+            ruling = self._judge(error, job, operation)
+        return self._result(job, ruling, started, hold, outcome, exchanges, operation)
+
+    def _early(self, job: context.Job, hold: bool) -> lane.Result | None:
+        """What can be said without a call: a reference that is not there yet, a write that tells nothing new."""
+        delivery = job.delivery
+        if job.missing:
+            named = "、".join(job.missing)
+            wait = backoff.after(delivery.failures + 1, 0.5, schedule=LINK_WAIT).delay
+            said = {"zh": f"等待关联：目标系统中还没有 {named}", "en": f"waiting for a link: no {named} in the target yet"}
+            if wait is None:
+                return _ended(delivery, DeliveryState.PARKED, "link_missing", said, hold=hold)
+            return lane.Result(
+                delivery, DeliveryState.RETRYING, "wait", 0.0, wait, True, "link_missing",
+                orjson.dumps(said).decode(), hold=hold,
+            )  # fmt: skip
+        member, means = job.member, job.meaning
+        if (
+            delivery.kind == "state"
+            and delivery.attempt == 1
+            and member is not None
+            and member.wrote
+            and means is not None
+            and means.reads <= {field.partition(".")[0] for field in means.shared} | echo.UNCOMPARED
+        ):
+            there = orjson.loads(member.canonical) if member.canonical else None
+            if echo.is_known(job.canonical, means.shared, orjson.loads(member.wrote), there):
+                said = {"zh": "目标已是此内容，无需重复写入", "en": "the target has it already; nothing to write"}
+                return _ended(delivery, DeliveryState.DELIVERED, "unchanged", said, record=member.record)
+        return None
+
+    def _native(self, job: context.Job) -> dict[str, Any] | None:
+        """Canonical -> the operation's input; None when a message has nobody to go to."""
+        canonical = job.canonical
+        if job.template is not None:
+            scope = {**job.scope, job.delivery.entity: canonical}
+            canonical = words.message(job.template, scope, f"{job.delivery.event_id}-{job.delivery.id}")
+            if not canonical["recipients"]:
+                return None
+        elif job.member is not None and "owners" in job.scope:
+            owners = job.scope["owners"]
+            source = job.delivery.source_key
+            canonical = {key: value for key, value in canonical.items() if owners.get(key, source) == source}
+        if job.meaning is None:
+            raise mapping_errors.MappingError(
+                f"没有把 {job.delivery.entity} 写入 {job.live.connector} 的字段映射",
+                f"no mapping of {job.delivery.entity} for {job.live.connector}",
+            )
+        native = job.meaning.mapping.to_native(canonical, job.scope)
+        return native
+
+    def _judge(self, error: BaseException, job: context.Job, operation: declaration.Operation) -> verdict.Verdict:
+        kind = declaration.Idempotency.QUERY_FIRST if operation.flow else operation.idempotent
+        return verdict.of_error(
+            error,
+            failures=job.delivery.failures,
+            idempotent=kind,
+            jitter=random.random(),  # noqa: S311 - spreads retries, guards nothing
+        )
+
+    def _result(
+        self,
+        job: context.Job,
+        ruling: verdict.Verdict,
+        started: float,
+        hold: bool,
+        outcome: model.Outcome | None,
+        exchanges: Sequence[model.Exchange] = (),
+        operation: declaration.Operation | None = None,
+    ) -> lane.Result:
+        state, failed = _STATES[ruling.act]
+        delivered = ruling.act is verdict.Act.DELIVERED
+        return lane.Result(
+            delivery=job.delivery,
+            state=state,
+            outcome=str(ruling.act),
+            duration=self._clock() - started,
+            delay=ruling.delay,
+            failed=failed,
+            reason=ruling.reason,
+            detail=orjson.dumps(ruling.words).decode() if ruling.words else None,
+            code=ruling.code,
+            message=ruling.words.get("en"),
+            exchanges=_written(exchanges),
+            target_record=outcome.record_id if outcome else None,
+            hold=hold,
+            binding=_binding(job, outcome, operation) if delivered and outcome and operation else None,
+        )
+
+
+_STATES = {
+    verdict.Act.DELIVERED: (DeliveryState.DELIVERED, False),
+    verdict.Act.RETRY: (DeliveryState.RETRYING, True),
+    verdict.Act.WAIT: (DeliveryState.RETRYING, False),
+    verdict.Act.PAUSE: (DeliveryState.RETRYING, False),
+    verdict.Act.PARK: (DeliveryState.PARKED, False),
+    verdict.Act.DEAD: (DeliveryState.DEAD, True),
+    verdict.Act.SKIP: (DeliveryState.SKIPPED, False),
+}
+
+
+def _ended(
+    delivery: lane.ClaimedDelivery,
+    state: DeliveryState,
+    reason: str,
+    said: dict[str, str],
+    *,
+    hold: bool = True,
+    record: str | None = None,
+) -> lane.Result:
+    detail = orjson.dumps(said).decode()
+    return lane.Result(
+        delivery, state, str(state), 0.0, 0.0, False, reason, detail, message=said.get("en"), hold=hold,
+        target_record=record,
+    )  # fmt: skip
+
+
+def _binding(job: context.Job, outcome: model.Outcome, operation: declaration.Operation) -> records.Binding | None:
+    """The link to the target's record, and what we wrote there; only where the operation writes records."""
+    if operation.kind != "write" or outcome.record_id is None or operation.entity != job.delivery.entity:
+        return None
+    ref = (job.delivery.connection_key, operation.entity, outcome.record_id)
+    wrote = echo.digests(job.canonical, job.meaning.shared) if job.meaning else {}
+    return records.Binding(ref, job.delivery.link_id, orjson.dumps(wrote).decode(), job.delivery.hop + 1)
+
+
+def _exchanges(error: BaseException) -> Sequence[model.Exchange]:
+    found = getattr(error, "exchange", None)
+    if found is None:
+        return ()
+    return found if isinstance(found, list | tuple) else (found,)
+
+
+def _written(exchanges: Sequence[model.Exchange]) -> str | None:
+    return orjson.dumps(list(exchanges)).decode() if exchanges else None

@@ -1,0 +1,130 @@
+"""Planning, decided: one event in its canonical form -> what to keep, what to deliver, or why nothing. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from retry_queue.ledger import records
+from retry_queue.ledger.states import EventState
+from retry_queue.sync import echo, route
+
+HOP_LIMIT = 5
+HOP_MEMORY = 600.0
+"""Seconds after our own write during which a change of that record counts as caused by it."""
+VERSION_SLACK = 0.0005
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """One target of one matching route. ``kind`` is state or act, ``priority`` as in the inbox."""
+
+    route: route.Route
+    position: int
+    target: route.Target
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A route of the event's (connection, entity) with its condition compiled."""
+
+    route: route.Route
+    holds: Callable[[Mapping[str, Any]], Any] | None
+    kinds: tuple[str, ...]
+    """state or act, per target."""
+    open: tuple[bool, ...]
+    """Whether each target's connection is in use at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What an event comes to. ``state`` None means: nothing newer to keep."""
+
+    ruling: EventState
+    reason: str | None = None
+    words: dict[str, str] = field(default_factory=dict)
+    state: records.State | None = None
+    legs: tuple[Leg, ...] = ()
+    hop: int = 0
+
+
+SKIPS: dict[str, dict[str, str]] = {
+    "no_entity": {"zh": "此类消息无需同步", "en": "nothing to sync for this kind of message"},
+    "unknown_message": {"zh": "未识别的消息类型，已记录", "en": "a kind of message we do not know; recorded"},
+    "unmapped": {"zh": "没有对应的字段映射", "en": "no mapping for this connector and entity"},
+    "absent": {"zh": "回查时对方已无此记录", "en": "the record is gone on their side"},
+    "echo": {"zh": "这是我们自己写入引起的变更（回环）", "en": "our own write coming back"},
+    "stale": {"zh": "已有更新的版本，旧消息不覆盖", "en": "a newer state is known; the older one is not taken"},
+    "unchanged": {"zh": "内容与上次相同", "en": "nothing changed since last time"},
+    "no_route": {"zh": "没有路由关注此业务对象", "en": "no route asks for this entity"},
+    "filtered": {"zh": "不满足任何路由的条件", "en": "no route's condition holds"},
+    "hop_limit": {"zh": "变更在系统间转发次数过多，已停止（可能存在环路）", "en": "forwarded too often between systems; stopped"},
+    "connection_off": {"zh": "连接已停用", "en": "the connection is not in use"},
+}
+
+
+def skip(reason: str, state: records.State | None = None) -> Plan:
+    """An event for which there is nothing to deliver."""
+    return Plan(EventState.SKIPPED, reason, SKIPS[reason], state)
+
+
+def decide(
+    ref: records.Ref,
+    canonical: Mapping[str, Any],
+    text: str,
+    version: float | None,
+    known: records.Known | None,
+    wrote: Mapping[str, str] | None,
+    candidates: Sequence[Candidate],
+    now: float,
+    *,
+    replay: bool = False,
+) -> Plan:
+    """Decides one event. ``text`` is ``canonical`` as JSON, ``wrote`` the digests of our own last write.
+
+    Raises whatever a route's condition raises (the caller parks the event and names the route).
+    """
+    mark = echo.fingerprint(canonical)
+    if known is not None and not replay:
+        if version is not None and known.version is not None and version < known.version - VERSION_SLACK:
+            return skip("stale")
+        if mark == known.fingerprint:
+            return skip("unchanged")
+    hop = _hop(known, now)
+    state = records.State(ref, _text(canonical.get("number")), version, mark, text, hop)
+    if wrote and not replay and echo.is_echo(canonical, wrote, orjson.loads(known.canonical) if known and known.canonical else None):
+        return skip("echo", state)
+    if hop > HOP_LIMIT:
+        return skip("hop_limit", state)
+    if not candidates:
+        return skip("no_route", state)
+    scope = {ref[1]: canonical, "event": {"connection": ref[0], "entity": ref[1], "record": ref[2], "hop": hop}}
+    legs = tuple(
+        Leg(one.route, place, target, one.kinds[place])
+        for one in candidates
+        if one.holds is None or one.holds(scope) is True
+        for place, target in enumerate(one.route.to)
+        if one.open[place]
+    )
+    if not legs:
+        return skip("filtered", state)
+    return Plan(EventState.PLANNED, None, {}, state, legs, hop)
+
+
+def _hop(known: records.Known | None, now: float) -> int:
+    if known is None or known.wrote_at is None or now - known.wrote_at > HOP_MEMORY:
+        return 0
+    return known.hop
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
+
+
+def lane(connection_key: str, entity: str, link_id: int) -> str:
+    """The name of a lane: one target, one entity, one linked record."""
+    return f"{connection_key}/{entity}/{link_id}"

@@ -1,0 +1,81 @@
+"""Routes 路由 as configured: which events go to which operations, in which words."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+Key = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=60)]
+_DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?\s*$")
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def seconds(value: Any) -> float:
+    """Reads ``30``, ``"30s"``, ``"5m"``, ``"2h"``, ``"3d"`` or ``"250ms"`` as seconds."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    found = _DURATION.match(str(value))
+    if not found:
+        raise ValueError(f"'{value}' is no duration; write 30s, 5m, 2h or 3d / 不是时长，请写 30s、5m、2h 或 3d")
+    return float(found.group(1)) * _UNITS[found.group(2) or "s"]
+
+
+Seconds = Annotated[float, BeforeValidator(seconds), Field(ge=0, le=366 * 86400)]
+
+
+class Order(StrEnum):
+    """What the rest of a lane does while its head fails."""
+
+    HOLD = "hold"  # waits
+    SKIP = "skip"  # goes on; the failed one keeps its own schedule
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", populate_by_name=True, frozen=True)
+
+
+class Source(_Part):
+    connection: Key
+    entity: str
+
+
+class Target(_Part):
+    """One end of a route. ``template`` names a message template; ``mapping`` another mapping file."""
+
+    connection: Key
+    operation: str
+    template: Key | None = None
+    mapping: str | None = None
+
+
+class Route(_Part):
+    """Events of ``source`` for which ``when`` holds go to every target."""
+
+    key: Key
+    source: Source = Field(alias="from")
+    when: str | None = Field(default=None, max_length=1000)
+    to: list[Target] = Field(min_length=1, max_length=20)
+    after: Seconds = 0.0
+    order: Order = Order.HOLD
+    enabled: bool = True
+    label: str | None = None
+
+
+class Template(_Part):
+    """Words for a message. ``{order.number}`` reads the joined records; a missing one reads empty."""
+
+    key: Key
+    title: str | None = None
+    text: str = Field(min_length=1, max_length=4000)
+    format: Literal["text", "markdown"] = "text"
+    recipients: list[str] = Field(min_length=1)
+    url: str | None = None
+
+
+class EntityRule(_Part):
+    """Who owns which field of an entity written from several sides."""
+
+    owners: dict[str, Key] = Field(default_factory=dict)

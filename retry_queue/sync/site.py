@@ -1,0 +1,161 @@
+"""A site's configuration, compiled: an immutable snapshot that every step reads and nobody changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pydantic
+
+from connectors.core import declaration, decode, model, registry
+from mappings import errors as mapping_errors
+from mappings import expression, library
+from retry_queue.ledger import configuration, connections, secrets, session
+from retry_queue.ledger.states import ConnectionState
+from retry_queue.sync import meaning, plan, route
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """A connection as the steps see it. ``opened`` is None when it cannot be used, and ``problem`` says why."""
+
+    key: str
+    connector: str
+    state: ConnectionState
+    opened: model.Connection | None
+    problem: dict[str, str] | None
+
+    @property
+    def delivers(self) -> bool:
+        """Whether anything may be sent to it now."""
+        return self.opened is not None and self.state is ConnectionState.ENABLED
+
+    @property
+    def used(self) -> bool:
+        """Whether it takes part at all (paused ones do: what they are owed waits)."""
+        return self.state is not ConnectionState.DISABLED
+
+
+class Site:
+    """The whole configuration at one epoch."""
+
+    def __init__(
+        self,
+        epoch: int,
+        live: Mapping[str, Live],
+        routes: Iterable[route.Route],
+        overrides: Mapping[tuple[str, str], meaning.Meaning],
+        templates: Mapping[str, route.Template],
+        entities: Mapping[str, route.EntityRule],
+    ) -> None:
+        self.epoch = epoch
+        self.live = dict(live)
+        self.routes = {one.key: one for one in routes}
+        self.templates = dict(templates)
+        self.entities = dict(entities)
+        self._meanings: dict[tuple[str, str], meaning.Meaning | None] = dict(overrides)
+        self._messages: dict[tuple[str, str], declaration.MessageSpec | None] = {}
+        self._candidates: dict[tuple[str, str], tuple[plan.Candidate, ...]] = {}
+        for one in self.routes.values():
+            if one.enabled:
+                place = (one.source.connection, one.source.entity)
+                self._candidates[place] = (*self._candidates.get(place, ()), self._candidate(one))
+        self.skipping = frozenset(one.key for one in self.routes.values() if one.order is route.Order.SKIP)
+
+    def _candidate(self, one: route.Route) -> plan.Candidate:
+        holds: Callable[[Mapping[str, Any]], Any] | None = expression.compile(one.when) if one.when else None
+        kinds, open_ = [], []
+        for target in one.to:
+            live = self.live.get(target.connection)
+            operation = self.operation(target.connection, target.operation)
+            kinds.append("state" if operation is not None and operation.kind == "write" else "act")
+            open_.append(live is not None and live.used and operation is not None)
+        return plan.Candidate(one, holds, tuple(kinds), tuple(open_))
+
+    def candidates(self, connection_key: str, entity: str) -> tuple[plan.Candidate, ...]:
+        """The enabled routes that ask for this entity of this connection."""
+        return self._candidates.get((connection_key, entity), ())
+
+    def operation(self, connection_key: str, name: str) -> declaration.Operation | None:
+        """An operation of a connection's connector."""
+        live = self.live.get(connection_key)
+        if live is None:
+            return None
+        try:
+            return registry.get(live.connector).operations.get(name)
+        except (registry.UnknownConnector, registry.DeclarationError):
+            return None
+
+    def message(self, connection_key: str, name: str) -> declaration.MessageSpec | None:
+        """A message kind as this connection means it (its own entity and paths filled in)."""
+        place = (connection_key, name)
+        if place not in self._messages:
+            live = self.live.get(connection_key)
+            opened = live.opened if live is not None else None
+            spec = opened.declaration.messages.get(name) if opened is not None else None
+            filled = decode.named(opened.declaration, spec, opened, None) if opened is not None and spec else None
+            self._messages[place] = filled
+        return self._messages[place]
+
+    def meaning(self, connector: str, name: str) -> meaning.Meaning | None:
+        """The mapping in force: the site's own, else the shipped one, else None."""
+        place = (connector, name)
+        if place not in self._meanings:
+            self._meanings[place] = _shipped(connector, name)
+        return self._meanings[place]
+
+
+def _shipped(connector: str, name: str) -> meaning.Meaning | None:
+    if (connector, name) not in library.names():
+        return None
+    return meaning.of(library.shipped(connector, name), f"{connector}/{name}@shipped")
+
+
+def open_connection(row: connections.Row, sealer: secrets.Sealer) -> Live:
+    """A stored connection, opened; what stands in the way becomes ``problem``."""
+    try:
+        declared = registry.get(row.connector)
+        opened = model.Connection(row.key, declared, with_defaults(declared, row.config), row.opened(sealer))
+    except (registry.UnknownConnector, registry.DeclarationError, secrets.SecretUnreadable) as error:
+        return Live(row.key, row.connector, row.state, None, {"zh": str(error), "en": str(error)})
+    return Live(row.key, row.connector, row.state, opened, row.reason)
+
+
+def with_defaults(declared: declaration.Declaration, config: Mapping[str, Any]) -> dict[str, Any]:
+    """A connection's config with the declaration's defaults under it."""
+    base = {field.key: field.default for field in declared.fields if not field.secret and field.default is not None}
+    return {**base, **config}
+
+
+async def load(ledger: session.Ledger, sealer: secrets.Sealer) -> Site:
+    """Reads and compiles the configuration. A route or mapping that does not compile is left out: it was
+    checked when it was stored, so this only happens after a downgrade, and ``check`` names it."""
+    async with ledger.read() as connection:
+        epoch = await configuration.epoch(connection)
+        rows = await connections.all_rows(connection)
+        route_rows = await configuration.routes(connection)
+        mapping_rows = await configuration.mappings(connection)
+        templates = await configuration.setting(connection, "templates") or []
+        entities = await configuration.setting(connection, "entities") or {}
+    overrides = {}
+    for row in mapping_rows:
+        file = f"{row.connector}/{row.name}@{row.version}"
+        try:
+            overrides[(row.connector, row.name)] = meaning.of(library.parse(row.body, file), file)
+        except mapping_errors.MappingError:
+            continue
+    routes = []
+    for stored in route_rows:
+        try:
+            routes.append(route.Route.model_validate({**stored.spec, "key": stored.key, "enabled": stored.enabled}))
+        except pydantic.ValidationError:
+            continue
+    return Site(
+        epoch,
+        {row.key: open_connection(row, sealer) for row in rows},
+        routes,
+        overrides,
+        {one["key"]: route.Template.model_validate(one) for one in templates},
+        {name: route.EntityRule.model_validate(rule) for name, rule in entities.items()},
+    )

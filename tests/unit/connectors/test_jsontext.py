@@ -1,0 +1,91 @@
+import json
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from connectors.core import jsontext
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (b'{"tid":4171301100123456789}', {"tid": 4171301100123456789}),
+        (b"[18446744073709551616]", [18446744073709551616]),
+        (b"[-9223372036854775809, 99999999999999999999999]", [-9223372036854775809, 99999999999999999999999]),
+        (b'{"p": 0.10}', {"p": Decimal("0.10")}),
+        (b"[1e3, -2E-2]", [Decimal("1e3"), Decimal("-2E-2")]),
+        (b"56.637168", Decimal("56.637168")),
+        (b' {"t":"1.5e3, [2.5"} ', {"t": "1.5e3, [2.5"}),
+        (b'\xef\xbb\xbf{"a":1}', {"a": 1}),
+        (b'\xef\xbb\xbf{"a":1.5}', {"a": Decimal("1.5")}),
+    ],
+)
+def test_numbers_are_exact(text, value):
+    found = jsontext.loads(text)
+    assert found == value
+    assert repr(found) == repr(value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"{",
+        b"<html>",
+        b'{"a":NaN}',
+        b"[Infinity]",
+        b"[1.5,-Infinity]",
+        b"[" * 200 + b"]" * 200,
+        b'{"a":' * 101 + b"1" + b"}" * 101,
+        b"[" * 200_000,
+        b"9" * 5000,
+        b'"\\ud800"',
+        b'[1.5,"\\ud800"]',
+        b'["\xff\xfe"]',
+        b'[1.5,"\xff\xfe"]',
+    ],
+)
+def test_what_is_not_json_is_one_error(text):
+    with pytest.raises(jsontext.JsonError):
+        jsontext.loads(text)
+
+
+def test_depth_just_below_the_bound_is_fine():
+    text = b"[" * 100 + b"]" * 100
+    assert jsontext.dumps(jsontext.loads(text)) == text
+
+
+trees = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.text()
+    | st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**30), max_value=10**30),
+    lambda children: st.lists(children) | st.dictionaries(st.text(), children),
+    max_leaves=20,
+)
+
+
+@given(trees)
+def test_what_is_written_reads_back_with_the_same_values(tree):
+    assert jsontext.loads(jsontext.dumps(tree)) == tree
+
+
+@given(trees)
+def test_agrees_with_the_standard_library(tree):
+    text = jsontext.dumps(tree)
+    assert jsontext.loads(text) == json.loads(text, parse_float=Decimal)
+
+
+def test_digits_stay():
+    assert jsontext.dumps({"a": Decimal("188.00"), "b": Decimal("1E+2")}) == b'{"a":188.00,"b":1E+2}'
+    assert jsontext.dumps({"id": 2**70}) == b'{"id":1180591620717411303424}'
+    assert len(jsontext.dumps(Decimal("1E+999999"))) < 20
+
+
+@pytest.mark.parametrize("value", [Decimal("NaN"), object(), {"a": "\ud800"}])
+def test_what_has_no_json_is_refused(value):
+    with pytest.raises(jsontext.JsonError):
+        jsontext.dumps(value)

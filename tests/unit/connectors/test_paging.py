@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import pytest
+
+from connectors.core import declaration, errors, paging
+
+
+class Shelf:
+    """Rows behind pages, the way a system would serve them."""
+
+    def __init__(self, rows, **spec):
+        self.rows, self.spec = rows, declaration.Paging(**spec)
+        self.asked = []
+
+    async def fetch(self, page):
+        self.asked.append(page)
+        start = page["offset"] if self.spec.style != "cursor" else int(page.get("cursor") or 0)
+        rows = self.rows[start : start + page["size"]]
+        following = start + page["size"]
+        more = following < len(self.rows)
+        body = {"total": str(len(self.rows)), "more": "true" if more else "false", "next": str(following) if more else ""}
+        return rows, body
+
+    async def read(self):
+        return [row async for rows in paging.read(self.fetch, self.spec, "list") for row in rows]
+
+
+STYLES = [
+    {"style": "page", "size": 3},
+    {"style": "page", "size": 3, "total": "total"},
+    {"style": "page", "size": 3, "total": "body.total", "reverse": True},
+    {"style": "page", "size": 3, "has_next": "more", "first": 0},
+    {"style": "offset", "size": 3},
+    {"style": "offset", "size": 3, "total": "total", "reverse": True},
+    {"style": "cursor", "size": 3, "cursor": "next"},
+    {"style": "cursor", "size": 3, "cursor": "next", "has_next": "more"},
+    {"style": "has_more", "size": 3, "has_next": "more"},
+]
+
+
+@pytest.mark.parametrize("spec", STYLES, ids=str)
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 6, 7, 10])
+async def test_every_row_comes(spec, count):
+    shelf = Shelf(list(range(count)), **spec)
+    assert sorted(await shelf.read()) == list(range(count))
+    assert len(shelf.asked) <= count // 3 + 2
+
+
+async def test_none_reads_once():
+    shelf = Shelf(list(range(10)), style="none", size=3)
+    assert await shelf.read() == [0, 1, 2]
+
+
+async def test_numbers():
+    shelf = Shelf(list(range(7)), style="page", size=3, first=1)
+    await shelf.read()
+    assert [(page["no"], page["offset"]) for page in shelf.asked] == [(1, 0), (2, 3), (3, 6)]
+    assert "cursor" not in shelf.asked[0]
+
+
+async def test_backwards_goes_from_the_last_page_and_ends_with_a_fresh_first():
+    shelf = Shelf(list(range(7)), style="page", size=3, total="total", reverse=True)
+    assert await shelf.read() == [6, 3, 4, 5, 0, 1, 2]
+    assert [page["no"] for page in shelf.asked] == [1, 3, 2, 1]
+
+
+async def test_backwards_loses_no_row_that_moves_while_reading():
+    # A row changes while we read: it leaves the window and those behind it move up by one.
+    for moment in range(1, 4):
+        shelf = Shelf(list(range(9)), style="page", size=3, total="total", reverse=True)
+        plain = shelf.fetch
+
+        async def moving(page, shelf=shelf, plain=plain, moment=moment):
+            found = await plain(page)
+            if len(shelf.asked) == moment:
+                shelf.rows = shelf.rows[1:]
+            return found
+
+        shelf.fetch = moving
+        assert set(await shelf.read()) >= set(range(1, 9))
+
+
+async def test_a_short_page_does_not_end_a_cursor_but_a_repeated_cursor_does():
+    answers = iter([([1], {"c": "a"}), ([], {"c": "b"}), ([2], {"c": "b"}), ([3], {"c": "z"})])
+
+    async def fetch(page):
+        return next(answers)
+
+    spec = declaration.Paging(style="cursor", cursor="c")
+    assert [row async for rows in paging.read(fetch, spec, "x") for row in rows] == [1, 2]
+
+
+async def test_too_many_pages_is_an_error_and_not_silence():
+    for more in ({"reverse": False}, {"reverse": True, "total": "total"}):
+        shelf = Shelf(list(range(100)), style="page", size=3, limit_pages=5, **more)
+        with pytest.raises(errors.Misdeclared, match="more than 5 pages"):
+            await shelf.read()
+
+
+async def test_backwards_without_a_total_is_said():
+    shelf = Shelf(list(range(7)), style="page", size=3, reverse=True)
+    with pytest.raises(errors.Misdeclared, match="total"):
+        await shelf.read()

@@ -1,0 +1,1 @@
+"""Ingress: verify, write once, answer in the sender's dialect, go."""

@@ -1,0 +1,108 @@
+"""Accepting a call: verify > decrypt > dedupe key > durable > reply. Fails closed at every step.
+
+``accept`` returns only after the commit, so an acknowledgement is never false; it never waits for
+Redis, a vendor or a mapping.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from connectors.core import declaration, decode, errors, model, reply, scope, verify
+from retry_queue import append
+from retry_queue.ledger.states import ConnectionState
+
+EXCERPT = 2000
+_LONG_DIGITS = re.compile(r"\d{7,}")
+
+
+class Door(Protocol):
+    """What ingress needs to know of a connection."""
+
+    @property
+    def key(self) -> str: ...
+    @property
+    def connector(self) -> str: ...
+    @property
+    def state(self) -> ConnectionState: ...
+    @property
+    def opened(self) -> model.Connection | None: ...
+
+
+class UnknownDoor(Exception):
+    """No connection of that key takes hooks."""
+
+
+class Receiver:
+    """Accepts hooks. ``door`` looks a connection up by its key, in memory."""
+
+    def __init__(
+        self,
+        door: Callable[[str], Door | None],
+        appender: append.Appender,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._door = door
+        self._appender = appender
+        self._clock = clock
+
+    def door(self, key: str) -> Door:
+        """The connection behind a hook address; raises UnknownDoor."""
+        found = self._door(key)
+        if found is None or found.state is ConnectionState.DISABLED or found.opened is None:
+            raise UnknownDoor(key)
+        if not self._hooks(found.opened):
+            raise UnknownDoor(key)
+        return found
+
+    def _hooks(self, connection: model.Connection) -> dict[str, declaration.EventSource]:
+        return {name: one for name, one in scope.open_sources(connection).items() if one.door == "hook"}
+
+    async def accept(self, door: Door, hook: model.RawHook) -> model.HookReply:
+        """Takes one call in and gives the exact reply.
+
+        Raises HookRefused (kept in quarantine), decode.Malformed (likewise) or LedgerUnavailable (nothing
+        was written: the sender must try again).
+        """
+        connection = door.opened
+        if connection is None:
+            raise UnknownDoor(door.key)
+        now = self._clock()
+        try:
+            name, source, verified = self._verified(connection, hook, now)
+            if verified.handshake is None:
+                found = decode.events(connection.declaration, name, verified.plaintext, connection, verified)
+                await self._appender.append([append.new_event(connection.key, name, one) for one in found])
+            return reply.reply(connection, source, verified, now)
+        except errors.HookRefused as error:
+            self._appender.refuse(door.key, error.reason, error.detail, excerpt(hook.body))
+            raise
+        except decode.Malformed as error:
+            self._appender.refuse(door.key, "malformed", str(error), excerpt(hook.body))
+            raise
+
+    def _verified(
+        self, connection: model.Connection, hook: model.RawHook, now: float
+    ) -> tuple[str, declaration.EventSource, model.VerifiedHook]:
+        """The first open hook whose proof holds; the refusal of the last one otherwise."""
+        refusal = errors.HookRefused("misconfigured", "no open hook")
+        for name, source in self._hooks(connection).items():
+            if source.verify is None:
+                continue
+            try:
+                return name, source, verify.verify(hook, connection, source.verify, now)
+            except errors.HookRefused as error:
+                refusal = error
+        raise refusal
+
+
+def excerpt(body: bytes) -> str:
+    """The head of a refused body for people, long digit runs (phones, cards, ids) masked."""
+    text = body[:EXCERPT].decode("utf-8", "replace").replace("\x00", "�")
+    return _LONG_DIGITS.sub(lambda found: "*" * (len(found.group()) - 3) + found.group()[-3:], text)
+
+
+
