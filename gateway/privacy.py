@@ -19,6 +19,7 @@ _SECRET_KEYS = frozenset({"idcard", "certno", "id_card", "tax_number", "taxno"})
 _PEOPLE = frozenset(
     {"receiver", "buyer", "consignee", "contact", "contacts", "customer", "recipient", "person", "member", "linkman"}
 )
+_PERSON = "person!"
 _NAMES = frozenset({"name", "nick", "nickname", "fullname", "realname", "linkman", "short"})
 
 
@@ -27,11 +28,9 @@ def masked(value: Any, key: str = "", inside: Iterable[str] = ()) -> Any:
     place = frozenset(inside)
     if isinstance(value, Mapping):
         words = _words(key)
-        here = place | words
-        personal = bool(here & _PEOPLE) or _person(value)
-        return {
-            name: masked(inner, str(name), here | ({"person!"} if personal else set())) for name, inner in value.items()
-        }
+        here = (place | words) - {_PERSON}
+        own = here | {_PERSON} if _person(value) else here
+        return {name: masked(inner, str(name), own) for name, inner in value.items()}
     if isinstance(value, list | tuple):
         return [masked(inner, key, place) for inner in value]
     if isinstance(value, str):
@@ -51,10 +50,9 @@ def _words(key: str) -> frozenset[str]:
 
 def _person(value: Mapping[Any, Any]) -> bool:
     """An object with a name beside a phone, address or mail describes a person."""
-    words: set[str] = set()
-    for name in value:
-        words |= _words(str(name))
-    return bool(words & _NAMES) and bool(words & (_PHONE_KEYS | _ADDRESS_KEYS | _MAIL_KEYS))
+    keys = {re.sub(r"^F(?=[A-Z])", "", str(name)).lower() for name in value}
+    keys |= {str(name).lower() for name in value}
+    return bool(keys & _NAMES) and bool(keys & (_PHONE_KEYS | _ADDRESS_KEYS | _MAIL_KEYS))
 
 
 def _text(text: str, words: frozenset[str], place: frozenset[str]) -> str:
@@ -66,9 +64,10 @@ def _text(text: str, words: frozenset[str], place: frozenset[str]) -> str:
         return _EMAIL.sub(r"\1***@\2", text)
     if words & _SECRET_KEYS:
         return _middle(text)
-    if words & _ADDRESS_KEYS and (words & {"address", "addr"} or place & (_ADDRESS_KEYS | _PEOPLE) or "person!" in place):
+    around = bool(place & (_ADDRESS_KEYS | _PEOPLE)) or _PERSON in place
+    if words & _ADDRESS_KEYS and (words & {"address", "addr"} or around):
         return text[:6] + "***" if len(text) > 6 else text[:2] + "***"
-    if words & _NAMES and (words & _PEOPLE or "person!" in place or place & _PEOPLE or words & {"nick", "nickname"}):
+    if words & _NAMES and (words & (_PEOPLE | {"nick", "nickname"}) or place & _PEOPLE or _PERSON in place):
         return text[0] + "*" * min(len(text) - 1, 3) if len(text) > 1 else "*"
     if place & {"identities"} and "value" in words:
         return _middle(text)

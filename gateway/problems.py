@@ -19,6 +19,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway import schema
 from retry_queue.ledger import session
@@ -55,7 +56,9 @@ KINDS: dict[str, Kind] = {
     "too_large": Kind(413, "请求正文过大", "The body is too large"),
     "unsupported_media_type": Kind(415, "请求正文应为 application/json", "The body must be application/json"),
     "invalid": Kind(422, "请求内容不符合要求", "The request is not valid"),
-    "precondition_required": Kind(428, "请带上 If-Match 请求头（读取时的 ETag）", "Send If-Match with the ETag you read"),
+    "precondition_required": Kind(
+        428, "请带上 If-Match 请求头（读取时的 ETag）", "Send If-Match with the ETag you read"
+    ),
     "too_many_requests": Kind(429, "请求过多，请稍后再试", "Too many requests; try again later"),
     "internal": Kind(500, "内部错误，已记录", "Internal error; it was logged"),
     "unavailable": Kind(503, "台账暂时不可用，请稍后重试", "The ledger is not available; try again soon"),
@@ -262,8 +265,40 @@ async def _broken(request: Request, error: Exception) -> Response:
     return answer(request, Problem("internal"))
 
 
-def install(app: FastAPI) -> None:
-    """Makes ``app`` answer every error as a problem, and say so in its OpenAPI document."""
+class BodyLimit:
+    """Refuses bodies past ``limit`` bytes: at once when the length is told, else as soon as they pass it."""
+
+    def __init__(self, app: ASGIApp, limit: int) -> None:
+        self._app = app
+        self._limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        told = dict(scope["headers"]).get(b"content-length", b"")
+        if told.isdigit() and (len(told) > 18 or int(told) > self._limit):
+            await answer(Request(scope), Problem("too_large"))(scope, receive, send)
+            return
+        taken = 0
+
+        async def counted() -> Message:
+            nonlocal taken
+            message = await receive()
+            taken += len(message.get("body", b""))
+            if taken > self._limit:
+                raise HTTPException(413)
+            return message
+
+        await self._app(scope, counted, send)
+
+
+def install(app: FastAPI, limit: int = 1024**2) -> None:
+    """Makes ``app`` answer every error as a problem, and say so in its OpenAPI document.
+
+    ``limit`` is the largest body it takes, in bytes.
+    """
+    app.add_middleware(BodyLimit, limit=limit)
     app.add_exception_handler(Problem, _raised)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)

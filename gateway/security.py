@@ -223,9 +223,7 @@ async def issue_token(
     """A new API token; its value is in the answer and nowhere else."""
     value = TOKEN_PREFIX + secrets.token_urlsafe(TOKEN_BYTES)
     made = await users.issue(connection, name, digest(value), role(slug).slug, actor, now, expires_at)
-    await audit.append(
-        connection, sealer, now, actor, "token.create", f"token/{made.id}", {"name": name, "role": slug}
-    )
+    await audit.append(connection, sealer, now, actor, "token.create", f"token/{made.id}", {"name": name, "role": slug})
     return value, made
 
 

@@ -40,10 +40,10 @@ async def _all(config: settings.Settings, pace: float) -> int:
     await migrate.upgrade(config.database_url)
     if not config.embedded_redis:
         await _check_redis(config)
-    command = [sys.executable, "-m", "gateway.cli", "serve", "--role"]
+    command = [sys.executable, "-P", "-m", "gateway.serve"]
     roles = [
         supervisor.Role("api", [*command, "api"]),
-        supervisor.Role("worker", [*command, "worker", "--pace", str(pace)], count=config.workers),
+        supervisor.Role("worker", [*command, "worker", str(pace)], count=config.workers),
     ]
     ledger = session.open_ledger(config.database_url, owner="supervisor", pool=2)
 
@@ -103,3 +103,17 @@ async def _worker(config: settings.Settings, *, polls: bool, pumps: bool, pace: 
     await worker.run(hub, polls=polls, pumps=pumps, pace=pace)
     await hub.close()
     return 0
+
+
+def main() -> int:
+    """``python -m gateway.serve ROLE [PACE]``: how the supervisor starts its children, without the CLI's imports."""
+    try:
+        config = settings.load()
+        return run(config, sys.argv[1] if len(sys.argv) > 1 else "all", float(sys.argv[2]) if len(sys.argv) > 2 else 1.0)
+    except settings.Unusable as error:
+        print(error, file=sys.stderr)
+        return supervisor.CONFIG_EXIT
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

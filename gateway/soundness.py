@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 import pydantic
 
@@ -21,7 +21,7 @@ from mappings import canonical, engine, expression, library
 from mappings import errors as mapping_errors
 from retry_queue.sync import route as routes
 
-KEY = re.compile(r"[a-z0-9][a-z0-9_-]{0,59}")
+ModelT = TypeVar("ModelT", bound=pydantic.BaseModel)
 SENDS = frozenset({"write", "act", "call"})
 
 
@@ -91,7 +91,9 @@ def declared(connector: str) -> declaration.Declaration | Fault:
     except registry.UnknownConnector:
         return unknown("unknown_connector", ("连接器", "connector"), connector, registry.all_ids(), "connector")
     except registry.DeclarationError as error:
-        return Fault("broken_connector", f"连接器声明有误：{error}", f"the declaration is broken: {error}", ("connector",))
+        return Fault(
+            "broken_connector", f"连接器声明有误：{error}", f"the declaration is broken: {error}", ("connector",)
+        )
 
 
 def settled(spec: declaration.Declaration, config: Mapping[str, Any]) -> dict[str, Any]:

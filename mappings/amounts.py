@@ -1,7 +1,8 @@
 """Codecs for numbers and money: exact in both directions, or refused.
 
 Native side -> Decimal -> native side. JSON numbers may arrive as int, float or Decimal, or as text.
-Written out are str, int, or float only where the float says exactly the same.
+Written out are str, int, float where the float says exactly the same, and else Decimal, which an exact
+JSON writer puts down digit by digit.
 """
 
 from __future__ import annotations
@@ -70,17 +71,12 @@ def plain(value: Decimal) -> str:
     return format(value, "f")
 
 
-def json_number(value: Decimal) -> int | float:
-    """A JSON number that says exactly this value. Raises BadValue where none does."""
+def json_number(value: Decimal) -> int | float | Decimal:
+    """A JSON number that says exactly this value; Decimal where neither int nor float can."""
     if value == value.to_integral_value():
         return int(value)
     near = float(value)
-    if Decimal(repr(near)) != value:
-        raise errors.BadValue(
-            f"{plain(value)} 不能精确写成 JSON 数字；请改用 as: string 或设置 places 和 rounding",
-            f"{plain(value)} cannot be written exactly as a JSON number; use as: string, or places with rounding",
-        )
-    return near
+    return near if Decimal(repr(near)) == value else value
 
 
 def _whole(value: Decimal) -> int:
@@ -120,11 +116,9 @@ def number(native_type: str | None, places: int | None, rounding: str) -> tuple[
     fit = None if places is None else _fitted(places, rounding)
 
     def encode(value: Any) -> Any:
-        amount = value if type(value) is Decimal else read(value)
+        amount = read(value)
         if amount is None:
             return None
-        if not amount.is_finite():
-            raise _refuse(amount)
         return write(amount if fit is None else fit(amount))
 
     return read, encode

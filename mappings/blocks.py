@@ -161,16 +161,17 @@ class Builder:
                     raise errors.BadValue(rules.MISSING_ZH, rules.MISSING_EN)
                 return
             made: list[Any] = []
+            index = 0
             try:
-                for element in _elements(found):
+                for index, element in enumerate(_elements(found)):
                     one = inner.element(element, frame, only)
                     if one is not _DROPPED and one is not None:
                         made.append(one)
             except errors.MappingError as error:
-                at = f"[{len(made)}]"
-                raise error.within(
-                    native + at if native else "", canonical + at if canonical else ""
-                ) from error.__cause__
+                here, there = f"[{index}]", f"[{len(made)}]"  # they differ where ``only`` has dropped some
+                if not reads:
+                    here, there = there, here
+                raise error.within(native and native + here, canonical and canonical + there) from error.__cause__
             if as_json and not reads:
                 put(out, codecs.write_json(made))
                 return

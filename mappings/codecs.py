@@ -13,6 +13,8 @@ from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple
 
+import orjson
+
 from mappings import amounts, errors, kinds, moments, spec
 from mappings.kinds import Shape
 
@@ -339,7 +341,17 @@ def _no_constant(name: str) -> Any:
 
 
 def write_json(value: Any) -> str:
-    return json.dumps(native(value), ensure_ascii=False, separators=(",", ":"))
+    """Data as compact JSON text, numbers exact. Raises BadValue."""
+    try:
+        return orjson.dumps(native(value), default=_fragment).decode()
+    except orjson.JSONEncodeError as error:
+        raise errors.BadValue(f"不能写成 JSON 文本：{error}", f"cannot be written as JSON text: {error}") from None
+
+
+def _fragment(value: Any) -> orjson.Fragment:
+    if isinstance(value, Decimal):
+        return orjson.Fragment(amounts.plain(value))
+    raise TypeError(type(value).__name__)
 
 
 __all__ = [

@@ -36,6 +36,11 @@ def validate(data: Any, file: str, lines: Lines | None = None) -> spec.Spec:
 _WORDS = {
     "extra_forbidden": "没有这个选项，请检查拼写",
     "missing": "缺少必填项",
+    "model_type": "应为对象（键: 值）",
+    "list_type": "应为列表",
+    "dict_type": "应为对象（键: 值）",
+    "string_type": "应为文字（数字请加引号）",
+    "too_short": "不能为空",
     "literal_error": "不在允许的取值之内",
     "enum": "不在允许的取值之内",
 }

@@ -114,9 +114,7 @@ class Mapping:
         return search(self.spec.rules, names, ("rules",))
 
 
-def compile(
-    given: spec.Spec, file: str, lines: Lines | None = None
-) -> Mapping:
+def compile(given: spec.Spec, file: str, lines: Lines | None = None) -> Mapping:
     """A mapping from a spec. ``lines`` (of ``spec.parse``) makes errors precise. Raises SpecError with all problems."""
     try:
         owner = kinds.root(given.entity)

@@ -38,7 +38,7 @@ class Frame:
             return self._root(name[1:])
         if isinstance(self.record, dict):
             value = self.record.get(name)
-            if value is not None:
+            if value is not None or name in self.record:
                 return value
         return self._root(name)
 

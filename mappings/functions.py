@@ -190,7 +190,7 @@ def ends_with(text: str, part: Any, charge: Charge) -> bool:
 
 def matches(text: str, shape: Any, charge: Charge) -> bool:
     compiled = pattern.compile(_text("matches", shape))
-    charge(len(text) * compiled.states // 64)
+    charge(len(text) * compiled.states // 4)
     return compiled.found(text)
 
 

@@ -60,6 +60,7 @@ class _Target:
     number: str = ""
     complete: bool = False
     """Written as a whole, so its members are not our business."""
+    scalar: bool = False
     members: dict[str, _Target] = field(default_factory=dict)
 
 
@@ -113,19 +114,9 @@ class _Examination:
     def _target(self, tree: _Target, rule: spec.Rule, path: str | None, kind: kinds.Kind, place: Location) -> _Target:
         """The node a rule writes; says so when another rule already writes the same or a part of it."""
         node = tree
-        steps = [_step(segment) for segment in paths.parse(path)] if path else []
-        for step in steps:
-            if node.rule is not None and _scalar(node.rule):
-                words = (
-                    f"规则 {node.number} 已经把它写成单个值",
-                    f"rule {node.number} already writes it as a single value",
-                )
-                self._say(
-                    place,
-                    "error",
-                    f"'{path}' 无法再写下级：{words[0]}",
-                    f"'{path}' cannot be written below: {words[1]}",
-                )
+        for step in [_step(segment) for segment in paths.parse(path)] if path else []:
+            if node.scalar:
+                self._clash(place, path or "", node.number)
             node = node.members.setdefault(step, _Target())
         nested = rule.each is not None or rule.inside is not None
         if path is None or (nested and rule.codec is None):
@@ -138,8 +129,20 @@ class _Examination:
                 f"writes '{path}' again after rule {node.number}; remove one, or add when or when_absent",
             )  # fmt: skip
         node.rule, node.number = rule, places.rule_number(place)
+        node.scalar = not nested and _scalar(rule, kind)
+        if node.scalar and node.members:
+            self._clash(place, path, "")
         node.complete = not nested and kind.shape in (Shape.PART, Shape.LIST, Shape.ANY)
         return node
+
+    def _clash(self, place: Location, path: str, number: str) -> None:
+        if number:
+            zh = f"'{path}' 无法再写下级：规则 {number} 把它写成了单个值"
+            en = f"'{path}' cannot be written below: rule {number} writes it as a single value"
+        else:
+            zh = f"'{path}' 会覆盖上面的规则写入的下级"
+            en = f"'{path}' would overwrite what rules above write below it"
+        self._say(place, "error", zh, en)
 
     def _complete(self, tree: _Target, kind: kinds.Kind, path: str) -> None:
         """Every required member of every part that is written must be written."""
@@ -233,8 +236,16 @@ def _step(segment: paths.Segment) -> str:
     return f"[{segment}]" if isinstance(segment, int) else segment
 
 
-def _scalar(rule: spec.Rule) -> bool:
-    return rule.codec in ("text", "number", "money", "datetime", "enum", "boolean", "split", "join")
+_SCALARS = (Shape.TEXT, Shape.DECIMAL, Shape.MOMENT, Shape.BOOLEAN, Shape.ENUM)
+
+
+def _scalar(rule: spec.Rule, kind: kinds.Kind) -> bool:
+    """Whether a rule certainly writes a single value, below which nothing can stand."""
+    if rule.codec is not None:
+        return rule.codec not in ("address", "json")
+    if rule.canonical is not None:
+        return kind.shape in _SCALARS
+    return rule.value is not None and not isinstance(rule.value, dict | list) and not str(rule.value).startswith("@")
 
 
 def _roots(values: list[Any]) -> Iterator[str]:

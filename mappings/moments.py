@@ -156,7 +156,7 @@ def _pattern(shape: str, local: tzinfo | None) -> tuple[Convert, Convert]:
                 moment = datetime.fromisoformat(value)
             except ValueError:
                 moment = None
-            if moment is not None and moment.year > 1000:
+            if moment is not None and 1000 < moment.year < 9999:
                 return moment.replace(tzinfo=local)
         text = value.strip()
         if _missing(text):

@@ -36,15 +36,19 @@ def reading(rule: spec.Rule, owner: kinds.Kind, tables: dict[str, spec.Table]) -
     target = paths.parse(rule.canonical or ".")
     coerce = codecs.coerce(kinds.at(owner, target))
     convert = coerce if rule.fixed and rule.codec is None else codec_of(rule, owner, tables).decode
-    absent = frozenset(codecs.flat(value) for value in rule.absent)
-    return _field(rule, rule.native, target, convert, coerce, absent)
+    if rule.absent:
+        absent = frozenset(codecs.flat(value) for value in rule.absent)
+        convert = _present_text(absent) if convert is codecs.text else _present(convert, absent)
+    return _field(rule, rule.native, target, convert, coerce, null=False)
 
 
 def writing(rule: spec.Rule, owner: kinds.Kind, tables: dict[str, spec.Table]) -> Step:
     """The step of a field rule from canonical to native."""
     plain = rule.fixed and rule.codec is None
     convert = _typed(rule.native_type) if plain else codec_of(rule, owner, tables).encode
-    return _field(rule, rule.canonical, paths.parse(rule.native or "."), convert, convert, frozenset())
+    # a null constant is written on purpose; any other null is a missing value
+    null = rule.null_when_absent or ("value" in rule.model_fields_set and rule.value is None)
+    return _field(rule, rule.canonical, paths.parse(rule.native or "."), convert, convert, null=null)
 
 
 def _typed(native_type: str | None) -> Convert:
@@ -103,14 +107,11 @@ def _field(
     target: tuple[paths.Segment, ...],
     convert: Convert,
     defaulted: Convert,
-    absent: frozenset[str],
+    *,
+    null: bool,
 ) -> Step:
     """The general step, or a leaner one where the rule says nothing out of the ordinary."""
-    if absent and convert is not codecs.text:
-        convert = _present(convert, absent)
-    elif absent:
-        convert = _present_text(absent)
-    ordinary = not (rule.when or rule.when_absent or rule.required or rule.null_when_absent or rule.fixed)
+    ordinary = not (rule.when or rule.when_absent or rule.required or null or rule.fixed)
     if ordinary and rule.default is None:
         return _lean(paths.parse(path or "."), target, convert)
     source = source_of(rule, path)
@@ -118,10 +119,6 @@ def _field(
     condition = expression.condition(rule.when) if rule.when is not None else None
     default = constant(rule.default) if rule.default is not None else None
     when_absent, required = rule.when_absent, rule.required
-    # a null constant is written on purpose; any other null is a missing value
-    null = rule.way is not spec.Way.FROM and (
-        rule.null_when_absent or ("value" in rule.model_fields_set and rule.value is None)
-    )
 
     def step(record: Any, out: dict[str, Any], frame: frames.Frame) -> None:
         if condition is not None and not condition(frame):

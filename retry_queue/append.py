@@ -7,9 +7,12 @@ its events are durable, so an acknowledgement is never false.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import secrets
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
+
+import structlog
 
 from connectors.core import model
 from retry_queue.ledger import inbox, quarantine, session, tallies
@@ -17,6 +20,11 @@ from retry_queue.ledger import inbox, quarantine, session, tallies
 MAX_BATCH = 500
 MAX_WAITING = 5000
 """Hand-ins waiting for a commit before new ones are refused (503): memory stays bounded."""
+
+log = structlog.get_logger()
+
+Waiting = tuple[Sequence[inbox.NewEvent], asyncio.Future[list[int | None]]]
+"""A hand-in and what its caller waits for."""
 
 Refusal = tuple[str, str, str, str]
 """(connection, reason, detail, excerpt)."""
@@ -32,7 +40,8 @@ class Appender:
     def __init__(self, ledger: session.Ledger, woken: Callable[[], None]) -> None:
         self._ledger = ledger
         self._woken = woken
-        self._waiting: deque[tuple[Sequence[inbox.NewEvent], asyncio.Future[list[int | None]]]] = deque()
+        self._waiting: deque[Waiting] = deque()
+        self._committing = False
         self._refused: list[Refusal] = []
         self._counts: Counter[tuple[str, str]] = Counter()
         self._bell = asyncio.Event()
@@ -57,7 +66,7 @@ class Appender:
         """Notes a refused call; written with the next commit, dropped when the ledger is away."""
         self._counts[(connection_key, f"rejected.{reason}")] += 1
         if len(self._refused) < 200:
-            self._refused.append((connection_key, reason, detail, excerpt))
+            self._refused.append((connection_key, reason, detail.replace("\x00", "\ufffd"), excerpt))
         self._start()
         self._bell.set()
 
@@ -70,33 +79,43 @@ class Appender:
             await self._bell.wait()
             self._bell.clear()
             while self._waiting or self._refused:
-                await self._commit()
+                self._committing = True
+                try:
+                    await self._commit()
+                finally:
+                    self._committing = False
 
     async def _commit(self) -> None:
-        group, size = [], 0
+        group: list[Waiting] = []
+        size = 0
         while self._waiting and size < MAX_BATCH:
             group.append(self._waiting.popleft())
             size += len(group[-1][0])
         refused, self._refused = self._refused, []
         counts, self._counts = self._counts, Counter()
-        flat = [event for events, _ in group for event in events]
         try:
-            async with self._ledger.write() as connection:
-                ids = await inbox.append(connection, flat)
-                for event, made in zip(flat, ids, strict=True):
-                    if made is not None or not event.reread:
-                        counts[(event.connection_key, "received")] += 1
-                    if made is None:
-                        counts[(event.connection_key, "reread" if event.reread else "duplicate")] += 1
-                await tallies.add(connection, self._ledger.slot, counts)
-                await quarantine.add(connection, refused)
-        except Exception as error:
-            for _, future in group:
-                if not future.done():
-                    future.set_exception(error)
-            if not isinstance(error, session.LedgerUnavailable) and not group:
-                raise
-            return
+            await self._write(group, refused, counts)
+        except session.LedgerUnavailable as error:
+            _refuse(group, error)
+        except Exception:
+            log.exception("append.refused", handins=len(group), refusals=len(refused))
+            for one in group:  # alone, so that what the database refuses spoils nobody else's
+                try:
+                    await self._write([one], [], Counter())
+                except Exception as error:
+                    _refuse([one], error)
+
+    async def _write(self, group: list[Waiting], refused: list[Refusal], counts: Counter[tuple[str, str]]) -> None:
+        flat = [event for events, _ in group for event in events]
+        async with self._ledger.write() as connection:
+            ids = await inbox.append(connection, flat)
+            for event, made in zip(flat, ids, strict=True):
+                if made is not None or not event.reread:
+                    counts[(event.connection_key, "received")] += 1
+                if made is None:
+                    counts[(event.connection_key, "reread" if event.reread else "duplicate")] += 1
+            await tallies.add(connection, self._ledger.slot, counts)
+            await quarantine.add(connection, refused)
         at = 0
         for events, future in group:
             if not future.done():
@@ -107,11 +126,17 @@ class Appender:
 
     async def close(self) -> None:
         """Writes what waits, then stops."""
-        while self._waiting:
+        while self._waiting or self._refused or self._committing:
             await asyncio.sleep(0.01)
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+
+
+def _refuse(group: list[Waiting], error: Exception) -> None:
+    for _, future in group:
+        if not future.done():
+            future.set_exception(error)
 
 
 def new_event(key: str, source: str, found: model.SourceEvent, *, reread: bool = False) -> inbox.NewEvent:
@@ -121,11 +146,18 @@ def new_event(key: str, source: str, found: model.SourceEvent, *, reread: bool =
         source=source,
         message=found.message,
         entity=found.entity,
-        record=found.record[:200] if found.record else None,
-        dedupe=found.dedupe,
+        record=_fit(found.record, 200) if found.record else None,
+        dedupe=_fit(found.dedupe, 120),
         payload=found.payload.decode(),
         occurred_at=found.occurred_at.timestamp() if found.occurred_at else None,
         trace=secrets.token_hex(16),
         priority=inbox.FAST if found.fast else inbox.LIVE,
         reread=reread,
     )
+
+
+def _fit(text: str, limit: int) -> str:
+    """``text`` as a column of ``limit`` characters takes it, still telling it from others."""
+    if len(text) <= limit and "\x00" not in text:
+        return text
+    return f"{text[: limit - 65]}~{hashlib.sha256(text.encode()).hexdigest()}".replace("\x00", "\ufffd")

@@ -8,7 +8,7 @@ waits longer than that.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Coroutine
 
 import orjson
@@ -26,10 +26,42 @@ SWEEP = 1.0
 SILENT = 10.0
 """Seconds without a heartbeat after which a process counts as dead."""
 INTAKE_BATCH = 100
-CLAIM = 64
+AHEAD = 200
+"""Deliveries claimed ahead of their call, at most."""
 SETTLE_MAX = 500
+LINGER = 0.003
+"""Seconds to wait for more results while many come: fewer, larger commits."""
 
 log = structlog.get_logger()
+
+
+class Pace:
+    """How far ahead to claim: what can be called within a few seconds, so that no lease runs out in a queue."""
+
+    def __init__(self) -> None:
+        self._seconds = 0.05
+
+    def took(self, seconds: float) -> None:
+        self._seconds += 0.1 * (seconds - self._seconds)
+
+    def ahead(self, window: int) -> int:
+        """Deliveries to hold ready for ``window`` calls at a time."""
+        return max(window, min(AHEAD, int(window * 2.0 / max(self._seconds, 0.001))))
+
+
+async def _either(first: asyncio.Event | None, second: asyncio.Event) -> None:
+    """Returns when one of two events is set."""
+    if first is None:
+        await second.wait()
+        return
+    if first.is_set() or second.is_set():
+        return
+    waits = [asyncio.ensure_future(first.wait()), asyncio.ensure_future(second.wait())]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
 
 
 class Settler:
@@ -39,6 +71,7 @@ class Settler:
         self._ledger = ledger
         self._queue: list[tuple[lane.Result, asyncio.Future[None]]] = []
         self._bell = asyncio.Event()
+        self._busy = False
 
     async def put(self, result: lane.Result) -> None:
         """Returns when the result is committed."""
@@ -51,8 +84,11 @@ class Settler:
         while True:
             await self._bell.wait()
             self._bell.clear()
+            if self._busy:
+                await asyncio.sleep(LINGER)
             while self._queue:
                 group, self._queue = self._queue[:SETTLE_MAX], self._queue[SETTLE_MAX:]
+                self._busy = len(group) >= 8
                 await self._write(group)
 
     async def _write(self, group: list[tuple[lane.Result, asyncio.Future[None]]]) -> None:
@@ -156,9 +192,9 @@ class Pumps:
         for task in list(self._tasks):
             if task.get_name() != "settler":
                 task.cancel()
-        under_way = self._running | self._intake.running
-        if under_way:
-            await asyncio.wait(under_way, timeout=25.0)
+        end = asyncio.get_running_loop().time() + 25.0
+        while (left := self._running | self._intake.running) and asyncio.get_running_loop().time() < end:
+            await asyncio.wait(left, timeout=1.0)
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -177,48 +213,85 @@ class Pumps:
                 await self._intake_bell.wait()
 
     async def _deliveries(self, target: str) -> None:
+        """One target's pump: claims ahead in batches, calls ``concurrency`` at a time."""
         bell = self._bells[target]
-        free = asyncio.Event()
+        turn = asyncio.Event()
+        ready: deque[tuple[float, context.Job]] = deque()
         under_way: set[asyncio.Task[None]] = set()
+        loop = asyncio.get_running_loop()
+        pace = Pace()
+
+        def ended(task: asyncio.Task[None]) -> None:
+            under_way.discard(task)
+            self._running.discard(task)
+            turn.set()
+
         while not self._stopping:
             live = self._site().live.get(target)
-            if live is None or not live.delivers or live.opened is None:
-                bell.clear()
-                await bell.wait()
-                continue
-            window = live.opened.declaration.pacing.concurrency
-            if len(under_way) >= window:
-                free.clear()
-                await free.wait()
-                continue
-            bell.clear()
-            try:
-                claimed = await self._claim(target, min(window - len(under_way), CLAIM))
-            except session.LedgerUnavailable as error:
-                log.warning("claim.waiting", error=str(error))
-                await asyncio.sleep(0.5)
-                continue
-            self.progress += 1
-            for job in claimed:
-                task = asyncio.create_task(self._one(job, bell))
+            usable = live is not None and live.delivers
+            window = live.opened.declaration.pacing.concurrency if live is not None and live.opened else 0
+            while ready and len(under_way) < window:
+                claimed_at, job = ready.popleft()
+                late = not usable or loop.time() - claimed_at > deliver.FRESH
+                task = asyncio.create_task(self._give_back(job) if late else self._one(job, bell, pace))
                 under_way.add(task)
                 self._running.add(task)
-                task.add_done_callback(lambda done: (under_way.discard(done), self._running.discard(done), free.set()))
-            if not claimed:
-                await bell.wait()
+                task.add_done_callback(ended)
+            wanted = pace.ahead(window) - len(ready) if usable else 0
+            if bell.is_set() and wanted > 0 and len(ready) <= window // 2:
+                bell.clear()
+                if await self._refill(target, wanted, ready, loop.time()) >= wanted:
+                    bell.set()
+                continue
+            turn.clear()
+            await _either(bell if wanted > 0 and len(ready) <= window // 2 else None, turn)
+        for _, job in ready:
+            await self._give_back(job)
 
-    async def _claim(self, target: str, limit: int) -> list[context.Job | lane.Result]:
+    async def _refill(
+        self, target: str, wanted: int, ready: deque[tuple[float, context.Job]], claimed_at: float
+    ) -> int:
+        """Claims a batch; what needs no call is settled at once. Returns how many it got."""
         skip = self._site().skipping
-        async with self._ledger.write() as connection:
-            claimed = await outbox.claim(connection, target, limit, self._ledger.owner, deliver.LEASE, skip)
-        return await self._courier.prepare(claimed) if claimed else []
+        try:
+            async with self._ledger.write() as connection:
+                claimed = await outbox.claim(
+                    connection, target, wanted, self._ledger.owner, deliver.LEASE, skip
+                )
+            made = await self._courier.prepare(claimed) if claimed else []
+        except session.LedgerUnavailable as error:
+            log.warning("claim.waiting", error=str(error))
+            await asyncio.sleep(0.5)
+            return 0
+        self.progress += 1
+        for one in made:
+            if isinstance(one, context.Job):
+                ready.append((claimed_at, one))
+            else:
+                self._keep(self._settled(one, self._bells[target]))
+        return len(made)
 
-    async def _one(self, job: context.Job | lane.Result, bell: asyncio.Event) -> None:
-        result = job if isinstance(job, lane.Result) else await self._courier.deliver(job)
+    async def _one(self, job: context.Job, bell: asyncio.Event, pace: Pace) -> None:
+        result = await self._courier.deliver(job)
+        pace.took(result.duration)
+        # The slot is free for the next call while this result waits for its commit.
+        self._keep(self._settled(result, bell))
+
+    def _keep(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def _settled(self, result: lane.Result, bell: asyncio.Event) -> None:
         await self._settler.put(result)
         again = lane.lane_wait(result)
-        if again is not None and again <= 0 or result.state is DeliveryState.DELIVERED:
+        if again is not None and again <= 0:
             bell.set()
+
+    async def _give_back(self, job: context.Job) -> None:
+        """Nothing was sent: the lane goes back as it was, for whoever has time for it."""
+        result = lane.Result(job.delivery, DeliveryState.PENDING, "returned", 0.0, tried=False)
+        await self._settler.put(result)
 
     async def _sweeps(self) -> None:
         turn = 0

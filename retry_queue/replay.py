@@ -60,7 +60,9 @@ async def some(connection: AsyncConnection, ids: Iterable[int]) -> Replayed:
     return Replayed(deliveries=tuple(await outbox.revive(connection, sorted(set(ids)))))
 
 
-async def matching(ledger: session.Ledger, wanted: deliveries.Filter, limit: int, *, dry_run: bool) -> tuple[int, Replayed]:
+async def matching(
+    ledger: session.Ledger, wanted: deliveries.Filter, limit: int, *, dry_run: bool
+) -> tuple[int, Replayed]:
     """Replays the oldest ``limit`` deliveries that fit; returns how many fit in all, and what was replayed.
 
     Raises ValueError when the filter names no state that can be replayed.

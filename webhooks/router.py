@@ -103,14 +103,9 @@ class Hooks:
         for name, value in scope["headers"]:
             if name == b"content-length" and value.isdigit() and int(value) > self._max_body:
                 raise TooLarge
-        message = await receive_()
-        if not message.get("more_body", False) and message["type"] == "http.request":
-            first: bytes = message.get("body", b"")
-            if len(first) > self._max_body:
-                raise TooLarge
-            return first
         parts, size = [], 0
         async with asyncio.timeout(BODY_SECONDS):
+            message = await receive_()
             while True:
                 if message["type"] == "http.disconnect":
                     raise ConnectionResetError
@@ -129,7 +124,10 @@ def _raw(scope: Scope, body: bytes) -> model.RawHook:
     for name, value in scope["headers"]:
         key, text = name.decode("latin-1"), value.decode("latin-1")
         headers[key] = f"{headers[key]}, {text}" if key in headers else text
-    query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True, max_num_fields=50))
+    try:
+        query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True, max_num_fields=50))
+    except ValueError as error:
+        raise decode.Malformed(str(error)) from None
     return model.RawHook(scope["method"], query, headers, body)
 
 

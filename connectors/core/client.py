@@ -48,6 +48,8 @@ class Client:
         ``fresh`` false means that an earlier attempt may have got through: operations declared ``query_first`` and
         flows look before they send. Raises errors.ConnectorError.
         """
+        if self._retired:
+            await self._close_retired()
         with self._work(connection, operation) as work:
             made = plan.of(connection.declaration, operation)
             if made.operation.flow is not None:
@@ -91,6 +93,12 @@ class Client:
         for one in lines:
             await one.aclose()
 
+    async def _close_retired(self) -> None:
+        idle = [one for one in self._retired if not one.users]
+        self._retired = [one for one in self._retired if one.users]
+        for one in idle:
+            await one.aclose()
+
     @contextmanager
     def _work(self, connection: model.Connection, operation: str) -> Iterator[sending.Sending]:
         way = self._line(connection)
@@ -110,7 +118,7 @@ class Client:
         if kept is not None and kept.serves(connection):
             return kept
         if kept is not None:
-            # Calls may still be under way on the old settings; its sockets go when the client does.
+            # Calls may still be under way on the old settings; its sockets go when they are over.
             self._retired.append(kept)
         made = self._lines[connection.key] = line.Line(connection, self._transport)
         return made

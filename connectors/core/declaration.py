@@ -23,111 +23,23 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*$", max_length=80)]
-Path = Annotated[str, Field(min_length=1, max_length=200)]
-"""Dotted path into parsed data: ``a.b[0].c``; ``[-1]`` is the last element, ``[*]`` every element; ``.`` everything.
-A key that holds a dot is quoted: ``rows[0]["cust.number"]``."""
+from connectors.core import terms
 
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Text(_Part):
-    """Words for people, in both languages."""
-
-    zh: str
-    en: str
+Slug = terms.Slug
+Path = terms.Path
+Text = terms.Text
+FieldType = terms.FieldType
+Choice = terms.Choice
+FieldSpec = terms.FieldSpec
+Condition = terms.Condition
+ErrorClass = terms.ErrorClass
+ErrorRule = terms.ErrorRule
+Failure = terms.Failure
 
 
-class FieldType(StrEnum):
-    STRING = "string"
-    TEXT = "text"
-    URL = "url"
-    INTEGER = "integer"
-    NUMBER = "number"
-    BOOLEAN = "boolean"
-    CHOICE = "choice"
-    JSON = "json"
-
-
-class Choice(_Part):
-    value: str
-    label: Text
-
-
-class FieldSpec(_Part):
-    """One field of the connection form; ``secret`` fields are encrypted and never read back."""
-
-    key: Slug
-    label: Text
-    type: FieldType = FieldType.STRING
-    secret: bool = False
-    required: bool = False
-    default: Any = None
-    pattern: str | None = None
-    choices: list[Choice] = Field(default_factory=list)
-    help: Text | None = None
-    when: dict[str, str | list[str]] = Field(default_factory=dict)
-    """Show and require only when another field has (one of) this value."""
-
-
-class Condition(_Part):
-    """A test on parsed data; every part that is given must hold. ``path`` absent means nested tests."""
-
-    path: Path | None = None
-    equals: Any = None
-    one_of: list[Any] | None = None
-    matches: str | None = None
-    """Shell-style pattern, case-sensitive (``taobao_trade_*``)."""
-    contains: str | None = None
-    """Text that holds this part; a list or object that holds this value, at any depth."""
-    present: bool | None = None
-    all: list[Condition] = Field(default_factory=list)
-    any: list[Condition] = Field(default_factory=list)
-    negate: bool = False
-
-
-class ErrorClass(StrEnum):
-    THROTTLED = "throttled"  # slow down; retry_after if known
-    BANNED = "banned"  # no call at all until retry_after is over
-    UNAVAILABLE = "unavailable"  # try later
-    UNKNOWN = "unknown"  # may have happened: look it up before sending again
-    TOKEN = "token"  # token ended: refresh once and repeat the call
-    CREDENTIAL = "credential"  # a person must re-authorise or mend the credentials
-    REJECTED = "rejected"  # this record will never be taken as it is
-    DONE = "done"  # already so: success (confirmed by the lookup, where there is one)
-    MISDECLARED = "misdeclared"  # our declaration or the connection's settings are wrong
-
-
-class ErrorRule(_Part):
-    """Vendor code -> class of recovery. The first rule that fits wins."""
-
-    match: list[str] = Field(default_factory=list)
-    """Shell-style patterns over every code found by ``failure.codes`` (as text)."""
-    text: str | None = None
-    """A part of the vendor's message."""
-    status: list[int] = Field(default_factory=list)
-    """HTTP status codes."""
-    becomes: ErrorClass
-    retry_after: float | None = None
-    """Seconds to wait."""
-    retry_after_pattern: str | None = None
-    """Regular expression over the message; its group 1 is the seconds to wait."""
-    hint: Text | None = None
-
-
-class Failure(_Part):
-    """Where an answer carries codes and words when it failed."""
-
-    codes: list[Path] = Field(default_factory=list)
-    message: list[Path] = Field(default_factory=list)
-    retry_after: list[Path] = Field(default_factory=list)
-
-
-class RequestSpec(_Part):
+class RequestSpec(terms.Part):
     """One HTTP request; exactly one of ``json``, ``form``, ``text`` may carry a body."""
 
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "POST"
@@ -141,7 +53,7 @@ class RequestSpec(_Part):
     timeout: float = Field(default=15.0, gt=0, le=60)
 
 
-class TokenSpec(_Part):
+class TokenSpec(terms.Part):
     """How a shared token is got and kept; one refresher per connection at a time."""
 
     request: RequestSpec | None = None
@@ -157,7 +69,7 @@ class TokenSpec(_Part):
     """What a refused token request means when no error rule fits."""
 
 
-class Auth(_Part):
+class Auth(terms.Part):
     """What every call carries besides its own content; several may apply, the first token of them is ``${token}``."""
 
     style: Literal["none", "static", "token"] = "none"
@@ -171,14 +83,14 @@ class Auth(_Part):
     """Apply only when a config field has (one of) this value."""
 
 
-class Signing(_Part):
+class Signing(terms.Part):
     """Outgoing proof. ``scheme`` names a stock scheme of core/signing.py, or ``custom`` (signer.py)."""
 
     scheme: str = "none"
     options: dict[str, Any] = Field(default_factory=dict)
 
 
-class PacingScope(_Part):
+class PacingScope(terms.Part):
     """At most ``limit`` calls per ``per`` seconds; scopes of one vendor add up."""
 
     scope: Literal["app", "shop", "ip", "method"]
@@ -191,20 +103,20 @@ class PacingScope(_Part):
     value share the limit. Absent: ``ip`` is shared by the whole connector, the others are per connection."""
 
 
-class Pacing(_Part):
+class Pacing(terms.Part):
     concurrency: int = Field(default=8, gt=0, le=256)
     """Calls in flight per connection over all workers."""
     scopes: list[PacingScope] = Field(default_factory=list)
 
 
-class TimeFormat(_Part):
+class TimeFormat(terms.Part):
     """How the vendor writes local times."""
 
     format: str = "%Y-%m-%dT%H:%M:%S%z"
     zone: str = "UTC"
 
 
-class Paging(_Part):
+class Paging(terms.Part):
     style: Literal["none", "page", "offset", "cursor", "has_more"] = "none"
     size: int = 50
     first: int = 1
@@ -223,14 +135,14 @@ class Idempotency(StrEnum):
     NO = "no"  # neither: an unknown outcome parks
 
 
-class Partial(_Part):
+class Partial(terms.Part):
     """Success in part: where the refused pieces of an accepted call are listed."""
 
     path: Path
     label: Text
 
 
-class Step(_Part):
+class Step(terms.Part):
     """One step of a document's life: call ``operation`` while the state is one of ``when``."""
 
     operation: str
@@ -240,7 +152,7 @@ class Step(_Part):
     """Brings a record that was there before this run up to date, also when its state is ``done`` already."""
 
 
-class Flow(_Part):
+class Flow(terms.Part):
     """A record that advances in steps (save, submit, audit); resumable by reading its state."""
 
     lookup: str
@@ -296,7 +208,7 @@ class Operation(RequestSpec):
         return self
 
 
-class Hydrate(_Part):
+class Hydrate(terms.Part):
     """A push is mostly a hint: read the record again."""
 
     operation: str
@@ -304,7 +216,7 @@ class Hydrate(_Part):
     """Values may use ``${payload.<path>}``."""
 
 
-class MessageSpec(_Part):
+class MessageSpec(terms.Part):
     """One kind of native message and what it means.
 
     ``entity``, ``record``, ``dedupe``, ``time`` and ``body`` may be ``${config.<key>}``: the connection then names
@@ -331,14 +243,14 @@ class MessageSpec(_Part):
     """Business deadline of seconds: planned ahead of everything else."""
 
 
-class Verify(_Part):
+class Verify(terms.Part):
     """Inbound proof: a stock scheme of core/verify.py or ``custom`` (signer.py ``verify``)."""
 
     scheme: str
     options: dict[str, Any] = Field(default_factory=dict)
 
 
-class Reply(_Part):
+class Reply(terms.Part):
     """The exact acknowledgement. ``body`` may use placeholders; ``style`` names a stock cipher reply."""
 
     status: int = 200
@@ -347,7 +259,7 @@ class Reply(_Part):
     style: Literal["plain", "encrypted"] = "plain"
 
 
-class EventSource(_Part):
+class EventSource(terms.Part):
     """A door for events: HTTP push, long connection, or polling."""
 
     label: Text
@@ -375,7 +287,7 @@ class EventSource(_Part):
     """The row's own modification time; the cursor follows it."""
 
 
-class Declaration(_Part):
+class Declaration(terms.Part):
     """A whole connector."""
 
     apiVersion: Literal["shuniu/connector/v1"]

@@ -104,7 +104,6 @@ async def run(call: Call, name: str, spec: declaration.Flow, *, fresh: bool) -> 
                 if index is None or index in walk.sent:
                     return _stuck(walk, name, spec, state, index, refused)
         assert index is not None
-        before = state
         try:
             state = await walk.step(index)
         except sending.AlreadySo as error:
@@ -116,12 +115,11 @@ async def run(call: Call, name: str, spec: declaration.Flow, *, fresh: bool) -> 
             continue
         except errors.Rejected as error:
             # A refused submit or audit may mean that somebody else was quicker, or that a workflow took over.
-            if ABSENT in spec.steps[index].when:
+            # A refused creation or update means neither.
+            if ABSENT in spec.steps[index].when or spec.steps[index].existing:
                 raise
             refused = error
             state = await walk.look()
-            if state == before and state not in spec.waiting:
-                raise error from None
             continue
         if state is None:
             index = None if spec.steps[index].existing else walk.after(index)

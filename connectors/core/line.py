@@ -68,7 +68,6 @@ class Line:
         self.mask = mask.Mask(value for value in connection.secrets.values() if value)
         self.busy = asyncio.Semaphore(connection.declaration.pacing.concurrency)
         self.users = 0
-        self.retired = False
         self._masks: dict[tuple[str, ...], mask.Mask] = {}
         self._own = transport is None
         self._transport = transport or _transport(self.connection.config.get("tls_verify") is not False)
@@ -112,6 +111,8 @@ class Line:
             raise NoAnswer(f"no answer within {request.timeout:g} s") from None
         except (httpx.TransportError, aiohttp.ClientError, OSError) as error:
             raise _told(error) from None
+        except UnicodeError:
+            raise _bad_address() from None
 
     async def aclose(self) -> None:
         """Close the sockets."""
@@ -119,9 +120,11 @@ class Line:
             await self._transport.aclose()
 
 
-def _told(error: Exception) -> NotSent | NoAnswer:
+def _told(error: Exception) -> NotSent | NoAnswer | errors.Misdeclared:
     """Before or after sending? The engine's own exception says it; its httpx translation does not."""
     cause = error.__cause__ if isinstance(error.__cause__, aiohttp.ClientError | ValueError) else error
+    if isinstance(cause, aiohttp.InvalidURL | aiohttp.NonHttpUrlClientError | httpx.UnsupportedProtocol):
+        return _bad_address()
     words = f"{type(cause).__name__}: {cause}"[:300]
     if isinstance(cause, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
         return NotSent(words)
@@ -169,6 +172,10 @@ def _header(value: str) -> bytes:
     if _CONTROL.search(value):
         raise ValueError("control character in a header")
     return value.encode()
+
+
+def _bad_address() -> errors.Misdeclared:
+    return _unsendable("the address is not one that can be called", "接口地址不合法，请检查连接里的地址")
 
 
 def _unsendable(en: str, zh: str) -> errors.Misdeclared:

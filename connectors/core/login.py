@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-from connectors.core import answer, declaration, errors, failure, model, paths, plan, registry
-
-if TYPE_CHECKING:
-    from connectors.core import sending
+from connectors.core import answer, declaration, errors, failure, line, model, paths, plan, registry
 
 NAME = "token"
 """How the exchange is called in the ledger."""
+
+
+class Work(Protocol):
+    """The call on whose behalf somebody logs in."""
+
+    way: line.Line
+
+    async def exchange(self, name: str, request: model.Request, *, safe: bool) -> answer.Answer:
+        """Send, and keep what may be seen of it."""
 
 
 class _TokenPlan(plan.RequestPlan):
@@ -42,7 +48,7 @@ def _plan(spec: declaration.Declaration, token: declaration.TokenSpec) -> _Token
     return kept[1]
 
 
-async def run(work: sending.Sending, one: plan.Auth, now: Callable[[], float]) -> model.Token:
+async def run(work: Work, one: plan.Auth, now: Callable[[], float]) -> model.Token:
     """A fresh token. Raises CredentialRefused, Throttled, Unavailable, ...; never an unknown outcome."""
     spec = work.way.connection.declaration
     assert one.spec.token is not None
@@ -74,7 +80,7 @@ def _lifetime(made: _TokenPlan, got: answer.Answer, now: float) -> float:
     return seconds if seconds > 0 else made.token.lifetime
 
 
-def _refusal(made: _TokenPlan, got: answer.Answer, work: sending.Sending) -> errors.ConnectorError:
+def _refusal(made: _TokenPlan, got: answer.Answer, work: Work) -> errors.ConnectorError:
     found = made.reader.finding(got, safe=True)
     found.message = work.way.mask.text(found.message)
     told = found.becomes not in (declaration.ErrorClass.REJECTED, declaration.ErrorClass.DONE)
@@ -85,7 +91,7 @@ def _refusal(made: _TokenPlan, got: answer.Answer, work: sending.Sending) -> err
     return failure.error(found, NAME, safe=True)
 
 
-async def _by_signer(work: sending.Sending, spec: declaration.Declaration, now: Callable[[], float]) -> model.Token:
+async def _by_signer(work: Work, spec: declaration.Declaration, now: Callable[[], float]) -> model.Token:
     signer = registry.signer(spec.id)
     if signer is None or not hasattr(signer, "login"):
         raise errors.Misdeclared(

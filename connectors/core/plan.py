@@ -10,7 +10,7 @@ from typing import Any
 
 from connectors.core import answer, declaration, errors, failure, jsontext, model, paths, predicate, scope, template
 
-_FILTERLESS = re.compile(r"\$\{([^{}]*)\}")
+_PLACEHOLDER = re.compile(r"\$\{([^{}]*)\}")
 
 
 @dataclass(slots=True)
@@ -31,7 +31,7 @@ class RequestPlan:
         self._where = where
         self._method, self._timeout = spec.method, spec.timeout
         self._base = _required(spec.base, where)
-        self._path = _required(_encoding(spec.path), where)
+        self._path = _required(_encoding(spec.path), where, whole=True)
         self._query, self._headers = flat(spec.query), flat(spec.headers)
         self._json, self._has_json = renderer(spec.json_body), spec.json_body is not None
         self._form = flat(spec.form) if spec.form is not None else None
@@ -160,15 +160,17 @@ def flat(fields: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], dict[str, s
     return render
 
 
-def _required(text: str, where: str) -> Callable[[Mapping[str, Any]], str]:
+def _required(text: str, where: str, *, whole: bool = False) -> Callable[[Mapping[str, Any]], str]:
+    """Text that must be there; ``whole``: and every value in it (``/orders/`` is not ``/orders/${input.id}``)."""
     write = template.compiled(text)
     if write is None:
         return lambda values: text
     names = ", ".join(sorted(template.names(text)))
+    pieces = [renderer(f"${{{inner}}}") for inner in _PLACEHOLDER.findall(text)] if whole else []
 
     def render(values: Mapping[str, Any]) -> str:
         value = write(values)
-        if value is template.ABSENT or value is None or value == "":
+        if value is template.ABSENT or value is None or value == "" or any(piece(values) == "" for piece in pieces):
             raise errors.Misdeclared(
                 f"{where}: '{text}' needs {names}",
                 hint={"zh": f"缺少必要的值：{names}", "en": f"A value is missing: {names}"},
@@ -183,9 +185,9 @@ def _encoding(path: str) -> str:
 
     What the admin configured is part of the address itself and stays as it is.
     """
-    if _FILTERLESS.fullmatch(path):
+    if _PLACEHOLDER.fullmatch(path):
         return path
-    return _FILTERLESS.sub(
+    return _PLACEHOLDER.sub(
         lambda found: (
             found[0]
             if found[1].startswith("config.") or "url" in [part.strip() for part in found[1].split("|")[1:]]

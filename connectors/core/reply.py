@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
-from connectors.core import cipher, declaration, decode, jsontext, model, scope, template, verify, xmltext
+from connectors.core import cipher, declaration, decode, errors, jsontext, model, scope, template, verify, xmltext
 
 _PLAIN = declaration.Reply.model_fields["type"].default
 
@@ -55,7 +55,10 @@ def _encrypted(
     timestamp = str(int(now * 1000) if options.get("timestamp", "s") == "ms" else int(now))
     nonce = secrets.token_urlsafe(9)
     # The id that came in goes out again: which of its ids a platform uses is its own choice.
-    text = cipher.encrypt(verify.secrets_of(options, "key")[0], message, str(verified.context["receive_id"]))
+    owner = verified.context.get("receive_id")
+    if owner is None:
+        raise errors.HookRefused("misconfigured", "an encrypted reply needs a verify scheme that tells receive_id")
+    text = cipher.encrypt(verify.secrets_of(options, "key")[0], message, str(owner))
     proof = cipher.signature(verify.secrets_of(options, "token")[0], timestamp, nonce, text)
     if options.get("envelope", "xml") == "json":
         fields = {"msg_signature": proof, "timeStamp": timestamp, "nonce": nonce, "encrypt": text}

@@ -10,7 +10,21 @@ from dataclasses import replace
 from inspect import isawaitable
 from typing import Any
 
-from connectors.core import answer, auth, declaration, errors, failure, line, login, model, pacing, plan, signing
+from connectors.core import (
+    answer,
+    auth,
+    declaration,
+    errors,
+    failure,
+    jsontext,
+    line,
+    login,
+    model,
+    pacing,
+    plan,
+    signing,
+    template,
+)
 
 HIDDEN = "***"
 
@@ -84,18 +98,28 @@ class Sending:
         scope = {**self.way.scope, "input": given, "now": now, **values}
         if token is not None:
             scope["token"], scope["token_extra"] = token.value, token.extra
+        try:
+            request, proof = self._made(made, carried, scope, now)
+        except (template.TemplateError, jsontext.JsonError) as error:
+            hint = {"zh": f"有一个值的类型不符：{error}", "en": f"A value is of the wrong kind: {error}"}
+            raise errors.Misdeclared(str(error), operation=made.name, hint=hint) from None
+        return await self.exchange(made.name, request, safe=made.safe, token=token, proof=proof)
+
+    def _made(
+        self, made: plan.Plan, carried: list[plan.Auth], scope: Mapping[str, Any], now: float
+    ) -> tuple[model.Request, frozenset[str]]:
+        """The request with everything on it, and the names that the signature put there."""
         request = made.request(scope)
         for one in carried:
             # What the operation says itself goes before what every call carries.
             request.query = {**one.query(scope), **request.query}
             request.headers = {**one.headers(scope), **request.headers}
             request.cookies = {**one.cookies(scope), **request.cookies}
-        proof: frozenset[str] = frozenset()
-        if made.signs:
-            before = _parameters(request)
-            signing.sign(made.declaration.signing.scheme, made.sign_options(scope), request, self.way.connection, now)
-            proof = frozenset(name for name, value in _parameters(request).items() if before.get(name) != value)
-        return await self.exchange(made.name, request, safe=made.safe, token=token, proof=proof)
+        if not made.signs:
+            return request, frozenset()
+        before = _parameters(request)
+        signing.sign(made.declaration.signing.scheme, made.sign_options(scope), request, self.way.connection, now)
+        return request, frozenset(name for name, value in _parameters(request).items() if before.get(name) != value)
 
     async def exchange(
         self,

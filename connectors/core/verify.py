@@ -56,13 +56,16 @@ def verify(
 
 def options_of(connection: model.Connection, verify_spec: declaration.Verify) -> dict[str, Any]:
     """The scheme's options with placeholders filled; what names something absent is left out."""
-    rendered = template.render(verify_spec.options, scope.of(connection))
+    try:
+        rendered = template.render(verify_spec.options, scope.of(connection))
+    except template.TemplateError as error:
+        raise errors.HookRefused("misconfigured", str(error)) from None
     return dict(rendered) if rendered else {}
 
 
 def secrets_of(options: Mapping[str, Any], name: str = "secret") -> list[str]:
     """Every usable secret (``secret`` and ``secrets``, for rotation); refuses when there is none."""
-    given = [options.get(name), *(options.get(f"{name}s") or [])]
+    given = [options.get(name), *_listed(options.get(f"{name}s"))]
     found = [secret for secret in given if isinstance(secret, str) and secret.strip()]
     if not found:
         raise errors.HookRefused("misconfigured", f"no {name}: fill it in on the connection before opening this door")
@@ -74,7 +77,11 @@ def in_window(timestamp: str, now: float, window: float | None, unit: str = "s")
     if not timestamp.isascii() or not timestamp.isdigit() or len(timestamp) > 16:
         raise errors.HookRefused("garbled", "timestamp is not a number")
     seconds = int(timestamp) / (1000 if unit == "ms" else 1)
-    if window is not None and abs(now - seconds) > float(window):
+    try:
+        allowed = None if window is None else float(window)
+    except (TypeError, ValueError):
+        raise errors.HookRefused("misconfigured", "the window is not a number of seconds") from None
+    if allowed is not None and not abs(now - seconds) <= allowed:
         raise errors.HookRefused("stale", "timestamp is outside the window")
 
 
@@ -166,12 +173,16 @@ def _envelope(hook: model.RawHook, options: Mapping[str, Any]) -> str:
     return text
 
 
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else ([] if value is None else [value])
+
+
 def _sha1_aes(hook: model.RawHook, options: Mapping[str, Any], now: float) -> model.VerifiedHook:
     token, key = secrets_of(options, "token")[0], secrets_of(options, "key")[0]
-    owners = [owner for owner in options.get("receive_ids") or [] if isinstance(owner, str) and owner]
+    owners = [owner for owner in _listed(options.get("receive_ids")) if isinstance(owner, str) and owner]
     if not owners:
         raise errors.HookRefused("misconfigured", "no receive_ids: whose messages are these?")
-    names = options.get("signature") or ["msg_signature", "signature"]
+    names = _listed(options.get("signature")) or ["msg_signature", "signature"]
     given = _need(next((hook.query[name] for name in names if hook.query.get(name)), None), "the signature")
     timestamp, nonce = _need(hook.query.get("timestamp"), "the timestamp"), _need(hook.query.get("nonce"), "the nonce")
     handshake = bool(options.get("echo")) and hook.method.upper() == "GET"

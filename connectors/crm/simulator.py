@@ -140,7 +140,8 @@ class Simulator(engine.Simulator):
 
     def _announce(self, change: records.Change, key: str) -> None:
         if change.kind:
-            self.commit(change.kind, key, {"id": change.customer["id"], "version": change.customer["version"]})
+            facts = {name: change.customer.get(name) for name in ("id", "version", "last_order")}
+            self.commit(change.kind, key, facts)
             self._send(EVENTS.get(change.kind, "customer.updated"), change.customer)
 
     def _send(self, kind: str, content: dict[str, Any]) -> None:

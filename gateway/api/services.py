@@ -18,8 +18,10 @@ from retry_queue.sync import site as sites
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The parts. ``site`` gives the configuration in force, ``reload`` takes over a changed one, ``ring`` wakes
-    workers."""
+    """The parts.
+
+    ``site`` gives the configuration in force, ``reload`` takes over a changed one, ``ring`` wakes workers.
+    """
 
     ledger: session.Ledger
     sealer: secrets.Sealer

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Request
 from pydantic import Field, SecretStr
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway import problems, schema, security
 from gateway.api import paging, services
@@ -52,7 +53,7 @@ class UserChange(paging.Part):
 def _shown(user: people.User, now: float) -> User:
     locked = user.locked_until if user.locked_until > now else None
     return User(
-        id=str(user.id), name=user.name, role=security.role(user.role).slug, disabled=user.disabled,  # type: ignore[arg-type]
+        id=str(user.id), name=user.name, role=security.role(user.role).slug, disabled=user.disabled,
         locked_until=paging.moment(locked), created_at=paging.instant(user.created_at),
     )  # fmt: skip
 
@@ -126,6 +127,6 @@ async def remove(request: Request, id: str) -> None:
         await audit.append(connection, hub.sealer, hub.clock(), who.name, "user.delete", f"user/{user.name}")
 
 
-async def _keep_an_owner(connection: services.AsyncConnection, user_id: int) -> None:
+async def _keep_an_owner(connection: AsyncConnection, user_id: int) -> None:
     if not await people.others_of(connection, "owner", user_id):
         raise problems.Problem("conflict", "至少要保留一个可登录的 owner", "at least one owner must be able to sign in")

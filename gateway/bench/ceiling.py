@@ -137,7 +137,7 @@ def ingest_app(database: str) -> FastAPI:
 async def work(database: str, target: str) -> None:
     """Claims batches and delivers them, 64 calls under way at once."""
     pool = await asyncpg.create_pool(database, min_size=3, max_size=3)
-    client = httpx.AsyncClient(transport=httpx_aiohttp.AIOHTTPTransport(limits=httpx.Limits(max_connections=64)))
+    client = httpx.AsyncClient(transport=httpx_aiohttp.AiohttpTransport(limits=httpx.Limits(max_connections=64)))
     slots = asyncio.Semaphore(64)
     done: list[tuple[int, int, float]] = []
     bell = asyncio.Event()

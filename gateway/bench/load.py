@@ -69,9 +69,10 @@ async def saturate(host: str, port: int, requests: Iterator[bytes], connections:
     return load
 
 
-async def steady(host: str, port: int, requests: Iterator[bytes], per_second: float) -> Load:
-    """Sends at a steady rate on a few connections, whatever the answers do."""
+async def steady(host: str, port: int, requests: Iterator[bytes], per_second: float) -> tuple[Load, list[float]]:
+    """Sends at a steady rate on a few connections, whatever the answers do; also gives the Unix time of each sending."""
     load = Load()
+    sent_at: list[float] = []
     free: asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.Queue()
     for _ in range(16):
         free.put_nowait(await asyncio.open_connection(host, port))
@@ -81,6 +82,7 @@ async def steady(host: str, port: int, requests: Iterator[bytes], per_second: fl
     async def one(request: bytes) -> None:
         line = await free.get()
         begun = time.perf_counter()
+        sent_at.append(time.time())
         line[1].write(request)
         status = await _answer(line[0])
         load.sent += 1
@@ -100,4 +102,4 @@ async def steady(host: str, port: int, requests: Iterator[bytes], per_second: fl
     load.seconds = time.perf_counter() - started
     while not free.empty():
         free.get_nowait()[1].close()
-    return load
+    return load, sent_at

@@ -68,9 +68,7 @@ async def append(
         .returning(T.c.id)
     )
     number = int(made.scalar_one())
-    await configuration.put_setting(
-        connection, HEAD, {"id": number, "digest": digest, "count": int(head["count"]) + 1}
-    )
+    await configuration.put_setting(connection, HEAD, {"id": number, "digest": digest, "count": int(head["count"]) + 1})
     return number
 
 

@@ -175,5 +175,3 @@ async def skip(connection: AsyncConnection, ids: Iterable[int], words: dict[str,
     rows = await _SKIP.run(connection, [(i, text) for i in sorted(set(ids))])
     await _WAKE.run(connection, [(lane,) for lane in sorted({row.lane for row in rows})])
     return [row.id for row in rows]
-
-

@@ -49,9 +49,7 @@ class Story(Found):
 
 
 def _select() -> Select[Any]:
-    here = and_(
-        R.c.connection_key == E.c.connection_key, R.c.entity == E.c.entity, R.c.record == E.c.record
-    )
+    here = and_(R.c.connection_key == E.c.connection_key, R.c.entity == E.c.entity, R.c.record == E.c.record)
     return (
         select(
             E.c.id, E.c.connection_key, E.c.source, E.c.message, E.c.entity, E.c.record, R.c.number,
@@ -151,7 +149,8 @@ async def get(connection: AsyncConnection, event_id: int) -> Story | None:
     if row is None:
         return None
     found = _found(row[:14])
-    return Story(*(getattr(found, name) for name in Found.__slots__), row[14], row[15], row[16], row[17])
+    more = {"failures": row[14], "payload": row[15], "canonical": row[16], "mapping": row[17]}
+    return Story(**{name: getattr(found, name) for name in Found.__slots__}, **more)
 
 
 async def group_of(

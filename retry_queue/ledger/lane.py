@@ -121,16 +121,18 @@ class Lane:
 
 
 def order(queue: Sequence[Waiting], skip: frozenset[str]) -> Lane:
-    """Decides the head of a lane, oldest first; pure.
+    """Decides the head of a lane; ``queue`` is in order of arrival. Pure.
 
     Of several waiting states of one route target only the newest is sent (by source version, then by
-    arrival). An interrupted head comes first: what it did must be known before anything follows.
+    arrival). An interrupted head comes first: what it did must be known before anything follows. What
+    is parked or failing holds the lane unless its route is in ``skip``; what was told to wait (a
+    route's ``after``) lets others pass.
     """
     newest: dict[tuple[str, int], Waiting] = {}
     for one in queue:
-        if one.kind == "state" and one.state in (DeliveryState.PENDING, DeliveryState.RETRYING):
+        if one.kind == "state" and one.state != DeliveryState.PARKED:
             known = newest.get((one.route_key, one.position))
-            if known is None or (one.version or 0.0, one.id) >= (known.version or 0.0, known.id):
+            if known is None or not records.older(one.version, known.version):
                 newest[(one.route_key, one.position)] = one
     superseded = tuple(
         one.id
@@ -141,19 +143,20 @@ def order(queue: Sequence[Waiting], skip: frozenset[str]) -> Lane:
     )
     gone = set(superseded)
     rest = [one for one in queue if one.id not in gone]
-    head: Waiting | None = None
+    head = next((one for one in rest if one.state == DeliveryState.IN_FLIGHT), None)
     waits: list[float] = []
     for one in rest:
+        if one is head:
+            continue
         if one.state == DeliveryState.PARKED:
             if one.route_key not in skip:
                 break
             continue
-        due = one.wait <= 0 or one.state == DeliveryState.IN_FLIGHT
-        if head is None and due:
+        if head is None and one.wait <= 0:
             head = one
             continue
         waits.append(max(one.wait, 0.0))
-        if head is None and one.route_key not in skip:
+        if head is None and one.state == DeliveryState.RETRYING and one.route_key not in skip:
             break
     return Lane(head, superseded, min(waits) if waits else None)
 

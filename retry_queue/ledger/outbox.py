@@ -3,8 +3,8 @@
 A lane is (target connection, entity, linked record). Only the head of a lane may be under way, so
 order per record holds while lanes run in parallel. The lane row is the unit of claiming: its
 ``next_at`` says when it is due, or while it is claimed when the lease ends, and its ``fence`` decides
-whose settle counts. ``seq`` grows with every plan; a settle removes the lane only if no plan came in
-between, because PostgreSQL re-checks the row but not a subquery when it waited for a lock.
+whose settle counts. ``seq`` grows with every plan; a settle removes the lane or lets it wait only if no
+plan came in between, because PostgreSQL re-checks the row but not a subquery when it waited for a lock.
 """
 
 from __future__ import annotations
@@ -111,10 +111,10 @@ _CLOSE = sql.Statement(
 )
 _FREE = sql.Statement(
     """
-    UPDATE lanes SET owner = NULL, next_at = {now} + src.delay FROM {src}
-    WHERE lanes.lane = src.lane AND lanes.fence = src.fence
+    UPDATE lanes SET owner = NULL, next_at = {now} + CASE WHEN lanes.seq = src.seq THEN src.delay ELSE 0 END
+    FROM {src} WHERE lanes.lane = src.lane AND lanes.fence = src.fence
     """,
-    "lane text, fence int, delay float",
+    "lane text, fence int, seq int, delay float",
 )
 _RELEASE = sql.Statement(
     "UPDATE lanes SET owner = NULL, next_at = {now} WHERE owner IN (SELECT owner FROM {src})", "owner text"
@@ -136,6 +136,18 @@ _DEPTH = sql.Statement(
     SELECT connection_key, state, count(*) AS n, min(created_at) AS oldest FROM deliveries
     WHERE state IN ('pending', 'in_flight', 'retrying', 'parked') GROUP BY connection_key, state
     """
+)
+_OVERTAKEN = sql.Statement(
+    f"""
+    UPDATE deliveries SET state = 'superseded', reason = 'newer_state', detail = NULL, settled_at = {{now}}
+    FROM {{src}} WHERE deliveries.id = src.id AND deliveries.state IN ('parked', 'dead', 'skipped')
+      AND deliveries.kind = 'state' AND EXISTS (
+        SELECT 1 FROM deliveries n WHERE n.record_id = deliveries.record_id AND n.route_key = deliveries.route_key
+          AND n.position = deliveries.position AND n.state IN ('delivered', 'in_flight')
+          AND (n.version > deliveries.version + {records.VERSION_SLACK} OR (n.id > deliveries.id
+            AND coalesce(n.version >= deliveries.version - {records.VERSION_SLACK}, true))))
+    """,
+    "id int",
 )
 _REVIVE = sql.Statement(
     """
@@ -200,7 +212,7 @@ async def claim(
     heads: dict[int, tuple[lane.Lane, lane.Lease]] = {}
     resolved: list[tuple[int, str, str]] = []
     closing: list[tuple[str, int, int]] = []
-    freeing: list[tuple[str, int, float]] = []
+    freeing: list[tuple[str, int, int, float]] = []
     for name, held in leases.items():
         view = lane.order(queues[name], skip)
         resolved += [(i, str(DeliveryState.SUPERSEDED), "newer_state") for i in view.superseded]
@@ -208,9 +220,9 @@ async def claim(
             heads[view.head.id] = (view, held)
         elif view.next_wait is None:
             closing.append((name, held.fence, held.seq))
-            freeing.append((name, held.fence, 0.0))
+            freeing.append((name, held.fence, held.seq, 0.0))
         else:
-            freeing.append((name, held.fence, view.next_wait))
+            freeing.append((name, held.fence, held.seq, view.next_wait))
     await _RESOLVE.run(connection, resolved)
     await _CLOSE.run(connection, closing)
     await _FREE.run(connection, freeing)
@@ -258,7 +270,7 @@ async def settle(connection: AsyncConnection, results: Sequence[lane.Result], wo
     )
     await records.bind(connection, [r.binding for r in mine if r.binding is not None])
     closing: list[tuple[str, int, int]] = []
-    freeing: list[tuple[str, int, float]] = []
+    freeing: list[tuple[str, int, int, float]] = []
     for r in mine:
         lease = r.delivery.lease
         if lease is None:
@@ -266,7 +278,7 @@ async def settle(connection: AsyncConnection, results: Sequence[lane.Result], wo
         wait = lane.lane_wait(r)
         if wait is None:
             closing.append((lease.lane, lease.fence, lease.seq))
-        freeing.append((lease.lane, lease.fence, wait or 0.0))
+        freeing.append((lease.lane, lease.fence, lease.seq, wait or 0.0))
     closing.sort()
     freeing.sort()
     await _CLOSE.run(connection, closing)
@@ -295,7 +307,9 @@ async def heal(connection: AsyncConnection) -> int:
 
 
 async def revive(connection: AsyncConnection, ids: Sequence[int]) -> list[int]:
-    """Replays parked, dead or skipped deliveries in their lanes; returns those revived."""
+    """Replays parked, dead or skipped deliveries in their lanes; returns those revived. A state that a newer
+    one has overtaken is not sent again: it ends as superseded."""
+    await _OVERTAKEN.run(connection, [(i,) for i in ids])
     rows = await _REVIVE.run(connection, [(i,) for i in ids])
     lanes = {row.lane: row.connection_key for row in rows}
     await _LANES.run(connection, [(name, key, 1, 0.0) for name, key in sorted(lanes.items())])

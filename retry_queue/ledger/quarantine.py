@@ -26,6 +26,8 @@ _TRIM = sql.Statement(
 
 async def add(connection: AsyncConnection, refused: list[tuple[str, str, str, str]]) -> None:
     """Adds (connection, reason, detail, excerpt) and drops the oldest beyond the cap."""
+    if not refused:
+        return
     await _ADD.run(connection, [(key[:80], reason[:40], detail[:400], text) for key, reason, detail, text in refused])
     await _TRIM.run(connection, (), KEPT)
 

@@ -16,6 +16,13 @@ from retry_queue.ledger import sql
 
 Ref = tuple[str, str, str]
 """(connection key, entity, record id there)."""
+VERSION_SLACK = 0.0005
+"""Seconds by which two versions may differ and still be the same moment."""
+
+
+def older(one: float | None, than: float | None) -> bool:
+    """Whether a source version is known to be older than another; what is not known is not older."""
+    return one is not None and than is not None and one < than - VERSION_SLACK
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +45,11 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """A newer state of a record, to be kept. ``canonical`` is JSON text."""
+    """A newer state of a record, to be kept. ``canonical`` is JSON text.
+
+    ``event_id`` is the event that carried it: of states with one version the later to arrive is the newer,
+    whoever plans them. None when arrival says nothing, because the state was read at another time.
+    """
 
     ref: Ref
     number: str | None
@@ -46,6 +57,7 @@ class State:
     fingerprint: str
     canonical: str
     hop: int
+    event_id: int | None = None
 
 
 _COLUMNS = (
@@ -65,15 +77,19 @@ _GROUP = sql.Statement(
 )
 _KEEP = sql.Statement(
     """
-    INSERT INTO records (connection_key, entity, record, number, version, fingerprint, canonical, hop, updated_at)
-    SELECT connection_key, entity, record, number, version, fingerprint, canonical, hop, {now} FROM {src} {more}
+    INSERT INTO records (connection_key, entity, record, number, version, event_id, fingerprint, canonical, hop,
+                         updated_at)
+    SELECT connection_key, entity, record, number, version, event_id, fingerprint, canonical, hop, {now}
+    FROM {src} {more}
     ON CONFLICT (connection_key, entity, record) DO UPDATE SET number = coalesce(excluded.number, records.number),
-        version = excluded.version, fingerprint = excluded.fingerprint, canonical = excluded.canonical,
-        hop = excluded.hop, updated_at = excluded.updated_at
-    WHERE records.version IS NULL OR excluded.version IS NULL OR excluded.version >= records.version - 0.0005
+        version = coalesce(excluded.version, records.version), event_id = excluded.event_id, fingerprint = excluded.fingerprint,
+        canonical = excluded.canonical, hop = excluded.hop, updated_at = excluded.updated_at
+    WHERE excluded.version > records.version + 0.0005
+       OR ((records.version IS NULL OR excluded.version IS NULL OR excluded.version >= records.version - 0.0005)
+           AND (records.event_id IS NULL OR excluded.event_id IS NULL OR excluded.event_id >= records.event_id))
     RETURNING id, connection_key, entity, record, coalesce(link_id, id) AS link_id
     """,
-    "connection_key text, entity text, record text, number text, version float, fingerprint text,"
+    "connection_key text, entity text, record text, number text, version float, event_id int, fingerprint text,"
     " canonical text, hop small",
 )
 _BIND = sql.Statement(
@@ -135,7 +151,10 @@ async def keep(connection: AsyncConnection, states: Sequence[State]) -> dict[Ref
     """Keeps newer states; returns reference -> (row id, link id). A reference that is missing in the
     answer was stale: a newer state is there already. Rows are locked in order, so planners of the
     same records wait for each other and never in a circle."""
-    rows = sorted((*s.ref, s.number, s.version, s.fingerprint, s.canonical, s.hop) for s in states)
+    rows = [
+        (*s.ref, s.number, s.version, s.event_id, s.fingerprint, s.canonical, s.hop)
+        for s in sorted(states, key=lambda state: state.ref)
+    ]
     made = await _KEEP.run(connection, rows)
     return {(row.connection_key, row.entity, row.record): (row.id, row.link_id) for row in made}
 

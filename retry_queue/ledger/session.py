@@ -8,8 +8,8 @@ other for the file lock.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from retry_queue.ledger import sql
 
 _CLOCK = sql.Statement("SELECT {now} AS at")
+_AWAY = ("08", "25006", "40", "53", "55P03", "57", "58")
+"""SQLSTATEs, by their beginning, of a server that cannot write now: connection lost, read-only, deadlock,
+out of disk or connections, shutting down or starting up, disk error."""
 
 
 class LedgerUnavailable(Exception):
@@ -41,7 +44,7 @@ class Ledger:
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
         """One transaction: commits when the block ends, rolls back when it raises."""
-        try:
+        with _told():
             if self._writer is None:
                 async with self.engine.begin() as connection:
                     yield connection
@@ -50,21 +53,13 @@ class Ledger:
                     await connection.execution_options(shuniu_begin="IMMEDIATE")
                     async with connection.begin():
                         yield connection
-        except (OperationalError, InterfaceError, PoolTimeout, OSError) as error:
-            raise LedgerUnavailable(_plain(error)) from error
-        except DBAPIError as error:
-            if error.connection_invalidated:
-                raise LedgerUnavailable(_plain(error)) from error
-            raise
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """A read-only look; sees what is committed."""
-        try:
+        with _told():
             async with self.engine.connect() as connection:
                 yield connection
-        except (OperationalError, InterfaceError, PoolTimeout, OSError) as error:
-            raise LedgerUnavailable(_plain(error)) from error
 
     async def now(self) -> float:
         """The database's clock, Unix seconds."""
@@ -73,6 +68,28 @@ class Ledger:
 
     async def close(self) -> None:
         await self.engine.dispose()
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """What the database raises becomes LedgerUnavailable, except what the statement itself is to blame for."""
+    try:
+        yield
+    except (PoolTimeout, OSError) as error:
+        raise LedgerUnavailable(_plain(error)) from error
+    except DBAPIError as error:
+        if _away(error):
+            raise LedgerUnavailable(_plain(error)) from error
+        raise
+
+
+def _away(error: DBAPIError) -> bool:
+    cause = error.orig.__cause__ if error.orig is not None else None
+    if isinstance(cause, ValueError):  # asyncpg could not encode a parameter: trying again does not help
+        return False
+    if isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated:
+        return True
+    return str(getattr(error.orig, "sqlstate", None) or "").startswith(_AWAY)
 
 
 def _plain(error: BaseException) -> str:
@@ -92,6 +109,7 @@ def open_ledger(url: str, *, owner: str, slot: int = 0, pool: int = 10) -> Ledge
             pool_size=pool,
             max_overflow=0,
             pool_timeout=30,
+            hide_parameters=True,  # they hold personal data, and errors reach the log
             connect_args={"timeout": 30},
         )
         _tune_sqlite(engine)
@@ -102,6 +120,7 @@ def open_ledger(url: str, *, owner: str, slot: int = 0, pool: int = 10) -> Ledge
             max_overflow=pool,
             pool_timeout=5,
             pool_recycle=1800,
+            hide_parameters=True,
             connect_args={"timeout": 5, "command_timeout": 30, "server_settings": {"application_name": owner}},
         )
     return Ledger(engine, owner=owner, slot=slot)

@@ -192,6 +192,7 @@ records = Table(
     Column("link_id", RowId),  # absent: a group of its own
     Column("number", String(200)),
     Column("version", Double),  # the source's own time of the newest state we took
+    Column("event_id", RowId),  # the event that carried it, when it arrived with one
     Column("fingerprint", String(32)),  # of the newest canonical we took
     Column("canonical", Text),  # JSON of the newest state we took
     Column("wrote", Text),  # JSON field -> digest of what we wrote there (echo)

@@ -22,24 +22,24 @@ from retry_queue.ledger import sql
 _ADD = sql.Statement(
     """
     INSERT INTO tallies (day, connection_key, kind, slot, n)
-    SELECT CAST({now} / 86400 AS INTEGER), connection_key, kind, slot, n FROM {src} {more}
+    SELECT CAST({now} - 0.5 AS BIGINT) / 86400, connection_key, kind, slot, n FROM {src} {more}
     ON CONFLICT (day, connection_key, kind, slot) DO UPDATE SET n = tallies.n + excluded.n
     """,
     "connection_key text, kind text, slot int, n int",
 )
 _SUM = sql.Statement("SELECT kind, sum(n) AS n FROM tallies GROUP BY kind")
+_OPEN = "state IN ('pending', 'in_flight', 'retrying', 'parked')"
 _BY_CONNECTION = sql.Statement("SELECT connection_key, kind, sum(n) AS n FROM tallies GROUP BY connection_key, kind")
-_OPEN = sql.Statement(
-    """
-    SELECT
-      (SELECT count(*) FROM inbox WHERE state = 'received') AS unplanned,
-      (SELECT count(*) FROM inbox WHERE state = 'parked') AS parked_events,
-      (SELECT count(DISTINCT event_id) FROM deliveries
-        WHERE state IN ('pending', 'in_flight', 'retrying', 'parked')) AS open_events,
-      (SELECT count(DISTINCT event_id) FROM deliveries WHERE state = 'parked') AS parked_deliveries,
-      (SELECT count(DISTINCT event_id) FROM deliveries d WHERE state = 'dead' AND NOT EXISTS (
-        SELECT 1 FROM deliveries o WHERE o.event_id = d.event_id
-          AND o.state IN ('pending', 'in_flight', 'retrying', 'parked'))) AS dead_events
+# One statement, so that counts and rows are of one moment also while others commit.
+_BALANCE = sql.Statement(
+    f"""
+    SELECT kind, sum(n) AS n FROM tallies GROUP BY kind
+    UNION ALL SELECT '+unplanned', count(*) FROM inbox WHERE state = 'received'
+    UNION ALL SELECT '+parked_events', count(*) FROM inbox WHERE state = 'parked'
+    UNION ALL SELECT '+open_events', count(DISTINCT event_id) FROM deliveries WHERE {_OPEN}
+    UNION ALL SELECT '+parked_deliveries', count(DISTINCT event_id) FROM deliveries WHERE state = 'parked'
+    UNION ALL SELECT '+dead_events', count(DISTINCT event_id) FROM deliveries d WHERE state = 'dead'
+      AND NOT EXISTS (SELECT 1 FROM deliveries o WHERE o.event_id = d.event_id AND o.{_OPEN})
     """
 )
 _TRUTH = sql.Statement(
@@ -80,14 +80,13 @@ async def add(connection: AsyncConnection, slot: int, counts: Counter[tuple[str,
 
 async def balance(connection: AsyncConnection) -> Balance:
     """The balance by the tallies and the open rows: cheap at any size of history."""
-    counted = {row.kind: int(row.n) for row in await _SUM.run(connection)}
-    open_rows = (await _OPEN.run(connection))[0]
-    in_flight = open_rows.unplanned + open_rows.parked_events + open_rows.open_events
+    counted = {row.kind: int(row.n) for row in await _BALANCE.run(connection)}
+    in_flight = counted["+unplanned"] + counted["+parked_events"] + counted["+open_events"]
     received = counted.get("received", 0)
     duplicate = counted.get("duplicate", 0)
     filtered = counted.get("filtered", 0)
-    delivered = counted.get("planned", 0) - open_rows.open_events - open_rows.dead_events
-    dead = open_rows.dead_events
+    dead = counted["+dead_events"]
+    delivered = counted.get("planned", 0) - counted["+open_events"] - dead
     return Balance(
         received=received,
         delivered=delivered,
@@ -95,7 +94,7 @@ async def balance(connection: AsyncConnection) -> Balance:
         filtered=filtered,
         dead=dead,
         in_flight=in_flight,
-        parked=open_rows.parked_events + open_rows.parked_deliveries,
+        parked=counted["+parked_events"] + counted["+parked_deliveries"],
         rejected=sum(n for kind, n in counted.items() if kind.startswith("rejected.")),
         difference=received - delivered - duplicate - filtered - dead - in_flight,
     )

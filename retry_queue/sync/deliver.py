@@ -21,6 +21,8 @@ from retry_queue.sync import site as sites
 LEASE = 120.0
 """Seconds a lane is ours; more than twice the longest call."""
 DEADLINE = 55.0
+FRESH = 55.0
+"""Seconds after the claim within which a call may begin: it ends before the lease does."""
 LINK_WAIT = (1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 1800.0)
 """How long to wait for a record that is referred to and not linked yet, before a person is asked."""
 
@@ -132,12 +134,12 @@ class Courier:
             delivery.kind == "state"
             and delivery.attempt == 1
             and member is not None
-            and member.wrote
             and means is not None
             and means.reads <= {field.partition(".")[0] for field in means.shared} | echo.UNCOMPARED
         ):
             there = orjson.loads(member.canonical) if member.canonical else None
-            if echo.is_known(job.canonical, means.shared, orjson.loads(member.wrote), there):
+            wrote = orjson.loads(member.wrote) if member.wrote else {}
+            if echo.is_known(job.canonical, means.shared, wrote, there):
                 said = {"zh": "目标已是此内容，无需重复写入", "en": "the target has it already; nothing to write"}
                 return _ended(delivery, DeliveryState.DELIVERED, "unchanged", said, record=member.record)
         return None
@@ -197,7 +199,22 @@ class Courier:
             exchanges=_written(exchanges),
             target_record=outcome.record_id if outcome else None,
             hold=hold,
-            binding=_binding(job, outcome, operation) if delivered and outcome and operation else None,
+            binding=self._binding(job, outcome, operation) if delivered and outcome and operation else None,
+        )
+
+
+    def _binding(
+        self, job: context.Job, outcome: model.Outcome, operation: declaration.Operation
+    ) -> records.Binding | None:
+        """The link to the target's record and, where its events come back to us, what we wrote there."""
+        if operation.kind != "write" or outcome.record_id is None or operation.entity != job.delivery.entity:
+            return None
+        key = job.delivery.connection_key
+        listens = bool(self._site().candidates(key, operation.entity))
+        wrote = echo.digests(job.canonical, job.meaning.shared) if listens and job.meaning else None
+        text = orjson.dumps(wrote).decode() if wrote else None
+        return records.Binding(
+            (key, operation.entity, outcome.record_id), job.delivery.link_id, text, job.delivery.hop + 1
         )
 
 
@@ -226,15 +243,6 @@ def _ended(
         delivery, state, str(state), 0.0, 0.0, False, reason, detail, message=said.get("en"), hold=hold,
         target_record=record,
     )  # fmt: skip
-
-
-def _binding(job: context.Job, outcome: model.Outcome, operation: declaration.Operation) -> records.Binding | None:
-    """The link to the target's record, and what we wrote there; only where the operation writes records."""
-    if operation.kind != "write" or outcome.record_id is None or operation.entity != job.delivery.entity:
-        return None
-    ref = (job.delivery.connection_key, operation.entity, outcome.record_id)
-    wrote = echo.digests(job.canonical, job.meaning.shared) if job.meaning else {}
-    return records.Binding(ref, job.delivery.link_id, orjson.dumps(wrote).decode(), job.delivery.hop + 1)
 
 
 def _exchanges(error: BaseException) -> Sequence[model.Exchange]:

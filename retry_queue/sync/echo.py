@@ -62,9 +62,9 @@ def digest(value: Any) -> str:
 
 
 def fingerprint(canonical: Mapping[str, Any]) -> str:
-    """A digest of a whole record, except when it was changed."""
+    """A digest of a whole record as its mapping wrote it, except when it was changed."""
     kept = {key: value for key, value in canonical.items() if key not in ("updated_at", "created_at")}
-    return hashlib.blake2b(orjson.dumps(plain(kept)), digest_size=16).hexdigest()
+    return hashlib.blake2b(orjson.dumps(kept, default=str, option=orjson.OPT_SORT_KEYS), digest_size=16).hexdigest()
 
 
 def pick(canonical: Any, path: str) -> Any:
@@ -106,10 +106,21 @@ def is_echo(canonical: Mapping[str, Any], wrote: Mapping[str, str], before: Mapp
     )
 
 
-def is_known(canonical: Mapping[str, Any], fields: Iterable[str], wrote: Mapping[str, str], there: Mapping[str, Any] | None) -> bool:
-    """Whether a target already holds everything a write would tell it: the last write said the same,
-    and what the target reported since (``there``), if anything, agrees."""
+def is_known(
+    canonical: Mapping[str, Any], fields: Iterable[str], wrote: Mapping[str, str], there: Mapping[str, Any] | None
+) -> bool:
+    """Whether a target already holds everything a write would tell it.
+
+    Per field, what we wrote last and what the target reported (``there``) must both agree, as far as
+    they exist, and one of them must exist: in doubt the write goes out.
+    """
     marks = digests(canonical, fields)
-    if not marks or any(wrote.get(field) != mark for field, mark in marks.items()):
-        return False
-    return there is None or all(digest(pick(there, field)) == mark for field, mark in marks.items())
+    for field, mark in marks.items():
+        reported = None if there is None else pick(there, field)
+        if field not in wrote and _empty(reported):
+            return False
+        if field in wrote and wrote[field] != mark:
+            return False
+        if there is not None and digest(reported) != mark:
+            return False
+    return bool(marks)

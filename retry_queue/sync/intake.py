@@ -52,6 +52,8 @@ class Draft:
     canonical: Mapping[str, Any] | None = None
     text: str = ""
     version: float | None = None
+    arrival: int | None = None
+    """The event's id, when its arrival tells the age of the state in it."""
     meaning: meaning.Meaning | None = None
     plan: plan.Plan | None = None
     delay: float = 0.0
@@ -60,7 +62,18 @@ class Draft:
 
 def encode(value: Any) -> str:
     """A canonical record as JSON text: exact decimals as text, times with their zone."""
-    return orjson.dumps(value, default=str).decode()
+    try:
+        return orjson.dumps(value, default=str).decode()
+    except TypeError:  # a whole number of more than 64 bits
+        return orjson.dumps(_digits(value), default=str).decode()
+
+
+def _digits(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _digits(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_digits(inner) for inner in value]
+    return str(value) if isinstance(value, int) and value.bit_length() > 63 else value
 
 
 class Intake:
@@ -139,9 +152,28 @@ class Intake:
             if draft.plan is None and draft.canonical is None:
                 self._map(site, draft, None)
         await self._decide(site, drafts)
-        targets = await self._write(drafts)
+        try:
+            targets = await self._write(drafts)
+        except session.LedgerUnavailable:
+            raise
+        except Exception:
+            log.exception("intake.refused", events=len(drafts))
+            targets = await self._write_apart(drafts)
         if targets:
             self._poke(targets)
+
+    async def _write_apart(self, drafts: Sequence[Draft]) -> set[str]:
+        """One by one, so that a record which the database refuses is parked and stops nobody else."""
+        targets: set[str] = set()
+        for draft in drafts:
+            try:
+                targets |= await self._write([draft])
+            except session.LedgerUnavailable:
+                raise
+            except Exception as error:
+                draft.plan = _internal(error)
+                await self._write([draft])
+        return targets
 
     # --- reading -----------------------------------------------------------------------------------
 
@@ -169,6 +201,9 @@ class Intake:
             self._fail(draft, errors.Unavailable("no answer in time"), live.key)
         except (errors.ConnectorError, template.TemplateError) as error:
             await self._refused(draft, error, live.key)
+        except Exception as error:
+            log.exception("intake.internal", event=draft.event.id, kind=type(error).__name__)
+            self._fail(draft, error, live.key)
         else:
             if found.data is None:
                 draft.plan = plan.skip("absent")
@@ -229,13 +264,18 @@ class Intake:
                 raise mapping_errors.MappingError("消息内容不是对象", "the record is no object", file=draft.meaning.name)
             context = {"config": live.opened.config, "event": {"record": event.record, "message": event.message}}
             canonical = draft.meaning.mapping.from_native(native, context)
+            draft.text = encode(canonical)
         except (mapping_errors.MappingError, jsontext.JsonError, decode.Malformed) as error:
             draft.plan = plan.Plan(EventState.PARKED, "mapping", words_of(error))
+            return
+        except Exception as error:
+            log.exception("intake.internal", event=event.id, kind=type(error).__name__)
+            draft.plan = _internal(error)
             return
         draft.entity = entity
         draft.ref = (event.connection_key, entity, str(canonical["id"]))
         draft.canonical = canonical
-        draft.text = encode(canonical)
+        draft.arrival = event.id if read is None else None
         at = canonical.get("updated_at")
         draft.version = at.timestamp() if isinstance(at, datetime) else event.occurred_at
 
@@ -265,9 +305,14 @@ class Intake:
                     site.candidates(draft.event.connection_key, draft.entity),
                     now,
                     replay=draft.event.replay,
+                    event_id=draft.arrival,
                 )
             except mapping_errors.ExpressionError as error:
                 draft.plan = plan.Plan(EventState.PARKED, "condition", {"zh": error.zh, "en": error.en})
+                continue
+            except Exception as error:
+                log.exception("intake.internal", event=draft.event.id, kind=type(error).__name__)
+                draft.plan = _internal(error)
                 continue
             if draft.plan.state is not None:
                 known[draft.ref] = _after(before, draft.plan.state)
@@ -316,6 +361,7 @@ class Intake:
             return kept
         found = await records.by_identity(connection, {mark for known in people.values() for mark in known})
         became: dict[int, int] = {}
+        here: dict[tuple[str, str], int] = {}
 
         def root(link: int) -> int:
             while link in became:
@@ -324,8 +370,10 @@ class Intake:
 
         for ref, known in sorted(people.items()):
             links = {root(kept[ref][1]), *(root(found[mark].link_id) for mark in known if mark in found)}
+            links |= {root(here[mark]) for mark in known if mark in here}
             keeper = min(links)
             became.update({link: keeper for link in links if link != keeper})
+            here.update(dict.fromkeys(known, keeper))
         await records.merge(connection, [(was, root(was), "identity") for was in sorted(became)])
         await records.identify(
             connection, [(kind, digest, kept[ref][0]) for ref, known in people.items() for kind, digest in known]
@@ -350,12 +398,20 @@ def words_of(error: Exception) -> dict[str, str]:
 def _after(before: records.Known | None, state: records.State) -> records.Known:
     """What the ledger will know once ``state`` is kept."""
     if before is not None:
-        return replace(before, version=state.version, fingerprint=state.fingerprint, canonical=state.canonical)
+        version = before.version if state.version is None else state.version
+        return replace(before, version=version, fingerprint=state.fingerprint, canonical=state.canonical)
     connection_key, entity, record = state.ref
     return records.Known(
         0, connection_key, entity, record, 0, state.number, state.version, state.fingerprint, state.canonical,
         None, None, state.hop,
     )  # fmt: skip
+
+
+def _internal(error: Exception) -> plan.Plan:
+    """Ours to mend: the event is kept for a replay after that."""
+    name = type(error).__name__
+    said = {"zh": f"内部错误 {name}，修复后可重放", "en": f"internal error {name}; replay it when that is mended"}
+    return plan.Plan(EventState.PARKED, "internal", said)
 
 
 def _ruling(draft: Draft) -> inbox.Ruling:

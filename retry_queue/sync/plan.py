@@ -15,7 +15,6 @@ from retry_queue.sync import echo, route
 HOP_LIMIT = 5
 HOP_MEMORY = 600.0
 """Seconds after our own write during which a change of that record counts as caused by it."""
-VERSION_SLACK = 0.0005
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,19 +82,21 @@ def decide(
     now: float,
     *,
     replay: bool = False,
+    event_id: int | None = None,
 ) -> Plan:
-    """Decides one event. ``text`` is ``canonical`` as JSON, ``wrote`` the digests of our own last write.
+    """Decides one event. ``text`` is ``canonical`` as JSON, ``wrote`` the digests of our own last write,
+    ``event_id`` the event when its arrival tells the age of what it says (not when that was read later).
 
     Raises whatever a route's condition raises (the caller parks the event and names the route).
     """
     mark = echo.fingerprint(canonical)
+    hop = _hop(known, now)
+    state = records.State(ref, _text(canonical.get("number")), version, mark, text, hop, event_id)
     if known is not None and not replay:
-        if version is not None and known.version is not None and version < known.version - VERSION_SLACK:
+        if records.older(version, known.version):
             return skip("stale")
         if mark == known.fingerprint:
-            return skip("unchanged")
-    hop = _hop(known, now)
-    state = records.State(ref, _text(canonical.get("number")), version, mark, text, hop)
+            return skip("unchanged", state)  # kept all the same: it was still so at this later time
     if wrote and not replay and echo.is_echo(canonical, wrote, orjson.loads(known.canonical) if known and known.canonical else None):
         return skip("echo", state)
     if hop > HOP_LIMIT:

@@ -17,6 +17,7 @@ from playwright import sync_api
 from sqlalchemy.ext import asyncio as sa
 
 from gateway import telemetry
+from gateway.trial import postgres, processes
 from tests import services
 
 
@@ -43,7 +44,7 @@ async def test_each_database_is_fresh_again(database_url: str) -> None:
 
 
 @pytest.mark.postgres
-def test_a_template_is_built_once_and_copied(postgres_server: services.Postgres) -> None:
+def test_a_template_is_built_once_and_copied(postgres_server: postgres.Postgres) -> None:
     built = []
 
     def build(url: str) -> None:
@@ -67,7 +68,7 @@ def test_a_template_is_built_once_and_copied(postgres_server: services.Postgres)
 @pytest.mark.postgres
 def test_a_server_of_ones_own_survives_a_crash(tmp_path: Path) -> None:
     folder = Path("/tmp") / f"shuniu-test-own-{tmp_path.parent.name}-{tmp_path.name}"[:60]
-    server = services.PostgresServer(folder, durable=True)
+    server = postgres.PostgresServer(folder, durable=True)
     try:
         running = server.start()
         running.sql("create table kept (n int); insert into kept values (7)")
@@ -120,7 +121,7 @@ def test_a_real_prometheus_reads_our_metrics(
             with urllib.request.urlopen(f"{url}/api/v1/query?{query}", timeout=5) as page:
                 return list(json.load(page)["data"]["result"])
 
-        found = services.wait_for(answer, 20, "a scrape")
+        found = processes.wait_for(answer, 20, "a scrape")
     assert found[0]["value"][1] == "4"  # type: ignore[index]
 
 

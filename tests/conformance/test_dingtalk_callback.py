@@ -52,7 +52,7 @@ def test_vector_kinds_are_all_tested() -> None:
         "callback.decrypt",
         "raw_aes_cbc",
         "hmac_sha256",
-        "robot.sign",
+        "query_timestamp_hmac.sign",
     }
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.core import decode, declaration, jsontext, registry, xmltext
+from connectors.core import declaration, decode, jsontext, registry, xmltext
 from tests.unit.connectors import conftest
 
 SPEC = registry.parse(

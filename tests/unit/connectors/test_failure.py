@@ -122,7 +122,9 @@ def test_a_ban_has_a_length_even_when_nobody_told():
 
 def test_the_message_is_the_vendors():
     assert meaning(READ, got(body={"errcode": 99, "errmsg": "库存不足"})).message == "库存不足"
-    assert meaning(READ, got(500, raw=b"<html><b>Bad</b> gateway" + b"x" * 500)).message.startswith("HTTP 500: Bad gateway")
+    assert meaning(READ, got(500, raw=b"<html><b>Bad</b> gateway" + b"x" * 500)).message.startswith(
+        "HTTP 500: Bad gateway"
+    )
     assert meaning(READ, got(500)).message == "HTTP 500, empty body"
     assert "zh" in meaning(READ, got(500)).hint
 

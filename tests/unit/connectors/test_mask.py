@@ -11,7 +11,13 @@ def test_secrets_in_every_spelling():
     one = mask.Mask([secret, "tok-12345"])
     import json
 
-    for text in (secret, quote(secret), quote(secret, safe=""), quote_plus(secret), json.dumps(secret, ensure_ascii=False)):
+    for text in (
+        secret,
+        quote(secret),
+        quote(secret, safe=""),
+        quote_plus(secret),
+        json.dumps(secret, ensure_ascii=False),
+    ):
         hidden = one.text(f"a {text} b tok-12345 c")
         assert "w0rd" not in hidden
         assert hidden.endswith("*** c")
@@ -23,7 +29,9 @@ def test_the_longer_of_two_overlapping_secrets_goes_whole():
 
 def test_phones():
     none = mask.Mask([])
-    assert none.text('{"mobile":"13812345678","tid":4171301100123456789}') == '{"mobile":"***","tid":4171301100123456789}'
+    assert (
+        none.text('{"mobile":"13812345678","tid":4171301100123456789}') == '{"mobile":"***","tid":4171301100123456789}'
+    )
     assert none.text("+86 13812345678, 8613812345678") == "***, ***"
     assert none.text("order 1381234567 and 138123456789") == "order 1381234567 and 138123456789"
 

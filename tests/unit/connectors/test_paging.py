@@ -18,7 +18,11 @@ class Shelf:
         rows = self.rows[start : start + page["size"]]
         following = start + page["size"]
         more = following < len(self.rows)
-        body = {"total": str(len(self.rows)), "more": "true" if more else "false", "next": str(following) if more else ""}
+        body = {
+            "total": str(len(self.rows)),
+            "more": "true" if more else "false",
+            "next": str(following) if more else "",
+        }
         return rows, body
 
     async def read(self):

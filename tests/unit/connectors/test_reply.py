@@ -14,8 +14,13 @@ events:
     label: {zh: 回, en: json}
     door: hook
     verify: {scheme: none}
-    reply: {body: {code: 0, nonce: "${verified.nonce}", echo: "${hook.body.id}", q: "${hook.query.q}", no: "${verified.x}"}}
-  text: {label: {zh: 文, en: text}, door: hook, verify: {scheme: none}, reply: {status: 202, body: "ok ${hook.headers.h}"}}
+    reply:
+      body: {code: 0, nonce: "${verified.nonce}", echo: "${hook.body.id}", q: "${hook.query.q}", no: "${verified.x}"}
+  text:
+    label: {zh: 文, en: text}
+    door: hook
+    verify: {scheme: none}
+    reply: {status: 202, body: "ok ${hook.headers.h}"}
   sealed:
     label: {zh: 密, en: sealed}
     door: hook

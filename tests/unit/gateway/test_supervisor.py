@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from gateway import settings, supervisor, valkey
-from tests import services
+from gateway.trial import processes
 
 WAITS = [sys.executable, "-S", "-c", "import time; time.sleep(300)"]
 QUICK = (0.0, 0.05, 0.1)
@@ -240,11 +240,11 @@ def test_a_real_supervisor_leaves_no_process_whatever_ends_it(tmp_path: Path, nu
         return pids if len(pids) == 4 and all(pids) else []
 
     try:
-        pids = services.wait_for(all_running, 20, "everything started")
+        pids = processes.wait_for(all_running, 20, "everything started")
         parent.send_signal(number)
         code = parent.wait(10)
         assert code == (-signal.SIGKILL if number == signal.SIGKILL else 0)
-        services.wait_for(lambda: not any(alive(pid) for pid in pids), 5, "the children ending")
+        processes.wait_for(lambda: not any(alive(pid) for pid in pids), 5, "the children ending")
     finally:
         parent.kill()
         parent.communicate(timeout=10)

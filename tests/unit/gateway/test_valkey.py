@@ -12,7 +12,7 @@ import pytest
 from redis import asyncio as redis
 
 from gateway import settings, valkey
-from tests import services
+from gateway.trial import processes
 
 pytestmark = pytest.mark.redis
 
@@ -74,7 +74,7 @@ def test_the_server_dies_with_its_parent(tmp_path: Path) -> None:
             return True
         return False
 
-    services.wait_for(gone, 5, "the server ending")
+    processes.wait_for(gone, 5, "the server ending")
 
 
 def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:

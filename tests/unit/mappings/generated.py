@@ -36,7 +36,9 @@ class Field:
     def decoded(self, record: Any) -> Any:
         """The native value by what it means, so that 1, "1" and "1.00" are the same amount."""
         value = self.native(record)
-        if value is None or (not isinstance(value, dict | list) and codecs.flat(value) in map(codecs.flat, self.rule.absent)):
+        if value is None or (
+            not isinstance(value, dict | list) and codecs.flat(value) in map(codecs.flat, self.rule.absent)
+        ):
             return None
         return plain(self.codec.decode(value))
 
@@ -229,7 +231,8 @@ def _context_value(rule: spec.Rule, tables: dict[str, spec.Table]) -> Any:
 def filled(record: Any, spare: Any) -> Any:
     """``record`` with what it lacks taken from ``spare``, members of list elements included."""
     if isinstance(record, dict) and isinstance(spare, dict):
-        return {**spare, **{key: filled(value, spare.get(key)) for key, value in record.items()}}
+        free = ("extra", "data")  # free-form members are compared as a whole
+        return {**spare, **{k: v if k in free else filled(v, spare.get(k)) for k, v in record.items()}}
     if isinstance(record, list) and isinstance(spare, list) and spare:
         return [filled(element, spare[0]) if isinstance(element, dict) else element for element in record]
     return record

@@ -220,6 +220,7 @@ def upgrade() -> None:
     sa.Column('link_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=True),
     sa.Column('number', sa.String(length=200), nullable=True),
     sa.Column('version', sa.Double(), nullable=True),
+    sa.Column('event_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=True),
     sa.Column('fingerprint', sa.String(length=32), nullable=True),
     sa.Column('canonical', sa.Text(), nullable=True),
     sa.Column('wrote', sa.Text(), nullable=True),
@@ -232,6 +233,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table('records', schema=None) as batch_op:
         batch_op.create_index('ix_records_number', ['number'], unique=False)
+    op.create_index('ix_records_link', 'records', [sa.text('coalesce(link_id, id)')], unique=False)
 
     op.create_table('routes',
     sa.Column('key', sa.String(length=80), nullable=False),
@@ -317,6 +319,7 @@ def downgrade() -> None:
     op.drop_table('routes')
     with op.batch_alter_table('records', schema=None) as batch_op:
         batch_op.drop_index('ix_records_number')
+    op.drop_index('ix_records_link', table_name='records')
 
     op.drop_table('records')
     op.drop_table('quarantine')

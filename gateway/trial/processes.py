@@ -1,30 +1,34 @@
-"""Processes of a bench run: started, measured in CPU seconds, and ended by pid."""
+"""Processes of a trial run: started, waited for, measured in CPU seconds and memory, and ended by pid."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
-from gateway import children
+from gateway import children, settings
 
 _TICK = os.sysconf("SC_CLK_TCK")
 
 
 @contextlib.contextmanager
-def started(command: list[str], env: Mapping[str, str] | None = None, log: Path | None = None) -> Iterator[subprocess.Popen[bytes]]:
+def started(
+    command: list[str], env: Mapping[str, str] | None = None, log: Path | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
     """Runs ``python -m …`` for the length of a block and ends it with everything it started."""
-    with (log.open("ab") if log else open(os.devnull, "wb")) as errors:
+    with (log or Path(os.devnull)).open("ab") as errors:
         child = subprocess.Popen(
-            [sys.executable, "-m", *command],
-            env={**os.environ, **(env or {})},
+            [sys.executable, "-P", "-m", *command],
+            env={**settings.surroundings(), **(env or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE if command[0].endswith("sink") else errors,
             stderr=errors,
@@ -102,3 +106,33 @@ def pss_mib(roots: Iterable[int]) -> float:
                 if line.startswith("Pss:"):
                     total += int(line.split()[1])
     return total / 1024
+
+
+def wait_for(check: Callable[[], Any], seconds: float = 10.0, what: str = "condition") -> Any:
+    """Ask ``check`` until it answers something true and return that; raises TimeoutError."""
+    end = time.monotonic() + seconds
+    while True:
+        if value := check():
+            return value
+        if time.monotonic() > end:
+            raise TimeoutError(f"{what} did not come true within {seconds} s")
+        time.sleep(0.02)
+
+
+def stop(child: subprocess.Popen[Any], sign: int = signal.SIGTERM, seconds: float = 10.0) -> int:
+    """End one child of ours, gently first; returns its exit code."""
+    if child.poll() is None:
+        child.send_signal(sign)
+        try:
+            child.wait(seconds)
+        except subprocess.TimeoutExpired:
+            child.kill()
+    return child.wait(10)
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """One process at a time; released also when the holder dies."""
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

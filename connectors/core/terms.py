@@ -1,0 +1,111 @@
+"""The words that every declaration is made of: texts, form fields, tests on data, classes of recovery."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*$", max_length=80)]
+Path = Annotated[str, Field(min_length=1, max_length=200)]
+"""Dotted path into parsed data: ``a.b[0].c``; ``[-1]`` is the last element, ``[*]`` every element; ``.`` everything.
+A key that holds a dot is quoted: ``rows[0]["cust.number"]``."""
+
+
+class Part(BaseModel):
+    """A piece of a declaration: no unknown keys, never changed after reading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Text(Part):
+    """Words for people, in both languages."""
+
+    zh: str
+    en: str
+
+
+class FieldType(StrEnum):
+    STRING = "string"
+    TEXT = "text"
+    URL = "url"
+    INTEGER = "integer"
+    NUMBER = "number"
+    BOOLEAN = "boolean"
+    CHOICE = "choice"
+    JSON = "json"
+
+
+class Choice(Part):
+    value: str
+    label: Text
+
+
+class FieldSpec(Part):
+    """One field of the connection form; ``secret`` fields are encrypted and never read back."""
+
+    key: Slug
+    label: Text
+    type: FieldType = FieldType.STRING
+    secret: bool = False
+    required: bool = False
+    default: Any = None
+    pattern: str | None = None
+    choices: list[Choice] = Field(default_factory=list)
+    help: Text | None = None
+    when: dict[str, str | list[str]] = Field(default_factory=dict)
+    """Show and require only when another field has (one of) this value."""
+
+
+class Condition(Part):
+    """A test on parsed data; every part that is given must hold. ``path`` absent means nested tests."""
+
+    path: Path | None = None
+    equals: Any = None
+    one_of: list[Any] | None = None
+    matches: str | None = None
+    """Shell-style pattern, case-sensitive (``trade_*``)."""
+    contains: str | None = None
+    """Text that holds this part; a list or object that holds this value, at any depth."""
+    present: bool | None = None
+    all: list[Condition] = Field(default_factory=list)
+    any: list[Condition] = Field(default_factory=list)
+    negate: bool = False
+
+
+class ErrorClass(StrEnum):
+    THROTTLED = "throttled"  # slow down; retry_after if known
+    BANNED = "banned"  # no call at all until retry_after is over
+    UNAVAILABLE = "unavailable"  # try later
+    UNKNOWN = "unknown"  # may have happened: look it up before sending again
+    TOKEN = "token"  # token ended: refresh once and repeat the call
+    CREDENTIAL = "credential"  # a person must re-authorise or mend the credentials
+    REJECTED = "rejected"  # this record will never be taken as it is
+    DONE = "done"  # already so: success (confirmed by the lookup, where there is one)
+    MISDECLARED = "misdeclared"  # our declaration or the connection's settings are wrong
+
+
+class ErrorRule(Part):
+    """Vendor code -> class of recovery. The first rule that fits wins."""
+
+    match: list[str] = Field(default_factory=list)
+    """Shell-style patterns over every code found by ``failure.codes`` (as text)."""
+    text: str | None = None
+    """A part of the vendor's message."""
+    status: list[int] = Field(default_factory=list)
+    """HTTP status codes."""
+    becomes: ErrorClass
+    retry_after: float | None = None
+    """Seconds to wait."""
+    retry_after_pattern: str | None = None
+    """Regular expression over the message; its group 1 is the seconds to wait."""
+    hint: Text | None = None
+
+
+class Failure(Part):
+    """Where an answer carries codes and words when it failed."""
+
+    codes: list[Path] = Field(default_factory=list)
+    message: list[Path] = Field(default_factory=list)
+    retry_after: list[Path] = Field(default_factory=list)

@@ -1,0 +1,325 @@
+"""Connections: one authorised account of a connector each. Secrets go in and never come out."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Request, Response
+from pydantic import Field
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from connectors.core import errors, model, scope
+from gateway import problems, schema, security, soundness
+from gateway.api import paging, services
+from retry_queue.ledger import audit, configuration, connections, logins
+from retry_queue.ledger.states import ConnectionState
+from retry_queue.sync import site as sites
+
+routes = APIRouter(prefix="/connections", tags=["connections"])
+TEST_SECONDS = 40.0
+IfMatch = Annotated[str | None, Header(description="The ETag you read")]
+Key = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=60, examples=["tmall-main"])]
+Config = Annotated[dict[str, Any], Field(examples=[{"base_url": "https://crm.example.com/api/v1"}])]
+Secrets = Annotated[
+    dict[str, str],
+    Field(description="Only what changes; an empty text removes one", examples=[{"api_key": "…"}], repr=False),
+]
+
+
+class Connection(paging.Part):
+    """A connection. ``secrets`` names those that are set; ``hook_url`` is where the system sends its pushes."""
+
+    key: Key
+    connector: Annotated[str, Field(examples=["crm"])]
+    state: Annotated[str, Field(examples=["enabled"], description="enabled, paused, needs_auth or disabled")]
+    reason: paging.Words | None = None
+    config: Config
+    secrets: list[str]
+    hook_url: str | None = None
+    missing: list[str] = Field(default_factory=list, description="Pointers to what keeps it from being enabled")
+    etag: str
+    created_at: datetime
+    updated_at: datetime
+
+
+class Connections(paging.Page):
+    items: list[Connection]
+
+
+class NewConnection(paging.Part):
+    """A connection to make; it starts disabled unless it is complete and ``enable`` is true."""
+
+    key: Key
+    connector: str
+    config: Config = Field(default_factory=dict)
+    secrets: Secrets = Field(default_factory=dict)
+    enable: bool = False
+
+
+class ConnectionChange(paging.Part):
+    """A change: ``config`` as a whole, ``secrets`` one by one."""
+
+    config: Config
+    secrets: Secrets = Field(default_factory=dict)
+
+
+class Exchange(paging.Part):
+    """One HTTP exchange, secrets masked."""
+
+    operation: str
+    method: str
+    url: str
+    request: str
+    status: int | None
+    response: str
+    duration: Annotated[float, Field(description="Seconds")]
+
+
+class TestResult(paging.Part):
+    """How the connection test went: the system's own words, and what to do."""
+
+    __test__ = False  # pytest takes it for a test otherwise
+
+    ok: bool
+    kind: Annotated[str, Field(examples=["credential"], description="ok, or the class of the failure")]
+    code: str | None = None
+    message: Annotated[str, Field(description="The system's own words")] = ""
+    hint: paging.Words | None = None
+    duration: float
+    exchanges: list[Exchange] = Field(default_factory=list)
+
+
+def _shown(hub: services.Services, row: connections.Row) -> Connection:
+    live = sites.open_connection(row, hub.sealer)
+    hook = None
+    missing: list[str] = []
+    if live.opened is not None:
+        spec = live.opened.declaration
+        if any(one.door == "hook" for one in scope.open_sources(live.opened).values()):
+            hook = f"{hub.settings.public_url}/hooks/{row.key}"
+        missing = [one.pointer for one in soundness.gaps(spec, row.key, row.config, live.opened.secrets)]
+    said = row.reason or live.problem
+    return Connection(
+        key=row.key, connector=row.connector, state=str(row.state),
+        reason=paging.Words.model_validate(said) if said else None, config=row.config, secrets=sorted(row.sealed),
+        hook_url=hook, missing=missing, etag=paging.etag(row.version, row.updated_at),
+        created_at=paging.instant(row.created_at), updated_at=paging.instant(row.updated_at),
+    )  # fmt: skip
+
+
+async def _get(connection: AsyncConnection, key: str) -> connections.Row:
+    row = await connections.get(connection, key)
+    if row is None:
+        raise problems.Problem("not_found", f"没有连接 {key[:60]}", f"no connection {key[:60]}")
+    return row
+
+
+def _checked(connector: str, config: dict[str, Any], secrets: dict[str, str]) -> dict[str, Any]:
+    """The config to store. Raises the problem ``invalid`` with every fault."""
+    spec = soundness.declared(connector)
+    if isinstance(spec, problems.Fault):
+        raise problems.Problem("invalid", faults=[spec])
+    config = soundness.settled(spec, config)
+    found = soundness.values(spec, config, secrets)
+    if found:
+        raise problems.Problem("invalid", faults=found)
+    return config
+
+
+def _complete(hub: services.Services, row: connections.Row) -> None:
+    """Raises the problem ``incomplete`` when the connection must not be enabled."""
+    live = sites.open_connection(row, hub.sealer)
+    if live.opened is None:
+        said = live.problem or {"zh": "", "en": ""}
+        raise problems.Problem("incomplete", said["zh"], said["en"])
+    found = soundness.gaps(live.opened.declaration, row.key, row.config, live.opened.secrets)
+    if found:
+        zh, en = "；".join(one.zh for one in found), "; ".join(one.en for one in found)
+        raise problems.Problem("incomplete", zh, en, faults=found)
+
+
+@routes.get("", operation_id="connection_list", summary="连接列表 Connections")
+async def every(request: Request, limit: paging.Limit = 50, cursor: paging.Cursor = None) -> Connections:
+    """Every connection, by key."""
+    hub = services.of(request)
+    async with hub.ledger.read() as connection:
+        rows = await connections.all_rows(connection)
+    page, more = paging.sliced(rows, limit, cursor, lambda row: row.key)
+    return Connections(items=[_shown(hub, row) for row in page], next_cursor=more)
+
+
+@routes.get("/{key}", operation_id="connection_get", summary="连接详情 Connection", responses=schema.responses(404))
+async def one(request: Request, response: Response, key: str) -> Connection:
+    """One connection with its ETag."""
+    hub = services.of(request)
+    async with hub.ledger.read() as connection:
+        found = _shown(hub, await _get(connection, key))
+    response.headers["ETag"] = found.etag
+    return found
+
+
+@routes.post("", operation_id="connection_create", summary="新建连接 Create", status_code=201,
+             responses=schema.responses(409))  # fmt: skip
+async def create(request: Request, response: Response, body: NewConnection) -> Connection:
+    """Makes a connection."""
+    hub, who = services.of(request), security.principal(request)
+    config = _checked(body.connector, body.config, body.secrets)
+    async with hub.change() as connection:
+        if await connections.get(connection, body.key) is not None:
+            raise problems.Problem("exists", f"已有连接 {body.key}", f"there is a connection {body.key}")
+        state = ConnectionState.ENABLED if body.enable else ConnectionState.DISABLED
+        row = await connections.put(
+            connection, hub.sealer, body.key, body.connector, config, body.secrets, state, hub.clock()
+        )
+        if body.enable:
+            _complete(hub, row)
+        detail = {"connector": body.connector, "config": sorted(config), "secrets": sorted(body.secrets)}
+        await audit.append(
+            connection, hub.sealer, hub.clock(), who.name, "connection.create", f"connection/{body.key}", detail
+        )
+    found = _shown(hub, row)
+    response.headers["ETag"] = found.etag
+    return found
+
+
+@routes.put("/{key}", operation_id="connection_update", summary="修改连接 Change",
+            responses=schema.responses(404, 409, 412, 428))  # fmt: skip
+async def update(
+    request: Request, response: Response, key: str, body: ConnectionChange, if_match: IfMatch = None
+) -> Connection:
+    """Changes settings and secrets.
+
+    An enabled connection must stay complete; one that waited for new credentials goes on.
+    """
+    hub, who = services.of(request), security.principal(request)
+    async with hub.change() as connection:
+        before = await _get(connection, key)
+        paging.check_match(if_match, paging.etag(before.version, before.updated_at))
+        config = _checked(before.connector, body.config, body.secrets)
+        state = before.state
+        if state is ConnectionState.NEEDS_AUTH:
+            state = ConnectionState.ENABLED
+        row = await connections.put(
+            connection, hub.sealer, key, before.connector, config, body.secrets, state, hub.clock()
+        )
+        if state is ConnectionState.ENABLED:
+            _complete(hub, row)
+        await logins.forget(connection, key)
+        changed = [name for name in {*config, *before.config} if config.get(name) != before.config.get(name)]
+        detail = {"config": sorted(changed), "secrets": sorted(body.secrets)}
+        await audit.append(
+            connection, hub.sealer, hub.clock(), who.name, "connection.update", f"connection/{key}", detail
+        )
+    found = _shown(hub, row)
+    response.headers["ETag"] = found.etag
+    return found
+
+
+@routes.delete("/{key}", operation_id="connection_delete", summary="删除连接 Remove", status_code=204,
+               responses=schema.responses(404, 409, 412, 428))  # fmt: skip
+async def remove(request: Request, key: str, if_match: IfMatch = None) -> None:
+    """Removes a connection that no route uses; its history stays."""
+    hub, who = services.of(request), security.principal(request)
+    async with hub.change() as connection:
+        before = await _get(connection, key)
+        paging.check_match(if_match, paging.etag(before.version, before.updated_at))
+        users = [row.key for row in await configuration.routes(connection) if key in _named(row.spec)]
+        if users:
+            shown = ", ".join(users[:10])
+            raise problems.Problem("in_use", f"这些路由仍在使用它：{shown}", f"these routes use it: {shown}")
+        await connections.remove(connection, key)
+        await logins.forget(connection, key)
+        await audit.append(connection, hub.sealer, hub.clock(), who.name, "connection.delete", f"connection/{key}")
+
+
+def _named(spec: dict[str, Any]) -> set[str]:
+    source = spec.get("from") or spec.get("source") or {}
+    return {source.get("connection", ""), *(one.get("connection", "") for one in spec.get("to", []))}
+
+
+async def _turn(request: Request, key: str, state: ConnectionState) -> Connection:
+    hub, who = services.of(request), security.principal(request)
+    async with hub.change() as connection:
+        row = await _get(connection, key)
+        if state is ConnectionState.ENABLED:
+            _complete(hub, row)
+            await logins.forget(connection, key)
+        if row.state is not state:
+            await connections.set_state(connection, key, state, None, hub.clock())
+            await audit.append(
+                connection, hub.sealer, hub.clock(), who.name, f"connection.{state}", f"connection/{key}"
+            )
+        row = await _get(connection, key)
+    hub.ring()
+    return _shown(hub, row)
+
+
+@routes.post("/{key}/enable", operation_id="connection_enable", summary="启用 Enable",
+             responses=schema.responses(404, 409))  # fmt: skip
+async def enable(request: Request, key: str) -> Connection:
+    """Enables a complete connection.
+
+    One with a required field missing, or with an open push door that has no secret to verify with, is refused.
+    """
+    return await _turn(request, key, ConnectionState.ENABLED)
+
+
+@routes.post("/{key}/pause", operation_id="connection_pause", summary="暂停 Pause", responses=schema.responses(404))
+async def pause(request: Request, key: str) -> Connection:
+    """Pauses: events are still taken in, deliveries wait."""
+    return await _turn(request, key, ConnectionState.PAUSED)
+
+
+@routes.post("/{key}/disable", operation_id="connection_disable", summary="停用 Disable",
+             responses=schema.responses(404))  # fmt: skip
+async def disable(request: Request, key: str) -> Connection:
+    """Takes it out of use: its hooks answer 404, nothing is sent to it."""
+    return await _turn(request, key, ConnectionState.DISABLED)
+
+
+@routes.post("/{key}/test", operation_id="connection_test", summary="测试连接 Test", responses=schema.responses(404))
+async def test(request: Request, key: str) -> TestResult:
+    """Makes the connector's probe call with the stored settings. A failure is an answer, not a problem."""
+    hub = services.of(request)
+    async with hub.ledger.read() as connection:
+        row = await _get(connection, key)
+    live = sites.open_connection(row, hub.sealer)
+    began = time.monotonic()
+    if live.opened is None:
+        said = live.problem or {}
+        return TestResult(
+            ok=False, kind="misdeclared", message=said.get("en", ""), hint=paging.Words.model_validate(said), duration=0
+        )
+    try:
+        async with asyncio.timeout(TEST_SECONDS):
+            outcome = await hub.calls.probe(live.opened)
+    except TimeoutError:
+        slow = paging.Words(zh="对方系统在限定时间内没有应答", en="the system did not answer in time")
+        return TestResult(ok=False, kind="unavailable", hint=slow, duration=time.monotonic() - began)
+    except errors.ConnectorError as error:
+        return TestResult(
+            ok=False,
+            kind=error.kind,
+            code=error.code,
+            message=error.message[:2000],
+            hint=paging.Words.model_validate(error.hint) if error.hint else None,
+            duration=time.monotonic() - began,
+            exchanges=_exchanges(error.exchange),
+        )
+    return TestResult(
+        ok=True, kind="ok", duration=time.monotonic() - began, exchanges=_exchanges(list(outcome.exchanges))
+    )
+
+
+def _exchanges(found: Any) -> list[Exchange]:
+    seen = found if isinstance(found, list) else [found] if isinstance(found, model.Exchange) else []
+    return [
+        Exchange(
+            operation=one.operation, method=one.method, url=one.url, request=one.request, status=one.status,
+            response=one.response, duration=one.duration,
+        )
+        for one in seen
+    ]  # fmt: skip

@@ -1,0 +1,1 @@
+"""The commands of ``shuniu``, one file per subject; heavy parts are imported only by the command that needs them."""

@@ -1,0 +1,78 @@
+"""Running things: the hub itself, the demo, the simulators, the journey and the bench."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from gateway.commands import shell
+
+PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands."""
+    app.command("serve")(serve)
+    app.command("demo", context_settings=PASS_ON)(demo)
+    app.command("bench", context_settings=PASS_ON)(bench)
+    app.command("journey", context_settings=PASS_ON)(journey)
+    app.command("sim", context_settings=PASS_ON)(sim)
+
+
+def _part(name: str) -> Any:
+    """A module that only this command needs; a clear word when this installation has none."""
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and not (error.name == name or name.startswith(f"{error.name}.")):
+            raise shell.fail(f"缺少依赖 {error.name}", f"the package {error.name} is missing") from None
+        raise shell.fail(f"此安装不含 {name}", f"this installation has no {name}") from None
+
+
+def serve(
+    role: Annotated[str, typer.Option(help="all | api | worker | poller")] = "all",
+    workers: Annotated[int | None, typer.Option(min=1, max=64, help="工作进程数 / worker processes")] = None,
+    host: Annotated[str | None, typer.Option(help="监听地址 / address to listen on")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="端口 / port")] = None,
+    pace: Annotated[float, typer.Option(min=0.001, help="轮询间隔的倍数 / factor on polling periods")] = 1.0,
+) -> None:
+    """启动枢纽：接口、界面、工作进程和内置 Redis / run the hub: API, UI, workers and the embedded Redis."""
+    from gateway import settings
+
+    found = shell.load(workers=workers, host=host, port=port)
+    for name, near in settings.unknown().items():
+        hint = f"，是否想写 {near}？ / did you mean {near}?" if near else ""
+        shell.say(f"忽略未知的环境变量 {name}{hint}", f"unknown variable {name} is ignored")
+    serving = _part("gateway.serve")
+    try:
+        raise typer.Exit(serving.run(found, role=role, pace=pace))
+    except settings.Unusable as error:
+        raise shell.fail(error.zh, error.en, 78) from None
+
+
+def demo(context: typer.Context) -> None:
+    """演示：枢纽 + 模拟器 + 现成配置 + 持续流量 / the hub, simulators, a ready configuration and steady traffic."""
+    raise typer.Exit(_part("gateway.demo").main(context.args))
+
+
+def bench(context: typer.Context) -> None:
+    """性能测试 / measure ingress and end to end beside a ceiling of the same run."""
+    raise typer.Exit(_part("gateway.bench").main(context.args))
+
+
+def journey(context: typer.Context) -> None:
+    """全链路验证 / the whole story over 200 orders, with faults; ends with the accounting line."""
+    raise typer.Exit(_part("gateway.journey").main(context.args))
+
+
+def sim(context: typer.Context) -> None:
+    """启动模拟器 / run the simulators."""
+    command = [sys.executable, "-m", "connectors.simulator", *context.args]
+    try:
+        raise typer.Exit(subprocess.run(command, check=False).returncode)
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None

@@ -1,0 +1,66 @@
+"""The configuration as it is stored, read in one go: what changes are compared with and checked against."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway import soundness
+from mappings import engine, library
+from mappings import errors as mapping_errors
+from retry_queue.ledger import configuration, connections
+from retry_queue.sync import route
+
+TEMPLATES = "templates"
+ENTITIES = "entities"
+
+
+@dataclass(frozen=True, slots=True)
+class Current:
+    """Everything configured. ``mappings`` holds the published site versions only."""
+
+    connections: Mapping[str, connections.Row]
+    routes: Mapping[str, configuration.RouteRow]
+    mappings: Mapping[tuple[str, str], configuration.MappingRow]
+    templates: Mapping[str, dict[str, Any]]
+    entities: Mapping[str, dict[str, Any]]
+
+    def world(self) -> soundness.World:
+        """What routes may refer to."""
+        return soundness.World(
+            {key: (row.connector, row.config) for key, row in self.connections.items()},
+            {place: made for place, row in self.mappings.items() if (made := compiled(row.body, place)) is not None},
+            frozenset(self.templates),
+        )
+
+
+def route_spec(given: route.Route) -> dict[str, Any]:
+    """A route as the ledger keeps it; key and enabled have columns of their own."""
+    return given.model_dump(mode="json", by_alias=True, exclude={"key", "enabled"}, exclude_defaults=True)
+
+
+def compiled(text: str, place: tuple[str, str]) -> engine.Mapping | None:
+    """A site mapping; None when it does not compile (any more)."""
+    try:
+        return library.parse(text, "/".join(place))
+    except mapping_errors.MappingError:
+        return None
+
+
+async def load(connection: AsyncConnection) -> Current:
+    """Reads it all in the transaction at hand."""
+    rows = await connections.all_rows(connection)
+    routes = await configuration.routes(connection)
+    mappings = await configuration.mappings(connection)
+    templates = await configuration.setting(connection, TEMPLATES) or []
+    entities = await configuration.setting(connection, ENTITIES) or {}
+    return Current(
+        {row.key: row for row in rows},
+        {row.key: row for row in routes},
+        {(row.connector, row.name): row for row in mappings},
+        {one["key"]: one for one in templates},
+        entities,
+    )

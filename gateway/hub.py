@@ -1,0 +1,364 @@
+"""``hub.yaml`` against the ledger: check, compare, apply all or nothing, and write it out again.
+
+What a file does not name stays, unless ``prune``. Applying a file twice changes nothing the second time; an
+exported file, applied where its variables are set, changes nothing either.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway import current, hub_file, problems, soundness
+from mappings import engine
+from retry_queue.ledger import audit, configuration, connections, logins, secrets, session
+from retry_queue.ledger.states import ConnectionState
+from retry_queue.sync import route as routes
+
+HIDDEN = "***"
+
+
+@dataclass(frozen=True, slots=True)
+class FieldChange:
+    """One value that changes; secrets read ``***``, None means absent."""
+
+    path: str
+    old: Any
+    new: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One thing that is created, changed or removed."""
+
+    kind: str
+    key: str
+    action: str
+    fields: tuple[FieldChange, ...] = ()
+
+    @property
+    def line(self) -> str:
+        """One line for people, without the values."""
+        return f"{ {'create': '+', 'change': '~', 'remove': '-'}[self.action] } {self.kind} {self.key}"
+
+
+# --- check --------------------------------------------------------------------------------------
+
+
+def check(draft: hub_file.Draft, now: current.Current, *, prune: bool = False) -> list[hub_file.Problem]:
+    """Every problem of a file, including what it refers to in the ledger or in itself. In file order."""
+    known: dict[str, tuple[str, Mapping[str, Any]]] = {}
+    own: dict[tuple[str, str], engine.Mapping] = {}
+    templates = set(draft.templates)
+    if not prune:
+        known |= {key: (row.connector, row.config) for key, row in now.connections.items()}
+        own |= now.world().mappings
+        templates |= set(now.templates)
+    known |= {key: (one.connector, one.config) for key, one in draft.connections.items()}
+    for place, text in draft.mappings.items():
+        made = current.compiled(text, place)
+        if made is not None:
+            own[place] = made
+    # A connection that is in the file but broken is no reason to call every route to it broken too.
+    named = {key for section, key in draft.where if section == "connections"}
+    world = soundness.World(known, own, frozenset(templates | {k for s, k in draft.where if s == "templates"}))
+    for key, given in draft.routes.items():
+        for fault in soundness.route(given, world):
+            if fault.code == "unknown_connection" and _spoken(given, fault) in named:
+                continue
+            draft.say(fault, *draft.place("routes", key))
+    for name, rule in draft.entities.items():
+        for path, key in rule.owners.items():
+            if key not in known and key not in named:
+                fault = soundness.unknown("unknown_connection", ("连接", "connection"), key, known, "owners", path)
+                draft.say(fault, *draft.place("entities", name))
+    if not prune:
+        _left_behind(draft, now, world)
+    unique = list(dict.fromkeys(draft.problems))
+    return sorted(unique, key=lambda one: one.line)
+
+
+def _left_behind(draft: hub_file.Draft, now: current.Current, world: soundness.World) -> None:
+    """Routes that stay although the file changes what they rely on (another connector under the same key)."""
+    changed = {
+        key for key, one in draft.connections.items()
+        if key in now.connections and now.connections[key].connector != one.connector
+    }  # fmt: skip
+    for key, row in now.routes.items():
+        if key in draft.routes or not changed:
+            continue
+        given = routes.Route.model_validate({**row.spec, "key": key, "enabled": row.enabled})
+        touched = {given.source.connection, *(target.connection for target in given.to)} & changed
+        if touched and soundness.route(given, world):
+            first = min(touched)
+            zh = f"现有路由 {key} 不再可用：连接 {first} 换了连接器；请同时修改该路由"
+            en = f"the route '{key}' that is there would break: '{first}' gets another connector; change the route too"
+            draft.say(problems.Fault("breaks_route", zh, en, ("connector",)), *draft.place("connections", first))
+
+
+def _spoken(given: routes.Route, fault: problems.Fault) -> str:
+    if fault.path[:1] == ("from",):
+        return given.source.connection
+    place = fault.path[1]
+    return given.to[place].connection if isinstance(place, int) else ""
+
+
+# --- compare ------------------------------------------------------------------------------------
+
+
+def compare(
+    draft: hub_file.Draft, now: current.Current, sealer: secrets.Sealer, *, prune: bool = False
+) -> list[Change]:
+    """What applying the file would change, in the order it is done."""
+    found: list[Change] = []
+    for key, wanted in draft.connections.items():
+        row = now.connections.get(key)
+        found += _change("connection", key, _connection(row, sealer), _wanted(wanted, row, sealer))
+    for place, text in draft.mappings.items():
+        published = now.mappings.get(place)
+        before = {"body": published.body} if published else None
+        found += _change("mapping", "/".join(place), before, {"body": text})
+    for key, template in draft.templates.items():
+        found += _change("template", key, now.templates.get(key), _dump(template))
+    for name, rule in draft.entities.items():
+        found += _change("entity", name, now.entities.get(name), _dump(rule))
+    for key, given in draft.routes.items():
+        stored = now.routes.get(key)
+        found += _change("route", key, _route(stored) if stored else None, _spec(given))
+    if prune:
+        found += _removals(draft, now)
+    return found
+
+
+def _removals(draft: hub_file.Draft, now: current.Current) -> Iterator[Change]:
+    for key in now.routes.keys() - draft.routes.keys():
+        yield Change("route", key, "remove")
+    for key in now.connections.keys() - draft.connections.keys():
+        yield Change("connection", key, "remove")
+    for place in now.mappings.keys() - draft.mappings.keys():
+        yield Change("mapping", "/".join(place), "remove")
+    for key in now.templates.keys() - draft.templates.keys():
+        yield Change("template", key, "remove")
+    for name in now.entities.keys() - draft.entities.keys():
+        yield Change("entity", name, "remove")
+
+
+def _connection(row: connections.Row | None, sealer: secrets.Sealer) -> dict[str, Any] | None:
+    if row is None:
+        return None
+    try:
+        clear = row.opened(sealer)
+    except secrets.SecretUnreadable:
+        clear = dict.fromkeys(row.sealed, "")  # differs from anything a file can say, so it is written anew
+    return {"connector": row.connector, "config": row.config, "secrets": clear, "state": str(row.state)}
+
+
+def _wanted(wanted: hub_file.WantedConnection, row: connections.Row | None, sealer: secrets.Sealer) -> dict[str, Any]:
+    made = {
+        "connector": wanted.connector,
+        "config": wanted.config,
+        "secrets": wanted.secrets,
+        "state": str(wanted.state),
+    }
+    waits = row is not None and row.state is ConnectionState.NEEDS_AUTH and wanted.state is ConnectionState.ENABLED
+    if waits and _connection(row, sealer) == {**made, "state": str(ConnectionState.NEEDS_AUTH)}:
+        made["state"] = str(ConnectionState.NEEDS_AUTH)  # the same refused credentials again mend nothing
+    return made
+
+
+def _route(row: configuration.RouteRow) -> dict[str, Any]:
+    return _spec(routes.Route.model_validate({**row.spec, "key": row.key, "enabled": row.enabled}))
+
+
+def _spec(given: routes.Route) -> dict[str, Any]:
+    return {**current.route_spec(given), "enabled": given.enabled}
+
+
+def _dump(given: routes.Template | routes.EntityRule) -> dict[str, Any]:
+    return given.model_dump(mode="json", exclude_defaults=True)
+
+
+def _change(kind: str, key: str, old: dict[str, Any] | None, new: dict[str, Any]) -> list[Change]:
+    if old == new:
+        return []
+    fields = []
+    before, after = dict(_flat(old or {})), dict(_flat(new))
+    for path in sorted({*before, *after}):
+        was, will = before.get(path), after.get(path)
+        if was != will:
+            hide = kind == "connection" and path.startswith("secrets.")
+            shown = [HIDDEN if hide and value is not None else value for value in (was, will)]
+            fields.append(FieldChange(path, *shown))
+    return [Change(kind, key, "create" if old is None else "change", tuple(fields))]
+
+
+def _flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from _flat(inner, f"{path}.{key}" if path else str(key))
+    elif isinstance(value, list) and value:
+        for index, inner in enumerate(value):
+            yield from _flat(inner, f"{path}[{index}]")
+    elif value != {}:
+        yield path, value
+
+
+# --- apply --------------------------------------------------------------------------------------
+
+
+async def apply(
+    ledger: session.Ledger, sealer: secrets.Sealer, draft: hub_file.Draft, *, actor: str, prune: bool = False
+) -> list[Change]:
+    """Makes the ledger what the file says, in one transaction; returns what changed. Raises hub_file.Broken."""
+    at = await ledger.now()
+    async with ledger.write() as connection:
+        await audit.lock(connection)
+        now = await current.load(connection)
+        wrong = check(draft, now, prune=prune)
+        if wrong:
+            raise hub_file.Broken(wrong)
+        changes = compare(draft, now, sealer, prune=prune)
+        if not changes:
+            return []
+        await _write(connection, sealer, draft, now, changes, actor, at)
+        for one in changes:
+            detail = {"fields": [field.path for field in one.fields], "by": "hub.yaml"}
+            what = f"{one.kind}/{one.key}"
+            await audit.append(connection, sealer, at, actor, f"{one.kind}.{one.action}", what, detail)
+        await configuration.touch(connection)
+    return changes
+
+
+async def _write(
+    connection: AsyncConnection,
+    sealer: secrets.Sealer,
+    draft: hub_file.Draft,
+    now: current.Current,
+    changes: list[Change],
+    actor: str,
+    at: float,
+) -> None:
+    templates, entities = dict(now.templates), dict(now.entities)
+    for one in changes:
+        gone = one.action == "remove"
+        match one.kind:
+            case "connection":
+                await logins.forget(connection, one.key)
+                if gone:
+                    await connections.remove(connection, one.key)
+                else:
+                    await _put(connection, sealer, one.key, draft.connections[one.key], now, at)
+            case "mapping":
+                connector, _, name = one.key.partition("/")
+                if gone:
+                    await configuration.withdraw_mapping(connection, connector, name)
+                else:
+                    text = draft.mappings[(connector, name)]
+                    await configuration.publish_mapping(connection, connector, name, text, actor, at)
+            case "route":
+                if gone:
+                    await configuration.remove_route(connection, one.key)
+                else:
+                    given = draft.routes[one.key]
+                    await configuration.put_route(connection, one.key, current.route_spec(given), given.enabled)
+            case "template":
+                templates.pop(one.key, None)
+                if not gone:
+                    templates[one.key] = _dump(draft.templates[one.key])
+            case "entity":
+                entities.pop(one.key, None)
+                if not gone:
+                    entities[one.key] = _dump(draft.entities[one.key])
+    if any(one.kind == "template" for one in changes):
+        await configuration.put_setting(connection, current.TEMPLATES, list(templates.values()))
+    if any(one.kind == "entity" for one in changes):
+        await configuration.put_setting(connection, current.ENTITIES, entities)
+
+
+async def _put(
+    connection: AsyncConnection,
+    sealer: secrets.Sealer,
+    key: str,
+    wanted: hub_file.WantedConnection,
+    now: current.Current,
+    at: float,
+) -> None:
+    before = now.connections.get(key)
+    gone = {} if before is None else dict.fromkeys(before.sealed.keys() - wanted.secrets.keys(), "")
+    clear = {**gone, **wanted.secrets}
+    await connections.put(connection, sealer, key, wanted.connector, wanted.config, clear, wanted.state, at)
+
+
+async def diff(
+    ledger: session.Ledger, sealer: secrets.Sealer, draft: hub_file.Draft, *, prune: bool = False
+) -> list[Change]:
+    """What ``apply`` would change. Raises hub_file.Broken."""
+    async with ledger.read() as connection:
+        now = await current.load(connection)
+    wrong = check(draft, now, prune=prune)
+    if wrong:
+        raise hub_file.Broken(wrong)
+    return compare(draft, now, sealer, prune=prune)
+
+
+# --- export -------------------------------------------------------------------------------------
+
+
+class _Dumper(yaml.SafeDumper):
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None)
+
+
+_Dumper.add_representer(str, _text)
+
+
+def variable(key: str, field: str) -> str:
+    """The environment variable an exported secret is read from."""
+    return re.sub(r"[^A-Z0-9]+", "_", f"{key}_{field}".upper())
+
+
+async def export(ledger: session.Ledger) -> tuple[str, list[str]]:
+    """The whole configuration as a file, and the variables its secrets are read from."""
+    async with ledger.read() as connection:
+        now = await current.load(connection)
+    needed: list[str] = []
+    document: dict[str, Any] = {"apiVersion": hub_file.API_VERSION, "connections": []}
+    for key, row in now.connections.items():
+        entry: dict[str, Any] = {"key": key, "connector": row.connector}
+        if row.config:
+            entry["config"] = {
+                name: hub_file.escape(value) if isinstance(value, str) else value for name, value in row.config.items()
+            }
+        if row.sealed:
+            entry["secrets"] = {name: f"${{{variable(key, name)}}}" for name in sorted(row.sealed)}
+            needed += [variable(key, name) for name in sorted(row.sealed)]
+        if row.state in (ConnectionState.PAUSED, ConnectionState.DISABLED):
+            entry["state"] = str(row.state)
+        document["connections"].append(entry)
+    document["mappings"] = [
+        {"connector": connector, "name": name, "body": row.body} for (connector, name), row in now.mappings.items()
+    ]
+    document["templates"] = [dict(one) for one in now.templates.values()]
+    document["entities"] = now.entities
+    document["routes"] = [_exported(row) for row in now.routes.values()]
+    text = yaml.dump(document, Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=110)
+    return text, needed
+
+
+def _exported(row: configuration.RouteRow) -> dict[str, Any]:
+    spec = _route(row)
+    enabled = spec.pop("enabled")
+    names = ("label", "from", "when", "to", "after", "order")
+    order: dict[str, Any] = {name: spec[name] for name in names if name in spec}
+    if order.get("after"):
+        order["after"] = f"{order['after']:g}s"
+    return {"key": row.key, **order, **({} if enabled else {"enabled": False})}

@@ -1,0 +1,143 @@
+"""The stage of a trial: real hub processes and real simulators on loopback, and their control panels.
+
+The simulators are reached as any vendor would be, over HTTP; the hub never imports them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib.resources
+import json
+import secrets
+import shutil
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from gateway import hub, migrate, settings
+from gateway.trial import processes
+from retry_queue.ledger import secrets as sealing
+from retry_queue.ledger import session, tallies
+
+CRM_SECRET = "whsec_Y3JtLWRlbW8td2ViaG9vay1zZWNyZXQtMzItYnl0ZXM="  # noqa: S105 - opens a simulator only
+CREDENTIALS = {
+    "TOP_SECRET": "simulated-app-secret",
+    "TOP_SESSION": "6100simulated-session",
+    "K3_SECRET": "0123456789abcdef0123456789abcdef",
+    "CRM_KEY": "crm-demo-key",
+    "CRM_WEBHOOK_SECRET": CRM_SECRET,
+    "WECOM_SECRET": "wecom-app-secret",
+    "WECOM_TOKEN": "QDG6eK",
+    "WECOM_AES_KEY": "jWmYm7qr5nMoAUwZRjGtBxmz3KA1tkAj3ykkR6q2B2C",
+}
+"""What the simulators accept; none of it opens anything real."""
+
+
+class Stage:
+    """A running hub with its simulators. ``panel`` is the simulators' control address."""
+
+    def __init__(self, config: settings.Settings, hub_port: int, sim_port: int, journal: Path) -> None:
+        self.config = config
+        self.hub_url = f"http://127.0.0.1:{hub_port}"
+        self.sim_url = f"http://127.0.0.1:{sim_port}"
+        self.journal = journal
+        self.ledger = session.open_ledger(config.database_url, owner="stage", pool=2)
+        self.sealer = sealing.Sealer(config.secret_key.get_secret_value())
+        self._client = httpx.AsyncClient(timeout=20.0)
+
+    async def panel(self, path: str, body: Any = None) -> Any:
+        """Asks (GET) or tells (POST, with a body) the simulators' control panel."""
+        url = f"{self.sim_url}/_sim/{path}"
+        answer = await (self._client.get(url) if body is None else self._client.post(url, json=body))
+        answer.raise_for_status()
+        return answer.json()
+
+    async def balance(self) -> tallies.Balance:
+        """The ledger's balance right now."""
+        async with self.ledger.read() as connection:
+            return await tallies.balance(connection)
+
+    async def apply(self, text: str, extra: Mapping[str, str] | None = None) -> None:
+        """Applies a hub.yaml text with the demo's credentials."""
+        known = {"SIM": self.sim_url, "SIM_WS": self.sim_url.replace("http", "ws"), **CREDENTIALS, **(extra or {})}
+        await hub.apply(self.ledger, self.sealer, text, source="hub.yaml", variables=known, actor="demo")
+
+    async def introduce(self) -> None:
+        """Tells the simulators where the hub listens, as an admin does in a vendor's console."""
+        await self.panel("crm/configure", {"push_url": f"{self.hub_url}/hooks/crm", "webhook_secret": CRM_SECRET})
+        await self.panel("wecom/configure", {"push_url": f"{self.hub_url}/hooks/wecom"})
+
+    def effects(self) -> list[dict[str, Any]]:
+        """Every effect that happened at the simulators, in order."""
+        if not self.journal.exists():
+            return []
+        return [json.loads(line) for line in self.journal.read_text(encoding="utf-8").splitlines() if line]
+
+    async def close(self) -> None:
+        await self._client.aclose()
+        await self.ledger.close()
+
+
+def shipped_hub_yaml(*, routes: bool = True) -> str:
+    """The demo's hub.yaml; without routes, for the first import of customers."""
+    text = (importlib.resources.files("gateway.trial") / "hub.yaml").read_text(encoding="utf-8")
+    return text if routes else text[: text.index("\nroutes:")] + "\n"
+
+
+@contextlib.asynccontextmanager
+async def running(
+    folder: Path,
+    *,
+    database_url: str = "",
+    redis_url: str = "",
+    workers: int = 1,
+    hub_port: int = 0,
+    sim_port: int = 0,
+    pace: float = 0.1,
+    time_scale: float = 0.02,
+) -> AsyncIterator[Stage]:
+    """Starts simulators and hub in ``folder`` and ends both. Ports 0 mean free ones."""
+    shutil.rmtree(folder / "data", ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    config = settings.load(
+        data_dir=folder / "data",
+        database_url=database_url or None,
+        redis_url=redis_url or None,
+        secret_key=secrets.token_urlsafe(48),
+        port=hub_port or processes.free_port(),
+        workers=workers,
+        log_level="WARNING",
+    )
+    sim_port = sim_port or processes.free_port()
+    journal = folder / "effects.jsonl"
+    journal.unlink(missing_ok=True)
+    simulators = ["connectors.simulator", "--port", str(sim_port), "--journal", str(journal)]
+    simulators += ["--time-scale", str(time_scale)]
+    serve = ["gateway.serve", "all", str(pace)]
+    environment = config.environment() | ({} if redis_url else {"SHUNIU_REDIS_URL": ""})
+    await migrate.upgrade(config.database_url)
+    with (
+        processes.started(simulators, log=folder / "simulators.log"),
+        processes.started(serve, environment, log=folder / "hub.log"),
+    ):
+        await processes.reachable(sim_port)
+        await processes.reachable(config.port)
+        stage = Stage(config, config.port, sim_port, journal)
+        try:
+            await stage.introduce()
+            yield stage
+        finally:
+            await stage.close()
+
+
+async def until(check: Any, seconds: float, what: str) -> None:
+    """Waits until ``await check()`` is true; raises TimeoutError naming ``what``."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + seconds
+    while not await check():
+        if loop.time() > end:
+            raise TimeoutError(f"{what}: not within {seconds:.0f} s")
+        await asyncio.sleep(0.2)

@@ -1,0 +1,1 @@
+"""The ledger and what moves it, on both databases."""

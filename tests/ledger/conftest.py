@@ -1,0 +1,70 @@
+"""A ledger with its schema, fresh for each test, on SQLite and on a real PostgreSQL."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import threading
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from gateway import migrate
+from retry_queue.ledger import session
+from gateway.trial import postgres
+
+
+def _upgraded(url: str) -> None:
+    """Runs the migrations on a loop of their own, whatever loop the test has."""
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            asyncio.run(migrate.upgrade(url))
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join(60)
+    if failed:
+        raise failed[0]
+
+
+@pytest.fixture(scope="session")
+def postgres_template() -> Callable[[postgres.Postgres], str]:
+    return lambda server: server.template("ledger", _upgraded)
+
+
+@pytest.fixture(scope="session")
+def _sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("ledger") / "template.sqlite3"
+    _upgraded(f"sqlite+aiosqlite:///{file}")
+    return file
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path, _sqlite_template: Path) -> str:
+    file = tmp_path / "ledger.sqlite3"
+    shutil.copyfile(_sqlite_template, file)
+    return f"sqlite+aiosqlite:///{file}"
+
+
+@pytest.fixture
+async def open_ledger(database_url: str) -> AsyncIterator[Callable[[str], session.Ledger]]:
+    """Opens the test's database once more, as another process would; the argument is the owner's name."""
+    opened: list[session.Ledger] = []
+
+    def another(owner: str) -> session.Ledger:
+        opened.append(session.open_ledger(database_url, owner=owner, slot=len(opened)))
+        return opened[-1]
+
+    yield another
+    for ledger in opened:
+        await ledger.close()
+
+
+@pytest.fixture
+def ledger(open_ledger: Callable[[str], session.Ledger]) -> session.Ledger:
+    return open_ledger("w1")
