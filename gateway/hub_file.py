@@ -6,6 +6,7 @@ writes a plain ``${``); a variable that is not set is a problem that names it, u
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -167,11 +168,21 @@ class _Reader:
     def shaped(
         self, model_type: type[soundness.ModelT], entry: Any, place: tuple[str | int, ...]
     ) -> soundness.ModelT | None:
+        """The entry as a model.
+
+        What is wrong is said; the rest is still read, so that a spelling mistake does not hide those behind it.
+        """
         try:
             return model_type.model_validate(entry)
         except pydantic.ValidationError as error:
             for fault in soundness.shape(error, model_type):
                 self._draft.say(fault, *place)
+            rest = copy.deepcopy(entry)
+            for detail in error.errors(include_url=False, include_input=False, include_context=False):
+                _cut(rest, detail["loc"])
+        try:
+            return model_type.model_validate(rest)
+        except pydantic.ValidationError:
             return None
 
     def fresh(self, section: str, key: str, index: int) -> bool:
@@ -195,7 +206,8 @@ class _Reader:
         filled, unset = self._filled({key: str(value) for key, value in given.secrets.items()}, (*place, "secrets"))
         config = soundness.settled(declared, plain(config))
         present = {key: value for key, value in filled.items() if key not in unset}
-        for fault in soundness.values(declared, config, present):
+        checked = {key: value for key, value in config.items() if key not in missing}
+        for fault in soundness.values(declared, checked, present):
             self._draft.say(fault, *place)
         secrets = {key: value for key, value in filled.items() if value}
         state = _STATES[given.state]
@@ -269,6 +281,19 @@ class _Reader:
                     self._draft.say(fault, *place)
             self._draft.where[("entities", name)] = place
             self._draft.entities[name] = rule
+
+
+def _cut(node: Any, path: tuple[int | str, ...]) -> None:
+    """Takes the member at ``path`` out of plain data, where there is one."""
+    for step in path[:-1]:
+        if not isinstance(node, dict | list):
+            return
+        try:
+            node = node[step]  # type: ignore[index]
+        except (KeyError, IndexError, TypeError):
+            return
+    if isinstance(node, dict) and path:
+        node.pop(path[-1], None)
 
 
 def mapping_faults(text: str, connector: str, file: str) -> list[Fault]:

@@ -161,9 +161,10 @@ class Builder:
                     raise errors.BadValue(rules.MISSING_ZH, rules.MISSING_EN)
                 return
             made: list[Any] = []
-            index = 0
+            index = -1
             try:
-                for index, element in enumerate(_elements(found)):
+                for element in _elements(found):
+                    index += 1
                     one = inner.element(element, frame, only)
                     if one is not _DROPPED and one is not None:
                         made.append(one)

@@ -21,18 +21,22 @@ class LedgerTokens:
         self._sealer = sealer
         self._now = now
         self._local = auth.MemoryTokens(now)
+        self._seen: dict[str, model.Token] = {}
+        """Tokens that other processes brought; a renewal here goes before them."""
 
     async def get(self, key: str, now: float) -> model.Token | None:
-        kept = await self._local.get(key, now)
-        if kept is not None:
+        kept = await self._local.get(key, now) or self._seen.get(key)
+        if kept is not None and kept.expires_at > now:
             return kept
         stored = await self._stored(key)
         if stored is None or stored.expires_at <= now:
             return None
-        return _token(stored)
+        self._seen[key] = _token(stored)
+        return self._seen[key]
 
     async def renew(self, key: str, stale: str | None, login: Callable[[], Awaitable[model.Token]]) -> model.Token:
         """One login over all processes; the others wait for what it brings."""
+        self._seen.pop(key, None)
         return await self._local.renew(key, stale, lambda: self._renewed(key, stale, login))
 
     async def _renewed(self, key: str, stale: str | None, login: Callable[[], Awaitable[model.Token]]) -> model.Token:
@@ -69,6 +73,7 @@ class LedgerTokens:
     def forget(self, key: str) -> None:
         """Drops the copy in memory, as when a connection's credentials change."""
         self._local.forget(key)
+        self._seen.pop(key, None)
 
 
 def _token(stored: tokens.Stored) -> model.Token:

@@ -70,7 +70,11 @@ class Poller:
 
     async def _look(self) -> None:
         async with self._ledger.read() as connection:
-            rows = {(row.connection_key, row.source): row.next_at for row in await cursors.all_rows(connection)}
+            rows = {
+                (row.connection_key, row.source): row.next_at
+                for row in await cursors.all_rows(connection)
+                if row.owner != self._ledger.owner  # ours but not running: the ledger was away when it ended
+            }
         now = await self._ledger.now()
         for live, name, source in self._sources():
             place = (live.key, name)
@@ -81,12 +85,20 @@ class Poller:
             task.add_done_callback(lambda _done, place=place: self._running.pop(place, None))  # type: ignore[misc]
 
     async def _poll(self, connection: model.Connection, name: str, source: declaration.EventSource) -> None:
+        try:
+            await self._once(connection, name, source)
+        except session.LedgerUnavailable as error:
+            log.warning("poll.waiting", connection=connection.key, source=name, error=str(error))
+
+    async def _once(self, connection: model.Connection, name: str, source: declaration.EventSource) -> None:
         async with self._ledger.write() as db:
             held = await cursors.claim(db, connection.key, name, self._ledger.owner, LEASE)
         if held is None:
             return
         try:
             taken = await self._windows(connection, name, source, held)
+        except session.LedgerUnavailable:
+            raise
         except Exception as error:
             await self._failed(connection, name, held, error)
             return

@@ -83,5 +83,5 @@ def unseal(key: str, sealed: bytes) -> bytes:
 
 def signature(token: str, timestamp: str, nonce: str, text: str) -> str:
     """Lower-case hex SHA-1 over the four strings, sorted by bytes and joined."""
-    parts = sorted(part.encode() for part in (token, timestamp, nonce, text))
+    parts = sorted(part.encode("utf-8", "surrogatepass") for part in (token, timestamp, nonce, text))
     return hashlib.sha1(b"".join(parts), usedforsecurity=False).hexdigest()

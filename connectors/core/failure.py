@@ -111,7 +111,8 @@ class Reader:
         return retry_after(got)
 
     def _by_status(self, codes: list[str], message: str, got: answer.Answer, safe: bool) -> Finding:
-        said = bool(codes or message)
+        # Text that could not be read (a web page) is quoted to people, but it is nobody's word for a refusal.
+        said = got.parsed and bool(codes or message)
         code = codes[0] if codes else (str(got.status) if got.status >= 300 else None)
         words = message or _plain(got)
         unclear = (ErrorClass.UNAVAILABLE, "down") if safe else (ErrorClass.UNKNOWN, "unclear")

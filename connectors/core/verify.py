@@ -21,11 +21,14 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from connectors.core import cipher, declaration, errors, jsontext, model, registry, scope, signing, template, xmltext
+
+_OFFER = re.compile(r"v\w+,[A-Za-z0-9+/_=-]+", re.ASCII)
 
 Scheme = Callable[[model.RawHook, Mapping[str, Any], float], model.VerifiedHook]
 
@@ -115,9 +118,13 @@ def _token(hook: model.RawHook, options: Mapping[str, Any], now: float) -> model
 
 def _decoded(value: str, encoding: str) -> bytes:
     try:
-        return base64.b64decode(value, validate=True) if encoding == "base64" else bytes.fromhex(value)
+        found = base64.b64decode(value, validate=True) if encoding == "base64" else bytes.fromhex(value)
     except (binascii.Error, ValueError):
         raise errors.HookRefused("garbled", "the signature is not readable") from None
+    # The last character of base64 has unused bits: one signature must not have several spellings.
+    if encoding == "base64" and base64.b64encode(found).decode() != value:
+        raise errors.HookRefused("garbled", "the signature is not readable")
+    return found
 
 
 def _hmac_header(hook: model.RawHook, options: Mapping[str, Any], now: float) -> model.VerifiedHook:
@@ -155,6 +162,9 @@ def _standard_webhooks(hook: model.RawHook, options: Mapping[str, Any], now: flo
     except ValueError as error:
         raise errors.HookRefused("misconfigured", str(error)) from None
     offered = given.split(" ")[:32]
+    # A header that came twice is joined by a comma and a space: whose word would it be?
+    if not all(_OFFER.fullmatch(one) for one in offered):
+        raise errors.HookRefused("garbled", "the signature is not readable")
     if not _any(equal(one, right) for one in offered for right in expected):
         raise errors.HookRefused("forged", "wrong signature")
     return model.VerifiedHook(hook.body, {"id": message_id})

@@ -14,7 +14,11 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 ZONE = timezone(timedelta(hours=8))
-SOCIAL = ("wecom_external_userid", "unionid", "taobao_open_uid")
+SOCIAL = (
+    "wecom_external_userid",  # house: vendor-word because the API calls its field so
+    "unionid",
+    "taobao_open_uid",  # house: vendor-word because the API calls its field so
+)
 WRITABLE = (
     *("external_id", "name", "type", "gender", "mobile", "email", "company_name", "tax_no", "level", "owner_id"),
     *("tags", "source", "remark", "status", "address", "social", "last_order"),
@@ -188,7 +192,11 @@ def seeded(people: Iterator[Any], now: float) -> Records:
     return records
 
 
-_KINDS = ("wecom.external_userid", "unionid", "taobao.open_uid")
+_KINDS = (
+    "wecom.external_userid",  # house: vendor-word because it is a kind of identity
+    "unionid",
+    "taobao.open_uid",  # house: vendor-word because it is a kind of identity
+)
 
 
 def _merged(existing: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:

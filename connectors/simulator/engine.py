@@ -231,7 +231,7 @@ def create(ids: Iterable[str] = (), **options: Any) -> dict[str, Simulator]:
 
 
 def application(simulators: dict[str, Simulator]) -> Starlette:
-    """One ASGI application for all of them; ``GET /_sim`` lists them."""
+    """One ASGI application for all of them; ``GET /_sim`` lists them, ``GET /_sim/world`` their customers."""
 
     async def index(_request: Request) -> Response:
         return JSONResponse(
@@ -240,6 +240,12 @@ def application(simulators: dict[str, Simulator]) -> Starlette:
                 for key, one in simulators.items()
             }
         )
+
+    async def people(_request: Request) -> Response:
+        """Everybody there is, with the id each system knows them by."""
+        first = next(iter(simulators.values()), None)
+        told = first.world.customers if first else []
+        return JSONResponse([{"name": one.name, "phone": one.phone, "ids": one.ids} for one in told])
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -254,7 +260,7 @@ def application(simulators: dict[str, Simulator]) -> Starlette:
                 await one.pusher.aclose()
 
     mounts = [mount for one in simulators.values() for mount in one.mounts()]
-    return Starlette(routes=[Route("/_sim", index), *mounts], lifespan=lifespan)
+    return Starlette(routes=[Route("/_sim", index), Route("/_sim/world", people), *mounts], lifespan=lifespan)
 
 
 class Url(str):

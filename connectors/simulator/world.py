@@ -181,10 +181,10 @@ def _person(index: int, dice: random.Random, staff: list[Employee]) -> Person:
         owner=dice.choice(staff).ids["staff.userid"],
         ids={
             "unionid": f"o6_{_token('unionid', index, 25)}",
-            "wecom.external_userid": f"wm{_token('external', index, 30)}",
-            "taobao.open_uid": f"AAE{_token('open_uid', index, 21)}",
+            "wecom.external_userid": f"wm{_token('external', index, 30)}",  # house: vendor-word because an identity kind
+            "taobao.open_uid": f"AAE{_token('open_uid', index, 21)}",  # house: vendor-word because an identity kind
             "crm.id": f"C{100000 + index}",
-            "kingdee.number": f"CUST{index + 1:05d}",
+            "kingdee.number": f"CUST{index + 1:05d}",  # house: vendor-word because an identity kind
         },
     )
 
@@ -203,9 +203,9 @@ def _skus() -> list[Sku]:
                     price=Decimal(price) + variant * 10,
                     barcode=f"690000{index:07d}",
                     ids={
-                        "taobao.num_iid": str(610000000000 + place),
-                        "taobao.sku_id": str(5100000000000 + index),
-                        "kingdee.number": f"{prefix}-{variant + 1:02d}",
+                        "taobao.num_iid": str(610000000000 + place),  # house: vendor-word because an identity kind
+                        "taobao.sku_id": str(5100000000000 + index),  # house: vendor-word because an identity kind
+                        "kingdee.number": f"{prefix}-{variant + 1:02d}",  # house: vendor-word because an identity kind
                         "product": prefix,
                     },
                 )

@@ -230,9 +230,11 @@ def _steps(story: events.Story, owed: list[deliveries.Found], tries: dict[int, l
             )  # fmt: skip
         if one.settled_at is not None:
             why = delivery_api.words_of(one)
+            # Written in one transaction; the attempt's own clock reading comes a moment later.
+            ended = max([one.settled_at, *(attempt.at for attempt in tries[one.id])])
             steps.append(
                 _step(
-                    one.settled_at,
+                    ended,
                     one.state,
                     f"{where}：{_STATES.get(one.state, one.state)} {why.zh if why else ''}",
                     f"{where}: {one.state} {why.en if why else ''}",

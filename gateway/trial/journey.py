@@ -23,6 +23,8 @@ from gateway import valkey
 from gateway.trial import postgres, stage
 from retry_queue.ledger import tallies
 
+PEOPLE = 60
+"""Buyers of the run; each has a WeCom contact, a CRM customer and an ERP customer."""
 EDITED = 20
 """Customers that a person edits in the CRM during the run."""
 
@@ -64,14 +66,16 @@ async def travel(place: stage.Stage, orders: int, console: Console, limit: float
     console.print("[dim]推送会重复、乱序、迟到 / pushes come twice, out of order and late[/dim]")
     made: list[str] = []
     edited: dict[str, str] = {}
-    people = await _people(place)
+    people = [one["ids"]["crm.id"] for one in (await place.panel("world"))[:EDITED]]
     for part in range(4):
-        told = await place.panel("taobao/orders", {"count": orders // 4})
-        made += [str(one["tid"]) for one in told["orders"]]
+        for number in range(orders // 4):
+            buyer = (part * orders // 4 + number) % PEOPLE
+            told = await place.panel("taobao/orders", {"count": 1, "customer": buyer})
+            made += [str(one["tid"]) for one in told["orders"]]
         await _trouble(place, part, console)
         for person in people[part * EDITED // 4 : (part + 1) * EDITED // 4]:
             phone = f"139{int(person[-4:]):08d}"
-            await place.panel(f"crm/customers/{person}", {"phone": phone})
+            await place.panel(f"crm/customers/{person}", {"mobile": phone})
             edited[person] = phone
         await asyncio.sleep(0.5)
 
@@ -97,9 +101,11 @@ async def travel(place: stage.Stage, orders: int, console: Console, limit: float
 async def _meet(place: stage.Stage, console: Console) -> None:
     """First import: the ERP's and the CRM's customers and the WeCom contacts become known and linked."""
     await place.apply(stage.shipped_hub_yaml(routes=False))
-    people = (await place.panel("wecom/state"))["contacts"]
+    people = (await place.panel("world"))[:PEOPLE]
     for one in people:
-        await place.panel(f"wecom/contacts/{one}/add", {})
+        await place.panel(f"wecom/contacts/{one['ids']['wecom.external_userid']}/add", {})
+    for one in people[:EDITED]:  # somebody touches them in the ERP, so that its poll reports them
+        await place.panel(f"kingdee/customers/{one['ids']['kingdee.number']}", {"FTEL": one["phone"]})
 
     async def known() -> bool:
         async with place.ledger.read() as connection:
@@ -108,14 +114,10 @@ async def _meet(place: stage.Stage, console: Console) -> None:
                 " GROUP BY connection_key"
             )
             found = {row[0]: row[1] for row in rows}
-        return all(found.get(key, 0) >= len(people) for key in ("crm", "k3", "wecom"))
+        return all(found.get(key, 0) >= n for key, n in {"crm": PEOPLE, "wecom": PEOPLE, "k3": EDITED}.items())
 
-    await stage.until(known, 90.0, "first import of customers")
-    console.print(f"[dim]已认识客户 customers known: {len(people)}[/dim]")
-
-
-async def _people(place: stage.Stage) -> list[str]:
-    return sorted((await place.panel("crm/state"))["customers"])[:EDITED]
+    await stage.until(known, 120.0, "first import of customers")
+    console.print("[dim]客户已互相认识 customers are linked[/dim]")
 
 
 async def _trouble(place: stage.Stage, part: int, console: Console) -> None:

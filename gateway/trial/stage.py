@@ -17,7 +17,7 @@ from typing import Any
 
 import httpx
 
-from gateway import hub, migrate, settings
+from gateway import hub, hub_file, migrate, settings
 from gateway.trial import processes
 from retry_queue.ledger import secrets as sealing
 from retry_queue.ledger import session, tallies
@@ -63,7 +63,8 @@ class Stage:
     async def apply(self, text: str, extra: Mapping[str, str] | None = None) -> None:
         """Applies a hub.yaml text with the demo's credentials."""
         known = {"SIM": self.sim_url, "SIM_WS": self.sim_url.replace("http", "ws"), **CREDENTIALS, **(extra or {})}
-        await hub.apply(self.ledger, self.sealer, text, source="hub.yaml", variables=known, actor="demo")
+        draft = hub_file.read(text, "hub.yaml", variables=known)
+        await hub.apply(self.ledger, self.sealer, draft, actor="demo")
 
     async def introduce(self) -> None:
         """Tells the simulators where the hub listens, as an admin does in a vendor's console."""
@@ -118,6 +119,7 @@ async def running(
     simulators += ["--time-scale", str(time_scale)]
     serve = ["gateway.serve", "all", str(pace)]
     environment = config.environment() | ({} if redis_url else {"SHUNIU_REDIS_URL": ""})
+    del environment["PROMETHEUS_MULTIPROC_DIR"]  # the supervisor makes the folder and tells its children
     await migrate.upgrade(config.database_url)
     with (
         processes.started(simulators, log=folder / "simulators.log"),

@@ -17,7 +17,7 @@ _CLAIM = sql.Statement(
     VALUES ({1}, {2}, {now} + {4}, {3}, 1, 0)
     ON CONFLICT (connection_key, source) DO UPDATE SET owner = excluded.owner, fence = cursors.fence + 1,
         next_at = excluded.next_at
-    WHERE cursors.next_at <= {now}
+    WHERE cursors.next_at <= {now} OR cursors.owner = excluded.owner
     RETURNING fence, value, failures
     """
 )
@@ -51,7 +51,8 @@ class Claim:
 
 
 async def claim(connection: AsyncConnection, key: str, source: str, owner: str, lease: float) -> Claim | None:
-    """Leases a cursor when it is due, for ``lease`` seconds."""
+    """Leases a cursor when it is due, for ``lease`` seconds. Who holds it already gets it anew: a process
+    polls one source once at a time, so it asks only when it lost track of its own lease."""
     rows = await _CLAIM.run(connection, (), key, source, owner, lease)
     if not rows:
         return None

@@ -253,7 +253,7 @@ async def settle(connection: AsyncConnection, results: Sequence[lane.Result], wo
             r.detail,
             r.delay,
             int(r.failed),
-            r.target_record,
+            _cut(r.target_record, 200),
             int(r.state in TERMINAL_DELIVERY),
         )
         for r in results
@@ -263,7 +263,16 @@ async def settle(connection: AsyncConnection, results: Sequence[lane.Result], wo
     await _ATTEMPT.run(
         connection,
         [
-            (r.delivery.id, r.delivery.attempt, r.outcome, r.code, r.message, r.exchanges, r.duration, worker)
+            (
+                r.delivery.id,
+                r.delivery.attempt,
+                r.outcome,
+                _cut(r.code, 120),
+                _cut(r.message, 4000),
+                r.exchanges,
+                r.duration,
+                worker,
+            )
             for r in mine
             if r.tried
         ],
@@ -284,6 +293,11 @@ async def settle(connection: AsyncConnection, results: Sequence[lane.Result], wo
     await _CLOSE.run(connection, closing)
     await _FREE.run(connection, freeing)
     return ours
+
+
+def _cut(text: str | None, limit: int) -> str | None:
+    """What somebody else said, as a column takes it: bounded, and without NUL, which PostgreSQL refuses."""
+    return None if text is None else text[:limit].replace("\x00", "\ufffd")
 
 
 async def release(connection: AsyncConnection, owners: Sequence[str]) -> None:

@@ -105,8 +105,8 @@ def _fill(job: Job, known: Mapping[records.Ref, records.Known], groups: Mapping[
             continue
         if there is not None:
             job.canonical[name] = there.record
-        elif job.meaning is not None and name in job.meaning.reads:
-            job.missing.append(f"{entity} {value}")
+        elif job.meaning is not None and name in job.meaning.reads and not (best and entity in job.meaning.roots):
+            job.missing.append(f"{entity} {value}")  # a mapping that reads the joined record can do without the id
 
 
 def _people(

@@ -8,15 +8,19 @@ comparison is over canonical values, so it also holds when the vendor normalises
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 import orjson
 
 UNCOMPARED = frozenset({"id", "number", "created_at", "updated_at", "extra", "identities"})
 """Top-level fields the other side gives by itself."""
+_DIGITS = 40
+_PLAIN_NUMBER = re.compile(rf"-?(?=.{{1,{_DIGITS}}}$)(0|[1-9][0-9]*)(\.[0-9]+)?")
+"""Text that is a number; with a leading zero it is a code, and 007 is another than 7."""
 
 
 def plain(value: Any) -> Any:
@@ -43,17 +47,21 @@ def _text(value: str) -> Any:
         except ValueError:
             return text
         return moment.astimezone(UTC).isoformat() if moment.tzinfo else text
-    if text and (text[0].isdigit() or text[0] == "-") and text.replace(".", "", 1).lstrip("-").isdigit():
-        return _number(text)
-    return text
+    return _trimmed(text) if _PLAIN_NUMBER.fullmatch(text) else text
 
 
-def _number(value: Any) -> Any:
-    try:
-        number = Decimal(str(value))
-    except InvalidOperation:
-        return str(value)
-    return format(number.normalize(), "f") if number.is_finite() else str(value)
+def _number(value: Any) -> str:
+    text = str(value)
+    if "E" in text.upper():
+        number = Decimal(text)
+        text = format(number, "f") if number.is_finite() and abs(number.adjusted()) <= _DIGITS else text
+    return _trimmed(text)
+
+
+def _trimmed(text: str) -> str:
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return "0" if text in ("-0", "") else text
 
 
 def digest(value: Any) -> str:
@@ -99,11 +107,24 @@ def is_echo(canonical: Mapping[str, Any], wrote: Mapping[str, str], before: Mapp
         return False
     if before is None:
         return True
-    written = {field.partition(".")[0] for field in wrote}
-    return all(
-        key in written or key in UNCOMPARED or digest(canonical.get(key)) == digest(before.get(key))
-        for key in {*canonical, *before}
-    )
+    written = set(wrote)
+    now, then = _unwritten(canonical, written), _unwritten(before, written)
+    return all(key in UNCOMPARED or digest(now.get(key)) == digest(then.get(key)) for key in {*now, *then})
+
+
+def _unwritten(value: Any, written: set[str]) -> Any:
+    """``value`` without the paths in ``written``; of a list's elements also without their ids, which the other
+    side gives, so that a line which holds only what we wrote leaves nothing."""
+    if isinstance(value, list | tuple):
+        left = (_unwritten(one, written | {"id"}) for one in value) if written else value
+        return [rest for rest in left if not _empty(rest)]
+    if not isinstance(value, Mapping):
+        return value
+    below: dict[str, set[str]] = {}
+    for path in written:
+        key, _, rest = path.partition(".")
+        below.setdefault(key, set()).add(rest)
+    return {key: _unwritten(inner, below.get(key, set())) for key, inner in value.items() if "" not in below.get(key, ())}
 
 
 def is_known(

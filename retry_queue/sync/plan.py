@@ -32,7 +32,7 @@ class Candidate:
     """A route of the event's (connection, entity) with its condition compiled."""
 
     route: route.Route
-    holds: Callable[[Mapping[str, Any]], Any] | None
+    holds: Callable[[Mapping[str, Any]], bool] | None
     kinds: tuple[str, ...]
     """state or act, per target."""
     open: tuple[bool, ...]
@@ -107,7 +107,7 @@ def decide(
     legs = tuple(
         Leg(one.route, place, target, one.kinds[place])
         for one in candidates
-        if one.holds is None or one.holds(scope) is True
+        if one.holds is None or one.holds(scope)
         for place, target in enumerate(one.route.to)
         if one.open[place]
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,7 +64,7 @@ class Site:
         self.skipping = frozenset(one.key for one in self.routes.values() if one.order is route.Order.SKIP)
 
     def _candidate(self, one: route.Route) -> plan.Candidate:
-        holds: Callable[[Mapping[str, Any]], Any] | None = expression.compile(one.when) if one.when else None
+        holds = expression.condition(one.when) if one.when else None
         kinds, open_ = [], []
         for target in one.to:
             live = self.live.get(target.connection)

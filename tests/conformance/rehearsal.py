@@ -18,7 +18,7 @@ import httpx
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
-from connectors.core import auth, client, declaration, jsontext, model, pacing, paths, scope, template
+from connectors.core import auth, client, declaration, jsontext, model, pacing, paths, plan, scope, template
 from connectors.simulator import engine, world
 from tests.conformance import rules_declared, ruling
 
@@ -202,6 +202,15 @@ class Stage:
         window = (now - timedelta(hours=back), now + timedelta(hours=1)) if back is not None else None
         rows = [row async for page in self.caller.pages(connection, operation, given, window) for row in page]
         return model.Outcome(rows)
+
+    async def warm(self, operation: str) -> None:
+        """Have every token ready that ``operation`` carries, so that a fault strikes the call and not the login."""
+        carried = {one.key for one in plan.of(self.spec, operation).auths if one.spec.token is not None}
+        for name, spec in self.spec.operations.items():
+            made = plan.of(self.spec, name)
+            if made.safe and spec.flow is None and carried & {one.key for one in made.auths}:
+                await self.rehearse(name)
+                carried -= {one.key for one in made.auths}
 
     async def rehearse(self, operation: str) -> Ran:
         """Prepare and run one operation (through its flow, where it is a step that needs one)."""

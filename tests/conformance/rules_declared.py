@@ -63,7 +63,9 @@ def placeholders_name_fields(folder: Folder) -> Iterator[Problem]:
         root, _, rest = name.partition(".")
         key = re.split(r"[.\[]", rest)[0]
         if root in ("config", "secret") and secret.get(key) is not (root == "secret"):
-            yield Problem(name, "no such field" if key not in secret else "a secret is ${secret.x}, the rest ${config.x}")
+            yield Problem(
+                name, "no such field" if key not in secret else "a secret is ${secret.x}, the rest ${config.x}"
+            )
 
 
 @rule

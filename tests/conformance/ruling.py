@@ -121,9 +121,7 @@ def settle(
         for one in (waivers() if known is None else known)
         if one.connector == connector and one.rule == rule_name and about in (None, one.about)
     }
-    lines = [
-        f"connectors/{connector}: {name}: {text}" for name in found if name not in waived for text in found[name]
-    ]
+    lines = [f"connectors/{connector}: {name}: {text}" for name in found if name not in waived for text in found[name]]
     lines += [f"waivers.yaml: {connector}/{rule_name}/{name} is no longer needed" for name in waived - set(found)]
     assert not lines, "\n".join(lines)
 

@@ -218,16 +218,20 @@ class Shop:
 
     def set_memo(self, tid: int, memo: str, flag: int | None) -> Record:
         trade = self.trade(tid)
-        trade["seller_memo"] = memo
-        if flag is not None:
-            trade["seller_flag"] = flag
-        self.commit("memo", str(tid), {"memo": memo, "flag": trade["seller_flag"]})
+        wanted = {"seller_memo": memo, **({} if flag is None else {"seller_flag": flag})}
+        if all(trade.get(name) == value for name, value in wanted.items()):
+            return trade
+        trade.update(wanted)
+        self.commit("memo", str(tid), {"memo": memo, "flag": trade.get("seller_flag")})
         self._changed(trade, "TradeMemoModified")
         return trade
 
     def set_stock(self, quantities: dict[int, int], full: bool) -> None:
         for sku, quantity in quantities.items():
-            self.stock[sku] = max(0, quantity if full else self.stock[sku] + quantity)
+            level = max(0, quantity if full else self.stock[sku] + quantity)
+            if level == self.stock[sku]:
+                continue
+            self.stock[sku] = level
             self.commit("stock", str(sku), {"quantity": self.stock[sku]})
             content = {"nick": SELLER, "sku_id": sku, "sku_num": self.stock[sku], "increment": quantity}
             self.tell("taobao_item_ItemStockChanged", content)

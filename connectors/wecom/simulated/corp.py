@@ -5,6 +5,7 @@ Every call takes the JSON body and the query and gives the answer without errcod
 
 from __future__ import annotations
 
+import copy
 import secrets
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -165,6 +166,7 @@ class Corp:
 
     def remark(self, body: Body, _query: Query) -> Body:
         follow = self.relation(body)
+        before = copy.deepcopy(follow)
         for given, kept in (
             ("remark", "remark"),
             ("description", "description"),
@@ -174,13 +176,16 @@ class Corp:
                 follow[kept] = body[given]
         if "remark_mobiles" in body:
             follow["remark_mobiles"] = [one for one in body["remark_mobiles"] if one]
-        self.commit("remark", f"{body['external_userid']}:{messages.digest_of(body)}", body)
+        if follow != before:
+            self.commit("remark", f"{body['external_userid']}:{messages.digest_of(body)}", body)
         return {}
 
     def mark(self, body: Body, _query: Query) -> Body:
         follow = self.relation(body)
+        before = list(follow["tags"])
         self.contacts.mark(follow, body.get("add_tag") or [], body.get("remove_tag") or [])
-        self.commit("tag", f"{body['external_userid']}:{messages.digest_of(body)}", body)
+        if follow["tags"] != before:
+            self.commit("tag", f"{body['external_userid']}:{messages.digest_of(body)}", body)
         return {}
 
     def group(self, body: Body, _query: Query) -> Body:

@@ -4,24 +4,37 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import httpx
+import orjson
 from fastapi import FastAPI
+from sqlalchemy import insert
 
 from connectors.core import auth, client, pacing
 from gateway import api, problems, security, settings
 from gateway.api import services
-from retry_queue.ledger import inbox, secrets, session, tables, tallies
-from retry_queue.sync import intake
+from retry_queue.ledger import inbox, lane, outbox, records, secrets, session, tables, tallies
+from retry_queue.ledger.states import DeliveryState, EventState
 from retry_queue.sync import site as sites
 
 PASSWORD = "correct horse battery"
 ROLES = ("viewer", "operator", "editor", "owner")
-TMALL_MAPPED = {"id": "1001", "number": "SO1001", "status": "paid", "total": "188.00"}
+
+
+SHOP = {"key": "shop", "connector": "http", "config": {"verify_style": "token", "entity": "order"}, "enable": True,
+        "secrets": {"hook_secret": "canary-secret-of-the-shop"}}  # fmt: skip
+NOTES = {"key": "notes", "connector": "http", "config": {"base_url": "http://127.0.0.1:9/x"}, "enable": True}
+ROUTE = {"key": "order-out", "from": {"connection": "shop", "entity": "order"}, "when": 'order.status == "paid"',
+         "to": [{"connection": "notes", "operation": "send"}], "after": "5m"}  # fmt: skip
+ORDER = {
+    "id": "1001", "number": "SO1001", "status": "paid", "total": "188.00",
+    "receiver": {"name": "张三丰", "phone": "13800138000", "address": {"city": "杭州市", "street": "文三路18号502室"}},
+}  # fmt: skip
 
 
 class Clock:
@@ -82,19 +95,54 @@ class Desk:
         self.site = await sites.load(self.ledger, self.hub.sealer)
 
     async def receive(self, *events: inbox.NewEvent) -> list[int]:
-        """Hands events in and plans them."""
+        """Hands events in, as the ingress does."""
         async with self.ledger.write() as connection:
-            ids = await inbox.append(connection, events)
-            from collections import Counter
-
-            counts = Counter({(e.connection_key, "received"): 0 for e in events})
-            for e in events:
-                counts[(e.connection_key, "received")] += 1
+            ids = [i for i in await inbox.append(connection, events) if i is not None]
+            counts = Counter((one.connection_key, "received") for one in events)
+            counts.update((one.connection_key, "duplicate") for one in events[len(ids) :])
             await tallies.add(connection, self.ledger.slot, counts)
-        taker = intake.Intake(self.ledger, self.hub.site, self.hub.calls, self.hub.sealer)
-        while (await taker.step(100))[0]:
-            pass
-        return [i for i in ids if i is not None]
+        return ids
+
+    async def plan(self, event_id: int, canonical: dict[str, Any], *targets: lane.NewDelivery) -> None:
+        """Settles a received event: planned with these deliveries, or skipped when there are none."""
+        async with self.ledger.write() as connection:
+            (claimed,) = await inbox.claim(connection, 10, "desk", 60)
+            assert claimed.id == event_id
+            ref = (claimed.connection_key, claimed.entity or "order", canonical["id"])
+            state = records.State(ref, canonical.get("number"), None, "f" * 32, orjson.dumps(canonical).decode(), 0)
+            (row, _link) = (await records.keep(connection, [state]))[ref]
+            ruled = EventState.PLANNED if targets else EventState.SKIPPED
+            reason = None if targets else "filtered"
+            await inbox.settle(connection, [inbox.Ruling(event_id, claimed.fence, ruled, reason)])
+            if targets:
+                body = {
+                    "event_id": event_id,
+                    "entity": ref[1],
+                    "mapping": "http/order@shipped",
+                    "body": state.canonical,
+                }
+                await connection.execute(insert(tables.canonicals).values(**body))
+                owed = [replace(one, event_id=event_id, record_id=row) for one in targets]
+                await outbox.plan(connection, owed)
+            kind = "planned" if targets else "filtered"
+            counts = Counter({(claimed.connection_key, kind): 1})
+            if not targets:
+                counts[(claimed.connection_key, "skipped.filtered")] = 1
+            await tallies.add(connection, self.ledger.slot, counts)
+
+    async def attempt(self, target: str, state: DeliveryState, **more: Any) -> list[int]:
+        """Claims what is due for a target and settles it so."""
+        async with self.ledger.write() as connection:
+            claimed = await outbox.claim(connection, target, 10, "desk", 60, frozenset())
+            results = [lane.Result(one, state, str(state), 0.25, **more) for one in claimed]
+            return sorted(await outbox.settle(connection, results, "desk"))
+
+
+def owed(target: str, name: str, **more: Any) -> lane.NewDelivery:
+    """A delivery to a target in the lane ``name``; event and record are filled in when it is planned."""
+    given: dict[str, Any] = {"event_id": 0, "route_key": "order-out", "operation": "send", "position": 0, "kind": "act"}
+    given |= {"record_id": 0, "lane": f"{target}/{name}", "version": None, "hop": 0, "priority": 1} | more
+    return lane.NewDelivery(connection_key=target, **given)
 
 
 @contextlib.asynccontextmanager
@@ -136,3 +184,18 @@ def event(connection_key: str, payload: str, dedupe: str, **more: Any) -> inbox.
     given: dict[str, Any] = {"source": "hook_token", "message": "record", "entity": "order", "record": None}
     given |= {"occurred_at": None, "trace": "0" * 32} | more
     return inbox.NewEvent(connection_key=connection_key, payload=payload, dedupe=dedupe, **given)
+
+
+def problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
+    assert answer.headers["content-type"] == "application/problem+json", answer.text
+    body: dict[str, Any] = answer.json()
+    assert (answer.status_code, body["code"]) == (status, code), body
+    return body
+
+
+async def configured(desk: Desk) -> httpx.AsyncClient:
+    owner = await desk.as_("owner")
+    for body in (SHOP, NOTES):
+        assert (await owner.post("/connections", json=body)).status_code == 201
+    assert (await owner.post("/routes", json=ROUTE)).status_code == 201
+    return owner

@@ -137,7 +137,9 @@ async def test_a_body_past_the_limit_is_refused(sqlite_url: str, tmp_path: Path)
             for _ in range(40):
                 yield b" " * 32768
 
-        untold = await desk.anonymous().post("/sessions", content=chunks(), headers={"content-type": "application/json"})
+        untold = await desk.anonymous().post(
+            "/sessions", content=chunks(), headers={"content-type": "application/json"}
+        )
         is_problem(untold, 413, "too_large")
 
 

@@ -183,7 +183,9 @@ async def test_a_tokens_time_ends(desk: desks.Desk) -> None:
     assert past.status_code in (401, 422)
 
 
-@pytest.mark.parametrize("header", ["Bearer", "Bearer shn_", "Bearer nonsense", "Basic shn_x", "Bearer shn_" + "A" * 9000])
+@pytest.mark.parametrize(
+    "header", ["Bearer", "Bearer shn_", "Bearer nonsense", "Basic shn_x", "Bearer shn_" + "A" * 9000]
+)
 async def test_bad_tokens_are_nobody(desk: desks.Desk, header: str) -> None:
     assert code(await desk.anonymous(authorization=header).get("/ledger")) == (401, "unauthenticated")
 
@@ -202,7 +204,9 @@ async def test_sweep_of_every_operation_by_role(desk: desks.Desk, role: str) -> 
     caller = desk.anonymous() if role == "anonymous" else await desk.as_(role)
     checked = 0
     for path, methods in desk.app.openapi()["paths"].items():
-        address = path.removeprefix("/api/v1").replace("{id}", "999999").replace("{key}", "x").replace("{code}", "invalid")
+        address = (
+            path.removeprefix("/api/v1").replace("{id}", "999999").replace("{key}", "x").replace("{code}", "invalid")
+        )
         address = address.replace("{connector}", "crm").replace("{name}", "customer")
         for method, operation in methods.items():
             least = security.PERMISSIONS[operation["operationId"]]

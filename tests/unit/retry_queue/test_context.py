@@ -1,0 +1,69 @@
+"""What a delivery's mapping may read beside the record itself: choosing, without the database."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import orjson
+
+from retry_queue.ledger import lane, records
+from retry_queue.ledger.states import ConnectionState
+from retry_queue.sync import context, meaning, route, site
+
+
+def known(number: int, key: str, entity: str = "order", canonical: Any = None, **more: Any) -> records.Known:
+    given: dict[str, Any] = {field.name: None for field in dataclasses.fields(records.Known)}
+    text = None if canonical is None else orjson.dumps(canonical).decode()
+    return records.Known(**given | {
+        "id": number, "connection_key": key, "entity": entity, "record": f"{key}-{number}", "link_id": 1, "hop": 0,
+        "canonical": text,
+    } | more)  # fmt: skip
+
+
+def job(entity: str, canonical: dict[str, Any], *, template: bool = False, means: Any = None) -> context.Job:
+    fields = dict.fromkeys(lane.ClaimedDelivery.__dataclass_fields__)
+    delivery = lane.ClaimedDelivery(**fields | {"entity": entity, "kind": "act", "link_id": 1})  # type: ignore[arg-type]
+    live = site.Live("k3", "http", ConnectionState.ENABLED, None, None)
+    target = route.Target(connection="k3", operation="put")
+    words = route.Template(key="t", text="x", recipients=["y"]) if template else None
+    return context.Job(delivery, live, target, "put", means, words, canonical)
+
+
+def means(reads: set[str], roots: set[str]) -> Any:
+    made = object.__new__(meaning.Meaning)
+    for name, value in {"mapping": None, "name": "m", "reads": frozenset(reads), "roots": frozenset(roots), "shared": ()}.items():
+        object.__setattr__(made, name, value)
+    return made
+
+
+def test_the_member_of_a_link_is_the_newest_of_that_connection_and_entity() -> None:
+    group = [known(1, "shop"), known(2, "k3"), known(3, "k3", "shipment"), known(4, "k3")]
+    found = context.member(group, "k3", "order")
+    assert found is not None
+    assert found.id == 4
+    assert context.member(group, "crm", "order") is None
+
+
+def test_the_snapshot_is_what_the_first_reporter_tells() -> None:
+    group = [known(1, "k3"), known(2, "shop", canonical={"id": "T1", "lines": [1]}), known(3, "crm", canonical={"id": "9"})]
+    assert context.snapshot(group) == {"id": "T1", "lines": [1]}
+    assert context.snapshot([known(1, "k3")]) is None
+
+
+def test_only_references_that_are_read_are_fetched() -> None:
+    shipment = {"id": "S1", "order_id": "T1"}
+    assert job("shipment", shipment, means=means({"id"}, set())).refs() == []
+    wanted = [("order_id", "order", "T1")]
+    assert job("shipment", shipment, means=means({"order_id"}, set())).refs() == wanted
+    assert job("shipment", shipment, means=means({"id"}, {"order"})).refs() == wanted
+    assert job("shipment", shipment, means=means({"id"}, {"customer"})).refs() == wanted
+    assert job("shipment", shipment, template=True).refs() == wanted
+    assert job("shipment", {"id": "S1", "order_id": None}, template=True).refs() == []
+    assert job("nonsense", shipment, template=True).refs() == []
+
+
+def test_a_template_may_read_everything() -> None:
+    assert job("order", {}, template=True).wants("contact")
+    assert not job("order", {}).wants("contact")
+    assert job("order", {}, means=means(set(), {"contact"})).wants("contact")
