@@ -20,7 +20,7 @@ import argon2
 from fastapi import Request
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway import problems
+from gateway import problems, storable
 from retry_queue.ledger import audit, session, users
 from retry_queue.ledger import secrets as sealing
 
@@ -274,6 +274,7 @@ def gate(hub: Parts) -> Callable[[Request], Awaitable[None]]:
             raise problems.Problem("forbidden" if who is not None else "unauthenticated")
         least = PERMISSIONS[operation]
         if least is None:
+            await storable.check(request)
             return
         if who is None:
             raise problems.Problem("unauthenticated")
@@ -284,6 +285,7 @@ def gate(hub: Parts) -> Callable[[Request], Awaitable[None]]:
         if who.role < least:
             have, need = who.role.slug, least.slug
             raise problems.Problem("forbidden", f"需要角色 {need}，您是 {have}", f"this needs {need}, you are {have}")
+        await storable.check(request)
 
     return enter
 

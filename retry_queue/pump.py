@@ -140,7 +140,7 @@ class Pumps:
         reload: Callable[[], Awaitable[None]],
     ) -> None:
         self._ledger = ledger
-        self._intake = intake.Intake(ledger, site, calls, sealer, self._pokes, self.wake)
+        self._intake = intake.Intake(ledger, site, calls, sealer, reload, self._pokes, self.wake)
         self._courier = deliver.Courier(ledger, site, calls, sealer)
         self._site = site
         self._reload = reload
@@ -256,7 +256,7 @@ class Pumps:
         try:
             async with self._ledger.write() as connection:
                 claimed = await outbox.claim(
-                    connection, target, wanted, self._ledger.owner, deliver.LEASE, skip
+                    connection, target, wanted, self._ledger.owner, lane.LEASE, skip
                 )
             made = await self._courier.prepare(claimed) if claimed else []
         except session.LedgerUnavailable as error:

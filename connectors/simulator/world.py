@@ -181,7 +181,7 @@ def _person(index: int, dice: random.Random, staff: list[Employee]) -> Person:
         owner=dice.choice(staff).ids["staff.userid"],
         ids={
             "unionid": f"o6_{_token('unionid', index, 25)}",
-            "wecom.external_userid": f"wm{_token('external', index, 30)}",  # house: vendor-word because an identity kind
+            "wecom.external_userid": f"wm{_token('external', index, 30)}",  # house: vendor-word because a kind of id
             "taobao.open_uid": f"AAE{_token('open_uid', index, 21)}",  # house: vendor-word because an identity kind
             "crm.id": f"C{100000 + index}",
             "kingdee.number": f"CUST{index + 1:05d}",  # house: vendor-word because an identity kind

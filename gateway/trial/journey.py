@@ -186,7 +186,12 @@ def doubles(effects: list[dict[str, Any]]) -> list[str]:
         for effect in effects
         if (effect["simulator"], effect["kind"]) in once
     )
-    echoed = [f"echo {one['key']}" for one in effects if one["simulator"] == "crm" and one["kind"] == "customer"]
+    echoed = [
+        f"echo {one['kind']} {one['key']}"
+        for one in effects
+        if one["simulator"] == "crm" and one["kind"] in ("customer.create", "customer.update")
+        if not str(one["key"]).startswith("human:")
+    ]
     return [f"{key} × {n}" for key, n in counts.items() if n > 1] + echoed
 
 

@@ -9,6 +9,10 @@ from retry_queue.ledger import records
 from retry_queue.ledger.states import DeliveryState
 
 
+LEASE = 120.0
+"""Seconds a claimed lane is its worker's; more than twice the longest call."""
+
+
 @dataclass(frozen=True, slots=True)
 class NewDelivery:
     """A delivery owed to one target of one route."""

@@ -9,7 +9,7 @@ plan came in between, because PostgreSQL re-checks the row but not a subquery wh
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -118,6 +118,13 @@ _FREE = sql.Statement(
 )
 _RELEASE = sql.Statement(
     "UPDATE lanes SET owner = NULL, next_at = {now} WHERE owner IN (SELECT owner FROM {src})", "owner text"
+)
+_BUSY = sql.Statement(
+    """
+    SELECT lane, next_at FROM {src} JOIN lanes ON lanes.connection_key = src.connection_key
+    WHERE lanes.owner IS NOT NULL
+    """,
+    "connection_key text",
 )
 _DUE = sql.Statement("SELECT connection_key, min(next_at) - {now} AS wait FROM lanes GROUP BY connection_key")
 _ORPHANS = sql.Statement(
@@ -308,6 +315,12 @@ async def release(connection: AsyncConnection, owners: Sequence[str]) -> None:
 async def due(connection: AsyncConnection) -> dict[str, float]:
     """Target connection -> seconds until its next lane is due (negative: overdue)."""
     return {row.connection_key: float(row.wait) for row in await _DUE.run(connection)}
+
+
+async def busy(connection: AsyncConnection, targets: Iterable[str]) -> dict[str, float]:
+    """Lane -> when it was claimed, for every lane of these targets that is being worked on."""
+    rows = await _BUSY.run(connection, [(key,) for key in sorted(set(targets))])
+    return {row.lane: float(row.next_at) - lane.LEASE for row in rows}
 
 
 async def depth(connection: AsyncConnection) -> Sequence[Any]:

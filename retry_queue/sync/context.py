@@ -37,6 +37,8 @@ class Job:
     scope: dict[str, Any] = field(default_factory=dict)
     member: records.Known | None = None
     """The linked record in the target."""
+    digest: str = ""
+    """Of the native record that is sent."""
     missing: list[str] = field(default_factory=list)
     """References that have no counterpart in the target yet, as ``entity id``."""
 

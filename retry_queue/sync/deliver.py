@@ -18,8 +18,6 @@ from retry_queue.ledger.states import DeliveryState
 from retry_queue.sync import backoff, context, echo, verdict, words
 from retry_queue.sync import site as sites
 
-LEASE = 120.0
-"""Seconds a lane is ours; more than twice the longest call."""
 DEADLINE = 55.0
 FRESH = 55.0
 """Seconds after the claim within which a call may begin: it ends before the lease does."""
@@ -100,6 +98,12 @@ class Courier:
             if native is None:
                 said = {"zh": "找不到收件人，无需发送", "en": "nobody to send it to"}
                 return _ended(job.delivery, DeliveryState.SKIPPED, "no_recipient", said)
+            job.digest = echo.digest(native)
+            if self._told(job):
+                said = {"zh": "对目标而言内容没有变化，无需重复写入", "en": "nothing changes for the target; not written again"}
+                return _ended(
+                    job.delivery, DeliveryState.DELIVERED, "unchanged", said, record=job.member and job.member.record
+                )
             async with asyncio.timeout(DEADLINE):
                 fresh = job.delivery.attempt == 1 and not job.delivery.interrupted
                 outcome = await self._calls.call(job.live.opened, job.operation, native, fresh=fresh)
@@ -117,7 +121,7 @@ class Courier:
         return self._result(job, ruling, started, hold, outcome, exchanges, operation)
 
     def _early(self, job: context.Job, hold: bool) -> lane.Result | None:
-        """What can be said without a call: a reference that is not there yet, a write that tells nothing new."""
+        """What can be said before mapping: a reference that is not there yet."""
         delivery = job.delivery
         if job.missing:
             named = "、".join(job.missing)
@@ -129,20 +133,14 @@ class Courier:
                 delivery, DeliveryState.RETRYING, "wait", 0.0, wait, True, "link_missing",
                 orjson.dumps(said).decode(), hold=hold,
             )  # fmt: skip
-        member, means = job.member, job.meaning
-        if (
-            delivery.kind == "state"
-            and delivery.attempt == 1
-            and member is not None
-            and means is not None
-            and means.reads <= {field.partition(".")[0] for field in means.shared} | echo.UNCOMPARED
-        ):
-            there = orjson.loads(member.canonical) if member.canonical else None
-            wrote = orjson.loads(member.wrote) if member.wrote else {}
-            if echo.is_known(job.canonical, means.shared, wrote, there):
-                said = {"zh": "目标已是此内容，无需重复写入", "en": "the target has it already; nothing to write"}
-                return _ended(delivery, DeliveryState.DELIVERED, "unchanged", said, record=member.record)
         return None
+
+    def _told(self, job: context.Job) -> bool:
+        """Whether the last write to this very record said the same. A change of the source that does not
+        concern the target must not write over what was changed there meanwhile."""
+        if job.delivery.kind != "state" or job.delivery.attempt > 1 or job.member is None or not job.member.wrote:
+            return False
+        return bool(orjson.loads(job.member.wrote).get(echo.NATIVE) == job.digest)
 
     def _native(self, job: context.Job) -> dict[str, Any] | None:
         """Canonical -> the operation's input; None when a message has nobody to go to."""
@@ -211,8 +209,8 @@ class Courier:
             return None
         key = job.delivery.connection_key
         listens = bool(self._site().candidates(key, operation.entity))
-        wrote = echo.digests(job.canonical, job.meaning.shared) if listens and job.meaning else None
-        text = orjson.dumps(wrote).decode() if wrote else None
+        wrote = echo.digests(job.canonical, job.meaning.shared) if listens and job.meaning else {}
+        text = orjson.dumps({**wrote, echo.NATIVE: job.digest}).decode()
         return records.Binding(
             (key, operation.entity, outcome.record_id), job.delivery.link_id, text, job.delivery.hop + 1
         )

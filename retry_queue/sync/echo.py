@@ -23,6 +23,10 @@ _PLAIN_NUMBER = re.compile(rf"-?(?=.{{1,{_DIGITS}}}$)(0|[1-9][0-9]*)(\.[0-9]+)?"
 """Text that is a number; with a leading zero it is a code, and 007 is another than 7."""
 
 
+NATIVE = "#native"
+"""Beside the digests of fields: the digest of the whole native record we sent last."""
+
+
 def plain(value: Any) -> Any:
     """A value in one spelling: ``188.00``, ``"188"`` and ``188`` are one number, times are UTC."""
     if isinstance(value, bool) or value is None:
@@ -103,11 +107,12 @@ def is_echo(canonical: Mapping[str, Any], wrote: Mapping[str, str], before: Mapp
     Every field we wrote must read as we wrote it. When we had seen the record ``before``, any other
     change in it is somebody else's and must go on its way.
     """
-    if not wrote or any(digest(pick(canonical, field)) != mark for field, mark in wrote.items()):
+    marks = {field: mark for field, mark in wrote.items() if field != NATIVE}
+    if not marks or any(digest(pick(canonical, field)) != mark for field, mark in marks.items()):
         return False
     if before is None:
         return True
-    written = set(wrote)
+    written = set(marks)
     now, then = _unwritten(canonical, written), _unwritten(before, written)
     return all(key in UNCOMPARED or digest(now.get(key)) == digest(then.get(key)) for key in {*now, *then})
 
@@ -126,22 +131,3 @@ def _unwritten(value: Any, written: set[str]) -> Any:
         below.setdefault(key, set()).add(rest)
     return {key: _unwritten(inner, below.get(key, set())) for key, inner in value.items() if "" not in below.get(key, ())}
 
-
-def is_known(
-    canonical: Mapping[str, Any], fields: Iterable[str], wrote: Mapping[str, str], there: Mapping[str, Any] | None
-) -> bool:
-    """Whether a target already holds everything a write would tell it.
-
-    Per field, what we wrote last and what the target reported (``there``) must both agree, as far as
-    they exist, and one of them must exist: in doubt the write goes out.
-    """
-    marks = digests(canonical, fields)
-    for field, mark in marks.items():
-        reported = None if there is None else pick(there, field)
-        if field not in wrote and _empty(reported):
-            return False
-        if field in wrote and wrote[field] != mark:
-            return False
-        if there is not None and digest(reported) != mark:
-            return False
-    return bool(marks)

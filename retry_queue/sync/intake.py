@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -19,12 +20,14 @@ import structlog
 
 from connectors.core import client, decode, declaration, errors, jsontext, template
 from mappings import errors as mapping_errors
-from retry_queue.ledger import connections, inbox, lane, outbox, records, secrets, session, sql, tallies
+from retry_queue.ledger import configuration, connections, inbox, lane, outbox, records, secrets, session, sql, tallies
 from retry_queue.ledger.states import EventState
 from retry_queue.sync import meaning, plan, verdict
 from retry_queue.sync import site as sites
 
 LEASE = 60.0
+ECHO_WAIT = 60.0
+"""Seconds an event waits at most for a write of ours that may have caused it."""
 HYDRATE_TIMEOUT = 25.0
 HYDRATING = 200
 """Events of one connection waiting for their detail call, at most."""
@@ -85,6 +88,7 @@ class Intake:
         site: Callable[[], sites.Site],
         calls: client.Client,
         sealer: secrets.Sealer,
+        reload: Callable[[], Awaitable[None]],
         poke: Callable[[set[str]], None],
         done: Callable[[], None],
     ) -> None:
@@ -93,6 +97,7 @@ class Intake:
         self._site = site
         self._calls = calls
         self._sealer = sealer
+        self._reload = reload
         self._poke = poke
         self._done = done
         self._slots: dict[str, asyncio.Semaphore] = {}
@@ -108,8 +113,11 @@ class Intake:
         busy = [key for key, n in self._hydrating.items() if n >= HYDRATING]
         async with self._ledger.write() as connection:
             claimed = await inbox.claim(connection, limit, self._ledger.owner, LEASE, busy)
+            epoch = await configuration.epoch(connection)
         if not claimed:
             return 0
+        if epoch != self._site().epoch:  # an event is never planned by an older configuration than took it in
+            await self._reload()
         site = self._site()
         direct: list[Draft] = []
         hinted: dict[str, list[Draft]] = {}
@@ -288,11 +296,18 @@ class Intake:
             return
         async with self._ledger.read() as connection:
             known = await records.find(connection, [draft.ref for draft in open_])
+            written = [draft.ref[0] for draft in open_ if site.writes(draft.ref[0], draft.entity)]
+            busy = await outbox.busy(connection, written) if written else {}
         now = max(draft.event.received_at for draft in open_)
         for draft in open_:
             if draft.canonical is None:
                 continue
             before = known.get(draft.ref)
+            at = draft.event.received_at
+            if busy and time.time() - at < ECHO_WAIT and plan.under_way(draft.ref, before, busy, at):
+                draft.delay = 0.5
+                draft.plan = plan.Plan(EventState.RECEIVED, "own_write_under_way")
+                continue
             wrote = orjson.loads(before.wrote) if before is not None and before.wrote else None
             try:
                 draft.plan = plan.decide(

@@ -126,6 +126,18 @@ def _text(value: Any) -> str | None:
     return None if value is None else str(value)
 
 
+def under_way(ref: records.Ref, known: records.Known | None, busy: Mapping[str, float], at: float) -> bool:
+    """Whether a write of ours that may have caused this event has not been settled yet. Pure.
+
+    Until it is, nobody can tell our own write from somebody's change. A record we know waits for its own
+    lane; one we have never seen may be what any running write there is just creating.
+    """
+    if known is not None and known.link_id:
+        return busy.get(lane(ref[0], ref[1], known.link_id), at + 1.0) <= at
+    prefix = f"{ref[0]}/{ref[1]}/"
+    return any(name.startswith(prefix) and claimed <= at for name, claimed in busy.items())
+
+
 def lane(connection_key: str, entity: str, link_id: int) -> str:
     """The name of a lane: one target, one entity, one linked record."""
     return f"{connection_key}/{entity}/{link_id}"

@@ -55,6 +55,13 @@ class Site:
         self.templates = dict(templates)
         self.entities = dict(entities)
         self._meanings: dict[tuple[str, str], meaning.Meaning | None] = dict(overrides)
+        self._written = {
+            (target.connection, operation.entity)
+            for one in self.routes.values()
+            for target in one.to
+            if (operation := self.operation(target.connection, target.operation)) is not None
+            and operation.kind == "write"
+        }
         self._messages: dict[tuple[str, str], declaration.MessageSpec | None] = {}
         self._candidates: dict[tuple[str, str], tuple[plan.Candidate, ...]] = {}
         for one in self.routes.values():
@@ -76,6 +83,10 @@ class Site:
     def candidates(self, connection_key: str, entity: str) -> tuple[plan.Candidate, ...]:
         """The enabled routes that ask for this entity of this connection."""
         return self._candidates.get((connection_key, entity), ())
+
+    def writes(self, connection_key: str, entity: str) -> bool:
+        """Whether some route writes records of this entity there, so that its events may be our own."""
+        return (connection_key, entity) in self._written
 
     def operation(self, connection_key: str, name: str) -> declaration.Operation | None:
         """An operation of a connection's connector."""

@@ -107,7 +107,7 @@ def of(id: str) -> Rehearsal:
 def people() -> dict[str, Any]:
     """The head of the shared world as plain data."""
     shared = world.shared()
-    kinds = {"customers": shared.customers[:20], "staff": shared.staff, "skus": shared.skus}
+    kinds: dict[str, list[Any]] = {"customers": shared.customers[:20], "staff": shared.staff, "skus": shared.skus}
     return {key: [dataclasses.asdict(one) for one in rows] for key, rows in kinds.items()}
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import shutil
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy.engine import make_url
 
 from gateway import migrate
-from retry_queue.ledger import session
+from retry_queue.ledger import session, tables
 from gateway.trial import postgres
 
 
@@ -35,6 +36,26 @@ def _upgraded(url: str) -> None:
 @pytest.fixture(scope="session")
 def postgres_template() -> Callable[[postgres.Postgres], str]:
     return lambda server: server.template("ledger", _upgraded)
+
+
+@pytest.fixture(scope="session")
+def _postgres_database(
+    postgres_server: postgres.Postgres, postgres_template: Callable[[postgres.Postgres], str]
+) -> Iterator[tuple[postgres.Postgres, str]]:
+    """One database for all tests of a worker: making one costs more than most of these tests."""
+    with postgres_server.database(postgres_template(postgres_server)) as url:
+        yield postgres_server, url
+
+
+@pytest.fixture
+def postgres_url(_postgres_database: tuple[postgres.Postgres, str]) -> str:
+    """The worker's database, emptied."""
+    server, url = _postgres_database
+    server.sql(
+        "SET lock_timeout = '5s'; " + "; ".join(f"DELETE FROM {name}" for name in tables.metadata.tables),
+        str(make_url(url).database),
+    )
+    return url
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ from gateway.trial import postgres
 
 
 @pytest.fixture
-def postgres_template() -> Any:
-    return lambda _server: "template0"
+def postgres_url(postgres_server: postgres.Postgres) -> Iterator[str]:
+    with postgres_server.database() as url:
+        yield url
 
 
 @pytest.fixture

@@ -166,3 +166,39 @@ async def test_the_document_says_so_too(sqlite_url: str, tmp_path: Path) -> None
                 for status, answer in operation["responses"].items():
                     if int(status) >= 400:
                         assert list(answer["content"]) == [problems.MEDIA], (path, method, status)
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        (b'{"key": "k", "connector": "http", "config": {"send_path": "/\\u0000"}}', "/config/send_path"),
+        (b'{"key": "k", "connector": "http", "secrets": {"hook_secret": "\\ud800"}}', "/secrets/hook_secret"),
+        (b'{"key": "k", "connector": "http", "config": {"headers": [0, {"a": NaN}]}}', "/config/headers/1/a"),
+        (b'{"key": "k", "connector": "http", "config": {"headers": [1e999]}}', "/config/headers/0"),
+        (b'{"key": "k", "connector": "http", "config": {"headers": {"\\udfff": 1}}}', "/config/headers"),
+    ],
+)
+async def test_what_cannot_be_kept_is_refused_at_the_door(
+    database_url: str, tmp_path: Path, body: bytes, pointer: str
+) -> None:
+    async with desks.opened(database_url, tmp_path) as desk:
+        owner = await desk.as_("owner")
+        answer = await owner.post("/connections", content=body, headers={"content-type": "application/json"})
+        said = is_problem(answer, 422, "invalid")
+        assert [one["pointer"] for one in said["errors"]] == [pointer]  # type: ignore[attr-defined]
+        for path in ("/events?q=%00", "/links?q=a%00", "/connections/%00", "/deliveries?route=%00"):
+            is_problem(await owner.get(path), 422, "invalid")
+        emoji = b'{"key": "k", "connector": "http", "config": {"send_path": "/\\ud83d\\ude00"}}'
+        good = await owner.post("/connections", content=emoji, headers={"content-type": "application/json"})
+        assert good.json()["config"]["send_path"] == "/\U0001f600"
+
+
+async def test_nesting_without_end_is_refused(sqlite_url: str, tmp_path: Path) -> None:
+    async with desks.opened(sqlite_url, tmp_path) as desk:
+        owner = await desk.as_("owner")
+        for depth in (900, 50_000):
+            deep = (
+                b'{"connector": "http", "name": "order", "way": "from", "record": ' + b"[" * depth + b"]" * depth + b"}"
+            )
+            answer = await owner.post("/mappings/preview", content=deep, headers={"content-type": "application/json"})
+            assert answer.status_code in (200, 400, 422), answer.text
