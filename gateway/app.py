@@ -91,8 +91,8 @@ def create(hub: wiring.Hub, *, embedded_streams: bool = False) -> Front:
         )
     )
     _operations(app, hub, snapshot)
-    hooks = router.Hooks(receive.Receiver(lambda key: hub.site.live.get(key), hub.appender), hub.settings.max_body)
-    return Front(hooks, app)
+    receiver = receive.Receiver(lambda key: hub.site.live.get(key), hub.appender, refresh=hub.refresh)
+    return Front(router.Hooks(receiver, hub.settings.max_body), app)
 
 
 def _operations(app: FastAPI, hub: wiring.Hub, snapshot: telemetry.Snapshot) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import socket
 import sys
 from collections.abc import Callable
 
@@ -38,4 +39,15 @@ def kill_group(pid: int, sign: int) -> bool:
         os.killpg(pid, sign)
     except (ProcessLookupError, PermissionError):
         return False
+    return True
+
+
+def port_is_free(port: int) -> bool:
+    """Whether nobody listens on this port of 127.0.0.1 right now."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
     return True

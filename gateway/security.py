@@ -29,6 +29,8 @@ CSRF_HEADER = "x-csrf-token"
 TOKEN_PREFIX = "shn_"
 TOKEN_BYTES = 20
 """160 bits: nobody guesses it, so a plain digest of it may be kept."""
+LONGEST_TOKEN_NAME = 70
+"""So that ``token:<name>`` fits where the ledger keeps who did something."""
 LIFETIME = 7 * 86400.0
 IDLE = 12 * 3600.0
 SEEN_EVERY = 60.0

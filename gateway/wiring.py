@@ -38,6 +38,13 @@ class Hub:
         """The configuration in force."""
         return self.site
 
+    async def refresh(self) -> None:
+        """Takes over a changed configuration, if there is one."""
+        async with self.ledger.read() as connection:
+            epoch = await configuration.epoch(connection)
+        if epoch != self.site.epoch:
+            await self.reload()
+
     async def reload(self) -> None:
         """Takes over a changed configuration; tokens of changed connections are forgotten."""
         fresh = await sites.load(self.ledger, self.sealer)
@@ -87,8 +94,6 @@ async def watch(hub: Hub) -> None:
         try:
             async with hub.ledger.write() as connection:
                 await workers.beat(connection, hub.ledger.owner)
-                epoch = await configuration.epoch(connection)
-            if epoch != hub.site.epoch:
-                await hub.reload()
+            await hub.refresh()
         except session.LedgerUnavailable as error:
             log.warning("watch.waiting", error=str(error))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from connectors.core import declaration, decode, errors, model, reply, scope, verify
@@ -16,6 +16,7 @@ from retry_queue import append
 from retry_queue.ledger.states import ConnectionState
 
 EXCERPT = 2000
+REFRESH = 0.2
 _LONG_DIGITS = re.compile(r"\d{7,}")
 
 
@@ -44,10 +45,14 @@ class Receiver:
         door: Callable[[str], Door | None],
         appender: append.Appender,
         clock: Callable[[], float] = time.time,
+        refresh: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
+        """``refresh`` looks for a newer configuration; asked at most every ``REFRESH`` seconds."""
         self._door = door
         self._appender = appender
         self._clock = clock
+        self._refresh = refresh
+        self._refreshed = 0.0
 
     def door(self, key: str) -> Door:
         """The connection behind a hook address; raises UnknownDoor."""
@@ -57,6 +62,18 @@ class Receiver:
         if not self._hooks(found.opened):
             raise UnknownDoor(key)
         return found
+
+    async def fresh_door(self, key: str) -> Door:
+        """Like ``door``, but a connection made a moment ago by another process is found too."""
+        try:
+            return self.door(key)
+        except UnknownDoor:
+            now = self._clock()
+            if self._refresh is None or now - self._refreshed < REFRESH:
+                raise
+            self._refreshed = now
+            await self._refresh()
+            return self.door(key)
 
     def _hooks(self, connection: model.Connection) -> dict[str, declaration.EventSource]:
         return {name: one for name, one in scope.open_sources(connection).items() if one.door == "hook"}

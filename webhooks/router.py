@@ -64,7 +64,7 @@ class Hooks:
                 await _problem(scope, send, 405)
                 return
             key = scope["path"].rsplit("/hooks/", 1)[-1].strip("/")
-            door = self._receiver.door(key)
+            door = await self._receiver.fresh_door(key)
             connector = door.connector
             body = await self._body(scope, receive_)
             answer = await self._receiver.accept(door, _raw(scope, body))

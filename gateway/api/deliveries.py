@@ -175,7 +175,7 @@ def _filter(
         connection_key=connection,
         route_key=route,
         reason=reason,
-        event_id=paging.row_id(event, "事件", "event") if event else None,
+        event_id=int(event) if event else None,
         since=since.timestamp() if since else None,
         until=until.timestamp() if until else None,
     )
@@ -190,7 +190,7 @@ async def every(
     connection: Annotated[str | None, Query(max_length=80)] = None,
     route: Annotated[str | None, Query(max_length=80)] = None,
     reason: Annotated[str | None, Query(max_length=60)] = None,
-    event: Annotated[str | None, Query(max_length=20)] = None,
+    event: Annotated[str | None, Query(pattern="^[0-9]{1,18}$")] = None,
     since: AwareDatetime | None = None,
     until: AwareDatetime | None = None,
 ) -> Deliveries:

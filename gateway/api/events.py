@@ -225,7 +225,7 @@ def _steps(story: events.Story, owed: list[deliveries.Found], tries: dict[int, l
         for attempt in tries[one.id]:
             tail = f"：{attempt.message}" if attempt.message else ""
             steps.append(
-                _step(attempt.at, "attempt", f"{where} 第 {attempt.attempt} 次尝试：{attempt.outcome}{tail}",
+                _step(attempt.at, "attempt", f"{where} 第 {attempt.attempt} 次尝试：{_OUTCOMES.get(attempt.outcome, attempt.outcome)}{tail}",
                       f"{where}, attempt {attempt.attempt}: {attempt.outcome}{tail.replace('：', ': ')}")
             )  # fmt: skip
         if one.settled_at is not None:
@@ -243,6 +243,10 @@ def _steps(story: events.Story, owed: list[deliveries.Found], tries: dict[int, l
     return sorted(steps, key=lambda step: step.at)
 
 
+_OUTCOMES = {
+    "delivered": "成功", "retry": "失败，稍后自动重试", "wait": "稍后再试", "park": "挂起，等待人工", "pause": "授权失效，连接已暂停",
+    "dead": "失败，不再重试", "skip": "跳过",
+}  # fmt: skip
 _STATES = {"delivered": "已送达", "dead": "死信", "skipped": "跳过", "superseded": "被更新的状态取代"}
 
 

@@ -203,7 +203,7 @@ def examined(text: str, connector: str, file: str) -> tuple[list[problems.Fault]
 
 
 @routes.put("/{connector}/{name}", operation_id="mapping_publish", summary="发布字段映射 Publish",
-            responses=schema.responses(412, 428))  # fmt: skip
+            responses=schema.responses(404, 412, 428))  # fmt: skip
 async def publish(
     request: Request, response: Response, connector: str, name: str, body: NewVersion, if_match: IfMatch = None
 ) -> Published:
@@ -251,7 +251,9 @@ async def withdraw(request: Request, connector: str, name: str, if_match: IfMatc
         )
 
 
-@routes.post("/preview", operation_id="mapping_preview", summary="试运行字段映射 Preview")
+@routes.post(
+    "/preview", operation_id="mapping_preview", summary="试运行字段映射 Preview", responses=schema.responses(404)
+)
 async def preview(request: Request, body: Trial) -> TrialResult:
     """Maps one record and stores nothing. What does not map is an answer, not a problem."""
     hub = services.of(request)

@@ -35,7 +35,7 @@ class Tokens(paging.Page):
 class NewToken(paging.Part):
     """A token to make. Without ``expires_at`` it ends only by revoking."""
 
-    name: Annotated[str, Field(min_length=1, max_length=80)]
+    name: Annotated[str, Field(min_length=1, max_length=security.LONGEST_TOKEN_NAME)]
     role: people.RoleName = "viewer"
     expires_at: AwareDatetime | None = None
 

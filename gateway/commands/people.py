@@ -146,6 +146,8 @@ def create(
 ) -> None:
     """新建 API 令牌，只显示这一次 / make an API token; it is shown this once."""
     slug = _role(role)
+    if not 1 <= len(name) <= security.LONGEST_TOKEN_NAME:
+        raise shell.fail("令牌名称过长或为空", "the token's name is empty or too long")
 
     async def step(hub: shell.Opened) -> tuple[str, users.ApiToken]:
         at = await hub.ledger.now()

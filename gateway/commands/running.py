@@ -17,9 +17,9 @@ PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
     app.command("serve")(serve)
-    app.command("demo", context_settings=PASS_ON)(demo)
-    app.command("bench", context_settings=PASS_ON)(bench)
-    app.command("journey", context_settings=PASS_ON)(journey)
+    app.command("demo")(demo)
+    app.command("bench")(bench)
+    app.command("journey")(journey)
     app.command("sim", context_settings=PASS_ON)(sim)
 
 
@@ -54,19 +54,31 @@ def serve(
         raise shell.fail(error.zh, error.en, 78) from None
 
 
-def demo(context: typer.Context) -> None:
+def demo(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="枢纽的端口 / port of the hub")] = 8080,
+    rate: Annotated[float, typer.Option(min=0.01, help="每秒订单数 / orders a second")] = 1.0,
+    seconds: Annotated[float | None, typer.Option(min=1, help="多少秒后自行结束 / end by itself after so long")] = None,
+) -> None:
     """演示：枢纽 + 模拟器 + 现成配置 + 持续流量 / the hub, simulators, a ready configuration and steady traffic."""
-    raise typer.Exit(_part("gateway.demo").main(context.args))
+    raise typer.Exit(_part("gateway.trial.demo").run(port=port, rate=rate, seconds=seconds))
 
 
-def bench(context: typer.Context) -> None:
+def bench(
+    quick: Annotated[bool, typer.Option("--quick", help="短测 / a short run")] = False,
+    database_url: Annotated[str, typer.Option(help="用自己的 PostgreSQL / a PostgreSQL of your own")] = "",
+    as_json: shell.Json = False,
+) -> None:
     """性能测试 / measure ingress and end to end beside a ceiling of the same run."""
-    raise typer.Exit(_part("gateway.bench").main(context.args))
+    raise typer.Exit(_part("gateway.bench.run").run(quick=quick, as_json=as_json, database_url=database_url))
 
 
-def journey(context: typer.Context) -> None:
-    """全链路验证 / the whole story over 200 orders, with faults; ends with the accounting line."""
-    raise typer.Exit(_part("gateway.journey").main(context.args))
+def journey(
+    orders: Annotated[int, typer.Option(min=1, help="订单数 / orders")] = 200,
+    database_url: Annotated[str, typer.Option(help="用自己的 PostgreSQL / a PostgreSQL of your own")] = "",
+    redis_url: Annotated[str, typer.Option(help="用自己的 Redis / a Redis of your own")] = "",
+) -> None:
+    """全链路验证 / the whole story over many orders, with faults; ends with the accounting line."""
+    raise typer.Exit(_part("gateway.trial.journey").run(orders, database_url, redis_url))
 
 
 def sim(context: typer.Context) -> None:

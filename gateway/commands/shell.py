@@ -16,6 +16,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
+from sqlalchemy import exc
 
 from gateway import settings
 from retry_queue.ledger import secrets, session
@@ -92,3 +93,6 @@ def run(step: Callable[[Opened], Awaitable[ResultT]]) -> ResultT:
         return asyncio.run(whole())
     except session.LedgerUnavailable as error:
         raise fail(f"台账不可用：{error}", f"the ledger is not available: {error}") from None
+    except exc.ProgrammingError:
+        zh, en = "台账结构不是最新：请运行 shuniu migrate", "the ledger's schema is not current: run shuniu migrate"
+        raise fail(zh, en) from None

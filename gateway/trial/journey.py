@@ -56,9 +56,9 @@ class Account:
 async def travel(place: stage.Stage, orders: int, console: Console, limit: float = 240.0) -> Account:
     """One journey on a running stage."""
     begun = time.monotonic()
-    await _meet(place, console)
+    await place.meet(PEOPLE, EDITED)
+    console.print("[dim]客户已互相认识 customers are linked[/dim]")
     await place.apply(stage.shipped_hub_yaml())
-    await asyncio.sleep(1.5)  # the processes look for a new configuration every second
     await place.panel("kingdee/configure", {"auto_ship": 200})
     await place.panel("taobao/faults", {"duplicate_push": 2, "duplicate_rate": 0.5, "reorder_push": 1.0})
     await place.panel("wecom/faults", {"duplicate_push": 2})
@@ -96,28 +96,6 @@ async def travel(place: stage.Stage, orders: int, console: Console, limit: float
     double = doubles(place.effects())
     notes += [f"lost: {one}" for one in lost[:10]] + [f"double: {one}" for one in double[:10]]
     return Account(await place.balance(), len(lost), len(double), tuple(notes), time.monotonic() - begun)
-
-
-async def _meet(place: stage.Stage, console: Console) -> None:
-    """First import: the ERP's and the CRM's customers and the WeCom contacts become known and linked."""
-    await place.apply(stage.shipped_hub_yaml(routes=False))
-    people = (await place.panel("world"))[:PEOPLE]
-    for one in people:
-        await place.panel(f"wecom/contacts/{one['ids']['wecom.external_userid']}/add", {})
-    for one in people[:EDITED]:  # somebody touches them in the ERP, so that its poll reports them
-        await place.panel(f"kingdee/customers/{one['ids']['kingdee.number']}", {"FTEL": one["phone"]})
-
-    async def known() -> bool:
-        async with place.ledger.read() as connection:
-            rows = await connection.exec_driver_sql(
-                "SELECT connection_key, count(*) FROM records WHERE entity = 'customer' AND canonical IS NOT NULL"
-                " GROUP BY connection_key"
-            )
-            found = {row[0]: row[1] for row in rows}
-        return all(found.get(key, 0) >= n for key, n in {"crm": PEOPLE, "wecom": PEOPLE, "k3": EDITED}.items())
-
-    await stage.until(known, 120.0, "first import of customers")
-    console.print("[dim]客户已互相认识 customers are linked[/dim]")
 
 
 async def _trouble(place: stage.Stage, part: int, console: Console) -> None:

@@ -71,6 +71,35 @@ class Stage:
         await self.panel("crm/configure", {"push_url": f"{self.hub_url}/hooks/crm", "webhook_secret": CRM_SECRET})
         await self.panel("wecom/configure", {"push_url": f"{self.hub_url}/hooks/wecom"})
 
+    async def meet(self, people: int, touched: int) -> list[dict[str, Any]]:
+        """First import: customers of CRM and ERP and WeCom contacts become known and linked, before any route.
+
+        Returns the people; the first ``touched`` of them are known in the ERP too, because somebody edits
+        them there.
+        """
+        await self.apply(shipped_hub_yaml(routes=False))
+        known = (await self.panel("world"))[:people]
+        for one in known:
+            await self.panel(f"wecom/contacts/{one['ids']['wecom.external_userid']}/add", {})
+        for one in known[:touched]:
+            await self.panel(f"kingdee/customers/{one['ids']['kingdee.number']}", {"FTEL": one["phone"]})
+
+        async def taken() -> bool:
+            async with self.ledger.read() as connection:
+                rows = await connection.exec_driver_sql(
+                    "SELECT connection_key, count(*) FROM records WHERE entity = 'customer'"
+                    " AND canonical IS NOT NULL GROUP BY connection_key"
+                )
+                found = {row[0]: row[1] for row in rows}
+            return all(found.get(key, 0) >= n for key, n in {"crm": people, "wecom": people, "k3": touched}.items())
+
+        async def planned() -> bool:
+            return (await self.balance()).in_flight == 0
+
+        await until(taken, 120.0, "first import of customers")
+        await until(planned, 60.0, "first import of customers")
+        return known
+
     def effects(self) -> list[dict[str, Any]]:
         """Every effect that happened at the simulators, in order."""
         if not self.journal.exists():

@@ -104,6 +104,12 @@ _ATTEMPT = sql.Statement(
     "delivery_id int, attempt int, outcome text, code text, message text, exchanges text, duration float,"
     " worker text",
 )
+# Claims, plans and settles all take the lanes first and in name order; else two of them could wait for
+# each other in a circle. SQLite has one writer and needs no lock.
+_HOLD = sql.Statement(
+    "SELECT lanes.lane FROM lanes JOIN {src} ON lanes.lane = src.lane ORDER BY lanes.lane FOR UPDATE OF lanes",
+    "lane text",
+)
 _CLOSE = sql.Statement(
     "DELETE FROM lanes WHERE EXISTS (SELECT 1 FROM {src} WHERE lanes.lane = src.lane AND lanes.fence = src.fence"
     " AND lanes.seq = src.seq)",
@@ -265,6 +271,8 @@ async def settle(connection: AsyncConnection, results: Sequence[lane.Result], wo
         )
         for r in results
     ]
+    if connection.dialect.name == "postgresql":
+        await _HOLD.run(connection, [(name,) for name in sorted({r.delivery.lane for r in results})])
     ours = {row.id for row in await _SETTLE.run(connection, rows)}
     mine = [r for r in results if r.delivery.id in ours]
     await _ATTEMPT.run(

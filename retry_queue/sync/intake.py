@@ -159,16 +159,26 @@ class Intake:
         for draft in drafts:
             if draft.plan is None and draft.canonical is None:
                 self._map(site, draft, None)
-        await self._decide(site, drafts)
-        try:
-            targets = await self._write(drafts)
-        except session.LedgerUnavailable:
-            raise
-        except Exception:
-            log.exception("intake.refused", events=len(drafts))
-            targets = await self._write_apart(drafts)
+        targets = await self._kept(site, drafts)
         if targets:
             self._poke(targets)
+
+    async def _kept(self, site: sites.Site, drafts: Sequence[Draft]) -> set[str]:
+        """Decides and writes; when the ledger is away, again for as long as the events are surely ours."""
+        clock = asyncio.get_running_loop().time
+        end = clock() + LEASE / 2
+        while True:
+            try:
+                await self._decide(site, drafts)
+                return await self._write(drafts)
+            except session.LedgerUnavailable as error:
+                if clock() > end:
+                    raise
+                log.warning("intake.waiting", error=str(error))
+                await asyncio.sleep(0.2)
+            except Exception:
+                log.exception("intake.refused", events=len(drafts))
+                return await self._write_apart(drafts)
 
     async def _write_apart(self, drafts: Sequence[Draft]) -> set[str]:
         """One by one, so that a record which the database refuses is parked and stops nobody else."""

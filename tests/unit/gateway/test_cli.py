@@ -42,7 +42,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.chdir(tmp_path)
 
     def invoke(*words: str, text: str | None = None, code: int = 0) -> Result:
-        result = CliRunner().invoke(cli.app, list(words), input=text)
+        result = CliRunner().invoke(cli.build(words[0]), list(words), input=text)
         assert result.exit_code == code, (result.output, result.exception)
         assert "canary" not in result.output
         return result
@@ -312,6 +312,43 @@ def test_it_starts_as_a_module_and_says_what_it_can(tmp_path: Path) -> None:
     for name in ("serve", "demo", "sim", "apply", "diff", "export", "check", "sign", "map", "replay", "ledger",
                  "migrate", "user", "token", "bench", "journey"):  # fmt: skip
         assert f" {name} " in ran.stdout, name
+
+
+def test_the_subjects_name_their_own_commands() -> None:
+    """A command that its subject does not name would load everything, or not be found."""
+    for subject, commands in cli.SUBJECTS.items():
+        app = cli.build(commands[0])
+        brought = {one.name for one in [*app.registered_commands, *app.registered_groups]}
+        assert brought == set(commands), subject
+
+
+def test_serving_does_not_carry_the_other_commands() -> None:
+    code = "import sys; from gateway import cli; cli.build('serve'); print(*sorted(sys.modules))"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    loaded = set(ran.stdout.split())
+    assert "gateway.commands.running" in loaded
+    assert not loaded & {"fastapi", "gateway.hub", "gateway.api", "mappings", "gateway.commands.doctor"}
+
+
+@pytest.mark.postgres
+def test_a_ledger_without_its_schema_is_told(
+    run: Run, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    monkeypatch.setenv("SHUNIU_DATABASE_URL", request.getfixturevalue("postgres_url"))
+    monkeypatch.setenv("SHUNIU_SECRET_KEY", "k" * 40)
+    assert "shuniu migrate" in run("ledger", code=2).stderr
+    run("migrate")
+    run("ledger")
+
+
+@pytest.mark.parametrize("command", ["serve", "demo", "bench", "journey", "export", "migrate"])
+def test_every_command_says_what_it_takes(run: Run, command: str) -> None:
+    assert "--help" in run(command, "--help").stdout
+
+
+def test_a_part_that_is_not_installed_is_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "gateway.trial.journey", None)
+    assert "gateway.trial.journey" in run("journey", code=2).stderr
 
 
 def test_settings_that_cannot_be_used_end_with_2(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
