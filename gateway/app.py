@@ -76,7 +76,7 @@ def create(hub: wiring.Hub, *, embedded_streams: bool = False) -> Front:
         redoc_url=None,
         lifespan=lifespan,
     )
-    problems.install(app)
+    problems.install(app, hub.settings.max_body)
     app.include_router(
         api.build(
             services.Services(

@@ -109,7 +109,9 @@ def main() -> int:
     """``python -m gateway.serve ROLE [PACE]``: how the supervisor starts its children, without the CLI's imports."""
     try:
         config = settings.load()
-        return run(config, sys.argv[1] if len(sys.argv) > 1 else "all", float(sys.argv[2]) if len(sys.argv) > 2 else 1.0)
+        return run(
+            config, sys.argv[1] if len(sys.argv) > 1 else "all", float(sys.argv[2]) if len(sys.argv) > 2 else 1.0
+        )
     except settings.Unusable as error:
         print(error, file=sys.stderr)
         return supervisor.CONFIG_EXIT

@@ -212,10 +212,10 @@ def _steps(story: events.Story, owed: list[deliveries.Found], tries: dict[int, l
         _step(story.received_at, "received", f"收到来自 {story.connection_key} 的消息{came}",
               f"received from {story.connection_key} ({story.source} / {story.message})")
     ]  # fmt: skip
-    said = _words(story.reason, story.detail)
-    if story.state in ("skipped", "parked") and said is not None:
+    reason = _words(story.reason, story.detail)
+    if story.state in ("skipped", "parked") and reason is not None:
         zh = "无需处理" if story.state == "skipped" else "挂起"
-        steps.append(_step(story.received_at, story.state, f"{zh}：{said.zh}", f"{story.state}: {said.en}"))
+        steps.append(_step(story.received_at, story.state, f"{zh}：{reason.zh}", f"{story.state}: {reason.en}"))
     if owed:
         names = ", ".join(f"{one.connection_key} {one.operation}" for one in owed)
         first = min(one.created_at for one in owed)
@@ -223,11 +223,11 @@ def _steps(story: events.Story, owed: list[deliveries.Found], tries: dict[int, l
     for one in owed:
         where = f"{one.connection_key} {one.operation}"
         for attempt in tries[one.id]:
-            tail = f"：{attempt.message}" if attempt.message else ""
-            steps.append(
-                _step(attempt.at, "attempt", f"{where} 第 {attempt.attempt} 次尝试：{_OUTCOMES.get(attempt.outcome, attempt.outcome)}{tail}",
-                      f"{where}, attempt {attempt.attempt}: {attempt.outcome}{tail.replace('：', ': ')}")
-            )  # fmt: skip
+            came_to = _OUTCOMES.get(attempt.outcome, attempt.outcome)
+            said = f"：{attempt.message}" if attempt.message else ""
+            zh = f"{where} 第 {attempt.attempt} 次尝试：{came_to}{said}"
+            en = f"{where}, attempt {attempt.attempt}: {attempt.outcome}{said.replace('：', ': ')}"
+            steps.append(_step(attempt.at, "attempt", zh, en))
         if one.settled_at is not None:
             why = delivery_api.words_of(one)
             # Written in one transaction; the attempt's own clock reading comes a moment later.
@@ -244,9 +244,14 @@ def _steps(story: events.Story, owed: list[deliveries.Found], tries: dict[int, l
 
 
 _OUTCOMES = {
-    "delivered": "成功", "retry": "失败，稍后自动重试", "wait": "稍后再试", "park": "挂起，等待人工", "pause": "授权失效，连接已暂停",
-    "dead": "失败，不再重试", "skip": "跳过",
-}  # fmt: skip
+    "delivered": "成功",
+    "retry": "失败，稍后自动重试",
+    "wait": "稍后再试",
+    "park": "挂起，等待人工",
+    "pause": "授权失效，连接已暂停",
+    "dead": "失败，不再重试",
+    "skip": "跳过",
+}
 _STATES = {"delivered": "已送达", "dead": "死信", "skipped": "跳过", "superseded": "被更新的状态取代"}
 
 

@@ -58,9 +58,10 @@ def demo(
     port: Annotated[int, typer.Option(min=0, max=65535, help="枢纽的端口 / port of the hub")] = 8080,
     rate: Annotated[float, typer.Option(min=0.01, help="每秒订单数 / orders a second")] = 1.0,
     seconds: Annotated[float | None, typer.Option(min=1, help="多少秒后自行结束 / end by itself after so long")] = None,
+    sim_port: Annotated[int, typer.Option(min=0, max=65535, help="模拟器的端口 / port of the simulators")] = 9100,
 ) -> None:
     """演示：枢纽 + 模拟器 + 现成配置 + 持续流量 / the hub, simulators, a ready configuration and steady traffic."""
-    raise typer.Exit(_part("gateway.trial.demo").run(port=port, rate=rate, seconds=seconds))
+    raise typer.Exit(_part("gateway.trial.demo").run(port=port, rate=rate, seconds=seconds, sim_port=sim_port))
 
 
 def bench(

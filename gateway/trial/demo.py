@@ -16,27 +16,14 @@ from typing import Any
 from rich.console import Console
 
 from gateway import children
-from gateway.trial import stage
+from gateway.trial import stage, story
 from retry_queue.ledger import tallies
-
-BUYERS = 60
-_WORDS = {
-    ("kingdee.sales_order"): "金蝶销售订单已建 sales order saved",
-    ("kingdee.sales_order.audit"): "金蝶销售订单已审核 sales order audited",
-    ("kingdee.shipment"): "金蝶已出库 the ERP shipped",
-    ("taobao.shipment"): "天猫已发货 Tmall shows it shipped",
-    ("crm.customer.last_order"): "CRM 客户已更新 CRM customer updated",
-    ("wecom.message"): "企业微信已通知 WeCom message sent",
-    ("kingdee.customer.update"): "金蝶客户已跟随 CRM 修改 the ERP follows the CRM",
-    ("kingdee.customer"): "金蝶客户已建 ERP customer created",
-}
-"""What the simulators report, in words. These are names of simulators, not of anything the hub knows."""
 
 
 async def play(place: stage.Stage, console: Console, stopped: asyncio.Event, every: float) -> None:
     """Sets the stage up and drives traffic until ``stopped``."""
-    people = await place.meet(BUYERS, 20)
-    await place.panel("kingdee/configure", {"auto_ship": 3000})
+    people = await place.meet()
+    await place.tell(place.story.slow_ship)
     await place.apply(stage.shipped_hub_yaml())
     console.print(f"[bold green]枢纽已就绪 the hub is ready: {place.hub_url}/[/bold green]")
     console.print(f"模拟器 simulators: {place.sim_url}/_sim    接口文档 OpenAPI: {place.hub_url}/api/openapi.json")
@@ -54,15 +41,14 @@ async def play(place: stage.Stage, console: Console, stopped: asyncio.Event, eve
 
 async def _traffic(place: stage.Stage, people: list[dict[str, Any]], every: float) -> None:
     """Orders at a steady rate; now and then somebody edits a customer in the CRM."""
-    dice = random.Random(7)  # noqa: S311 - the same demo every time, nothing secret
+    dice = random.Random(7)
     turn = 0
     while True:
-        await place.panel("taobao/orders", {"count": 1, "customer": dice.randrange(len(people))})
+        await place.tell(place.story.order, {"place": dice.randrange(len(people))})
         turn += 1
         if turn % 10 == 0:
             person = dice.choice(people)
-            phone = f"139{dice.randrange(10**8):08d}"
-            await place.panel(f"crm/customers/{person['ids']['crm.id']}", {"mobile": phone})
+            await place.tell(place.story.edit, {**person, "new_phone": f"139{dice.randrange(10**8):08d}"})
         await asyncio.sleep(every)
 
 
@@ -72,7 +58,7 @@ async def _report(place: stage.Stage, console: Console) -> None:
     while True:
         effects = place.effects()
         for effect in effects[told:]:
-            words = _WORDS.get(f"{effect['simulator']}.{effect['kind']}")
+            words = place.story.told.get(story.kind(effect))
             if words:
                 console.print(f"  {words}  [dim]{str(effect['key'])[:40]}[/dim]", highlight=False)
         told = len(effects)
@@ -97,11 +83,11 @@ def line(told: tallies.Balance) -> str:
 async def _run(console: Console, seconds: float | None, port: int, sim_port: int, every: float) -> int:
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(name, stopped.set)
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(sign, stopped.set)
     if seconds is not None:
         loop.call_later(seconds, stopped.set)
-    with tempfile.TemporaryDirectory(prefix="shuniu-demo-", dir="/tmp") as name:  # noqa: S108 - short socket paths
+    with tempfile.TemporaryDirectory(prefix="shuniu-demo-", dir="/tmp") as name:
         console.print("正在启动枢纽与模拟器… starting the hub and the simulators…")
         async with stage.running(Path(name), hub_port=port, sim_port=sim_port, pace=0.2, time_scale=0.1) as place:
             playing = asyncio.create_task(play(place, console, stopped, every))
@@ -130,6 +116,6 @@ def run(*, port: int = 8080, rate: float = 1.0, seconds: float | None = None, si
     console = Console()
     taken = [one for one in (port, sim_port) if not children.port_is_free(one)]
     if taken:
-        console.print(f"[yellow]端口 {taken} 已被占用，改用空闲端口 / ports {taken} are taken; using free ones[/yellow]")
+        console.print(f"[yellow]端口 {taken} 已被占用，改用空闲端口 / ports {taken} taken; using free ones[/yellow]")
         port = sim_port = 0
     return asyncio.run(_run(console, seconds, port, sim_port, 1.0 / rate))

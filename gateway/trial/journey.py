@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,13 +19,8 @@ from typing import Any
 from rich.console import Console
 
 from gateway import valkey
-from gateway.trial import postgres, stage
+from gateway.trial import postgres, stage, story
 from retry_queue.ledger import tallies
-
-PEOPLE = 60
-"""Buyers of the run; each has a WeCom contact, a CRM customer and an ERP customer."""
-EDITED = 20
-"""Customers that a person edits in the CRM during the run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,27 +50,25 @@ class Account:
 async def travel(place: stage.Stage, orders: int, console: Console, limit: float = 240.0) -> Account:
     """One journey on a running stage."""
     begun = time.monotonic()
-    await place.meet(PEOPLE, EDITED)
+    people = await place.meet()
     console.print("[dim]客户已互相认识 customers are linked[/dim]")
+    told = place.story
     await place.apply(stage.shipped_hub_yaml())
-    await place.panel("kingdee/configure", {"auto_ship": 200})
-    await place.panel("taobao/faults", {"duplicate_push": 2, "duplicate_rate": 0.5, "reorder_push": 1.0})
-    await place.panel("wecom/faults", {"duplicate_push": 2})
-    await place.panel("crm/faults", {"duplicate_push": 2, "reorder_push": 0.5})
-    console.print("[dim]推送会重复、乱序、迟到 / pushes come twice, out of order and late[/dim]")
+    await place.tell(told.ship)
+    await _make(place, told.hostile, console)
     made: list[str] = []
     edited: dict[str, str] = {}
-    people = [one["ids"]["crm.id"] for one in (await place.panel("world"))[:EDITED]]
-    for part in range(4):
-        for number in range(orders // 4):
-            buyer = (part * orders // 4 + number) % PEOPLE
-            told = await place.panel("taobao/orders", {"count": 1, "customer": buyer})
-            made += [str(one["tid"]) for one in told["orders"]]
-        await _trouble(place, part, console)
-        for person in people[part * EDITED // 4 : (part + 1) * EDITED // 4]:
-            phone = f"139{int(person[-4:]):08d}"
-            await place.panel(f"crm/customers/{person}", {"mobile": phone})
-            edited[person] = phone
+    quarter = told.edited // len(told.troubles)
+    for part, trouble in enumerate(told.troubles):
+        for number in range(orders // len(told.troubles)):
+            buyer = (part * orders // len(told.troubles) + number) % told.people
+            answer = await place.tell(told.order, {"place": buyer})
+            made += [str(one[told.order.id]) for one in answer[told.order.rows]]
+        await _make(place, trouble, console)
+        for number, person in enumerate(people[part * quarter : (part + 1) * quarter]):
+            phone = f"139{part:04d}{number:04d}"
+            await place.tell(told.edit, {**person, "new_phone": phone})
+            edited[str(person["name"])] = phone
         await asyncio.sleep(0.5)
 
     async def arrived() -> bool:
@@ -93,84 +85,26 @@ async def travel(place: stage.Stage, orders: int, console: Console, limit: float
         notes.append(str(error))
     await asyncio.sleep(2.0)  # an echo or a second message would show up now
     lost = await missing(place, made, edited)
-    double = doubles(place.effects())
+    double = story.doubles(told, place.effects())
     notes += [f"lost: {one}" for one in lost[:10]] + [f"double: {one}" for one in double[:10]]
     return Account(await place.balance(), len(lost), len(double), tuple(notes), time.monotonic() - begun)
 
 
-async def _trouble(place: stage.Stage, part: int, console: Console) -> None:
-    """Something goes wrong in each quarter."""
-    if part == 0:
-        await place.panel("kingdee/faults", {"drop_reply": 1, "drop_kinds": ["sales_order"]})
-        said = "金蝶保存成功但回复丢失 / the ERP saves, its reply is lost"
-    elif part == 1:
-        await place.panel("kingdee/expire_sessions", {})
-        await place.panel("wecom/tokens/expire", {})
-        said = "会话与令牌过期 / session and token end"
-    elif part == 2:
-        await place.panel("kingdee/faults", {"throttle": 12})
-        said = "金蝶限流 / the ERP throttles"
-    else:
-        await place.panel("taobao/faults", {"drop_reply": 1, "drop_kinds": ["shipment"]})
-        said = "淘宝发货成功但回复丢失 / Tmall ships, its reply is lost"
-    console.print(f"[yellow]{said}[/yellow]")
+async def _make(place: stage.Stage, trouble: story.Trouble, console: Console) -> None:
+    for call in trouble.calls:
+        await place.tell(call)
+    console.print(f"[yellow]{trouble.words}[/yellow]")
 
 
 async def missing(place: stage.Stage, orders: list[str], edited: dict[str, str]) -> list[str]:
-    """Steps that have not happened at the simulators, as ``step of record``."""
-    done: dict[str, set[str]] = {}
-    texts: list[str] = []
-    for effect in place.effects():
-        done.setdefault(f"{effect['simulator']}.{effect['kind']}", set()).add(str(effect["key"]))
-        if effect["simulator"] == "wecom" and effect["kind"] == "message":
-            texts.append(str(effect["data"]))
-    said = "\n".join(texts)
-    wanted = [
-        ("kingdee.sales_order", "销售订单 sales order"),
-        ("kingdee.sales_order.audit", "审核 audit"),
-        ("taobao.shipment", "天猫发货 shipment"),
-    ]
-    found = [f"{words} {key}" for kind, words in wanted for key in orders if key not in done.get(kind, set())]
-    found += [f"企微消息 message {key}" for key in orders if key not in said]
-    shown = await _last_orders(place)
-    found += [f"CRM 最近订单 last order {key}" for key in orders if key not in shown]
-    found += [f"ERP 客户电话 customer {key}" for key in await _unfollowed(place, edited)]
+    """What has not happened at the simulators: steps of orders, and edits that were not followed."""
+    found = story.missing(place.story, place.effects(), orders)
+    if edited:
+        followed = place.story.followed
+        listed = (await place.panel(followed.path))[followed.rows]
+        phones = {str(one.get(field)) for one in listed for field in followed.fields}
+        found += [f"{followed.words} {person}" for person, phone in edited.items() if phone not in phones]
     return found
-
-
-async def _last_orders(place: stage.Stage) -> set[str]:
-    """Orders that were some customer's last one in the CRM."""
-    return {
-        str((effect["data"].get("last_order") or {}).get("number"))
-        for effect in place.effects()
-        if effect["simulator"] == "crm" and effect["kind"] == "customer.last_order"
-    }
-
-
-async def _unfollowed(place: stage.Stage, edited: dict[str, str]) -> list[str]:
-    """Edited customers whose new phone the ERP does not have."""
-    if not edited:
-        return []
-    told = await place.panel("kingdee/documents/BD_Customer")
-    phones = {str(one.get("FTEL") or one.get("TEL") or "") for one in told["documents"]}
-    return [person for person, phone in edited.items() if phone not in phones]
-
-
-def doubles(effects: list[dict[str, Any]]) -> list[str]:
-    """Effects that happened more than once for one natural key, and customers written back to the CRM."""
-    once = {("kingdee", "sales_order"), ("kingdee", "shipment"), ("taobao", "shipment"), ("wecom", "message")}
-    counts = Counter(
-        f"{effect['simulator']}.{effect['kind']} {effect['key']}"
-        for effect in effects
-        if (effect["simulator"], effect["kind"]) in once
-    )
-    echoed = [
-        f"echo {one['kind']} {one['key']}"
-        for one in effects
-        if one["simulator"] == "crm" and one["kind"] in ("customer.create", "customer.update")
-        if not str(one["key"]).startswith("human:")
-    ]
-    return [f"{key} × {n}" for key, n in counts.items() if n > 1] + echoed
 
 
 async def once(folder: Path, orders: int, console: Console, **how: Any) -> Account:
@@ -183,7 +117,7 @@ def run(orders: int = 200, database_url: str = "", redis_url: str = "", console:
     """The journey with the embedded default and again with PostgreSQL and Redis; returns the exit code."""
     told = console or Console()
     accounts: list[tuple[str, Account]] = []
-    with tempfile.TemporaryDirectory(prefix="shuniu-journey-", dir="/tmp") as name:  # noqa: S108 - short socket paths
+    with tempfile.TemporaryDirectory(prefix="shuniu-journey-", dir="/tmp") as name:
         folder = Path(name)
         folder.chmod(0o711)  # PostgreSQL, which will not be root, must be able to walk in
         told.rule("内嵌 embedded: SQLite + Valkey")
@@ -206,7 +140,9 @@ def run(orders: int = 200, database_url: str = "", redis_url: str = "", console:
             finally:
                 server.stop()
         else:
-            told.print("[yellow]这台机器没有 PostgreSQL，第二程未运行 / no PostgreSQL here: second run skipped[/yellow]")
+            told.print(
+                "[yellow]这台机器没有 PostgreSQL，第二程未运行 / no PostgreSQL here: second run skipped[/yellow]"
+            )
     return 0 if all(account.holds for _, account in accounts) else 1
 
 

@@ -53,7 +53,18 @@ class Postgres:
     def sql(self, statement: str, database: str = "postgres") -> str:
         """Run one statement with psql and return what it prints, bare."""
         ran = subprocess.run(
-            [self.bin / "psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-h", self.folder, "-U", "postgres", "-d", database]
+            [
+                str(self.bin / "psql"),
+                "-XAtq",
+                "-v",
+                "ON_ERROR_STOP=1",
+                "-h",
+                str(self.folder),
+                "-U",
+                "postgres",
+                "-d",
+                database,
+            ]
             + ["-c", statement],
             capture_output=True,
             check=False,
@@ -125,7 +136,18 @@ class PostgresServer:
         surroundings = {"PATH": path, "HOME": str(folder), "LC_ALL": "C.UTF-8", "TZ": "UTC"}
         if not self.data.exists():
             made = subprocess.run(
-                [programs / "initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"]
+                [
+                    str(programs / "initdb"),
+                    "-D",
+                    str(self.data),
+                    "-U",
+                    "postgres",
+                    "-A",
+                    "trust",
+                    "-E",
+                    "UTF8",
+                    "--no-sync",
+                ]
                 + ["--locale=C.UTF-8"],
                 capture_output=True,
                 check=False,

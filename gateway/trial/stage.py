@@ -18,22 +18,9 @@ from typing import Any
 import httpx
 
 from gateway import hub, hub_file, migrate, settings
-from gateway.trial import processes
+from gateway.trial import processes, story
 from retry_queue.ledger import secrets as sealing
 from retry_queue.ledger import session, tallies
-
-CRM_SECRET = "whsec_Y3JtLWRlbW8td2ViaG9vay1zZWNyZXQtMzItYnl0ZXM="  # noqa: S105 - opens a simulator only
-CREDENTIALS = {
-    "TOP_SECRET": "simulated-app-secret",
-    "TOP_SESSION": "6100simulated-session",
-    "K3_SECRET": "0123456789abcdef0123456789abcdef",
-    "CRM_KEY": "crm-demo-key",
-    "CRM_WEBHOOK_SECRET": CRM_SECRET,
-    "WECOM_SECRET": "wecom-app-secret",
-    "WECOM_TOKEN": "QDG6eK",
-    "WECOM_AES_KEY": "jWmYm7qr5nMoAUwZRjGtBxmz3KA1tkAj3ykkR6q2B2C",
-}
-"""What the simulators accept; none of it opens anything real."""
 
 
 class Stage:
@@ -44,6 +31,7 @@ class Stage:
         self.hub_url = f"http://127.0.0.1:{hub_port}"
         self.sim_url = f"http://127.0.0.1:{sim_port}"
         self.journal = journal
+        self.story = story.shipped()
         self.ledger = session.open_ledger(config.database_url, owner="stage", pool=2)
         self.sealer = sealing.Sealer(config.secret_key.get_secret_value())
         self._client = httpx.AsyncClient(timeout=20.0)
@@ -55,43 +43,49 @@ class Stage:
         answer.raise_for_status()
         return answer.json()
 
+    async def tell(self, call: story.Call, values: Mapping[str, Any] | None = None) -> Any:
+        """Makes one call of the story, with its marks filled."""
+        return await self.panel(*call.filled({"hub": self.hub_url, **self.story.credentials, **(values or {})}))
+
     async def balance(self) -> tallies.Balance:
         """The ledger's balance right now."""
         async with self.ledger.read() as connection:
             return await tallies.balance(connection)
 
-    async def apply(self, text: str, extra: Mapping[str, str] | None = None) -> None:
+    async def apply(self, text: str) -> None:
         """Applies a hub.yaml text with the demo's credentials."""
-        known = {"SIM": self.sim_url, "SIM_WS": self.sim_url.replace("http", "ws"), **CREDENTIALS, **(extra or {})}
+        known = {"SIM": self.sim_url, "SIM_WS": self.sim_url.replace("http", "ws"), **self.story.credentials}
         draft = hub_file.read(text, "hub.yaml", variables=known)
         await hub.apply(self.ledger, self.sealer, draft, actor="demo")
 
     async def introduce(self) -> None:
         """Tells the simulators where the hub listens, as an admin does in a vendor's console."""
-        await self.panel("crm/configure", {"push_url": f"{self.hub_url}/hooks/crm", "webhook_secret": CRM_SECRET})
-        await self.panel("wecom/configure", {"push_url": f"{self.hub_url}/hooks/wecom"})
+        for call in self.story.introduce:
+            await self.tell(call)
 
-    async def meet(self, people: int, touched: int) -> list[dict[str, Any]]:
-        """First import: customers of CRM and ERP and WeCom contacts become known and linked, before any route.
+    async def meet(self) -> list[dict[str, Any]]:
+        """First import: customers of every system become known and linked, before there is a route.
 
-        Returns the people; the first ``touched`` of them are known in the ERP too, because somebody edits
-        them there.
+        Returns the people as ``{name, phone, <identity kind>: id}``.
         """
         await self.apply(shipped_hub_yaml(routes=False))
-        known = (await self.panel("world"))[:people]
+        known = [{**one, **one["ids"]} for one in (await self.panel("world"))[: self.story.people]]
         for one in known:
-            await self.panel(f"wecom/contacts/{one['ids']['wecom.external_userid']}/add", {})
-        for one in known[:touched]:
-            await self.panel(f"kingdee/customers/{one['ids']['kingdee.number']}", {"FTEL": one["phone"]})
+            for call in self.story.meet.each:
+                await self.tell(call, one)
+        for one in known[: self.story.edited]:
+            for call in self.story.meet.touched:
+                await self.tell(call, one)
+        wanted = {key: getattr(self.story, size) for key, size in self.story.meet.known.items()}
 
         async def taken() -> bool:
             async with self.ledger.read() as connection:
                 rows = await connection.exec_driver_sql(
-                    "SELECT connection_key, count(*) FROM records WHERE entity = 'customer'"
+                    "SELECT connection_key, count(*) AS n FROM records WHERE entity = 'customer'"
                     " AND canonical IS NOT NULL GROUP BY connection_key"
                 )
-                found = {row[0]: row[1] for row in rows}
-            return all(found.get(key, 0) >= n for key, n in {"crm": people, "wecom": people, "k3": touched}.items())
+                found = {str(row.connection_key): int(row.n) for row in rows}
+            return all(found.get(key, 0) >= size for key, size in wanted.items())
 
         async def planned() -> bool:
             return (await self.balance()).in_flight == 0
@@ -117,6 +111,15 @@ def shipped_hub_yaml(*, routes: bool = True) -> str:
     return text if routes else text[: text.index("\nroutes:")] + "\n"
 
 
+def _prepared(folder: Path) -> Path:
+    """An empty folder for a stage; returns where the simulators note their effects."""
+    shutil.rmtree(folder / "data", ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    journal = folder / "effects.jsonl"
+    journal.unlink(missing_ok=True)
+    return journal
+
+
 @contextlib.asynccontextmanager
 async def running(
     folder: Path,
@@ -130,8 +133,7 @@ async def running(
     time_scale: float = 0.02,
 ) -> AsyncIterator[Stage]:
     """Starts simulators and hub in ``folder`` and ends both. Ports 0 mean free ones."""
-    shutil.rmtree(folder / "data", ignore_errors=True)
-    folder.mkdir(parents=True, exist_ok=True)
+    journal = _prepared(folder)
     config = settings.load(
         data_dir=folder / "data",
         database_url=database_url or None,
@@ -142,8 +144,6 @@ async def running(
         log_level="WARNING",
     )
     sim_port = sim_port or processes.free_port()
-    journal = folder / "effects.jsonl"
-    journal.unlink(missing_ok=True)
     simulators = ["connectors.simulator", "--port", str(sim_port), "--journal", str(journal)]
     simulators += ["--time-scale", str(time_scale)]
     serve = ["gateway.serve", "all", str(pace)]

@@ -238,7 +238,7 @@ async def test_a_file_that_cannot_be_opened_is_no_acknowledgement(sqlite_url: st
 def own_server() -> Iterator[postgres.PostgresServer]:
     """A PostgreSQL that this test may kill; its socket's path must be short."""
     folder = Path(tempfile.mkdtemp(prefix="shuniu-pg-", dir="/tmp"))
-    server = postgres.PostgresServer(folder)
+    server = postgres.PostgresServer(folder, durable=True)
     try:
         server.start()
         yield server
