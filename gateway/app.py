@@ -58,7 +58,7 @@ def create(hub: wiring.Hub, *, embedded_streams: bool = False) -> Front:
             asyncio.create_task(_snapshots(hub, snapshot), name="snapshots"),
         ]
         if embedded_streams:
-            supervisor = streams.Streams(hub.ledger, lambda: hub.site.live.values(), hub.appender)
+            supervisor = streams.Streams(hub.ledger, hub.doors, hub.appender)
             tasks.append(asyncio.create_task(supervisor.run(hub.stopped), name="streams"))
         log.info("api.ready", owner=hub.ledger.owner, slot=hub.ledger.slot)
         yield
@@ -91,7 +91,7 @@ def create(hub: wiring.Hub, *, embedded_streams: bool = False) -> Front:
         )
     )
     _operations(app, hub, snapshot)
-    receiver = receive.Receiver(lambda key: hub.site.live.get(key), hub.appender, refresh=hub.refresh)
+    receiver = receive.Receiver(hub.door, hub.appender, refresh=hub.refresh)
     return Front(router.Hooks(receiver, hub.settings.max_body), app)
 
 

@@ -113,7 +113,7 @@ def main() -> int:
             config, sys.argv[1] if len(sys.argv) > 1 else "all", float(sys.argv[2]) if len(sys.argv) > 2 else 1.0
         )
     except settings.Unusable as error:
-        print(error, file=sys.stderr)
+        sys.stderr.write(f"{error}\n")
         return supervisor.CONFIG_EXIT
 
 

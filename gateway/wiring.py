@@ -6,6 +6,7 @@ import asyncio
 import os
 import secrets as tokens
 import socket
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import structlog
@@ -37,6 +38,14 @@ class Hub:
     def current(self) -> sites.Site:
         """The configuration in force."""
         return self.site
+
+    def door(self, key: str) -> sites.Live | None:
+        """A connection by its key, as of now."""
+        return self.site.live.get(key)
+
+    def doors(self) -> Iterable[sites.Live]:
+        """Every connection, as of now."""
+        return self.site.live.values()
 
     async def refresh(self) -> None:
         """Takes over a changed configuration, if there is one."""

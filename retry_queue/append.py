@@ -102,7 +102,7 @@ class Appender:
             for one in group:  # alone, so that what the database refuses spoils nobody else's
                 try:
                     await self._write([one], [], Counter())
-                except Exception as error:
+                except Exception as error:  # noqa: BLE001 - its sender is told, whatever it is
                     _refuse([one], error)
 
     async def _write(self, group: list[Waiting], refused: list[Refusal], counts: Counter[tuple[str, str]]) -> None:

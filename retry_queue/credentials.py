@@ -61,9 +61,7 @@ class LedgerTokens:
                 await tokens.unlock(connection, key, epoch)
             raise
         async with self._ledger.write() as connection:
-            await tokens.put(
-                connection, self._sealer, key, epoch, token.value, dict(token.extra), token.expires_at
-            )
+            await tokens.put(connection, self._sealer, key, epoch, token.value, dict(token.extra), token.expires_at)
         return token
 
     async def _stored(self, key: str) -> tokens.Stored | None:

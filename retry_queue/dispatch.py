@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 import structlog
@@ -21,6 +21,9 @@ from redis.backoff import ExponentialBackoff
 from redis.exceptions import BusyLoadingError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeout
+
+if TYPE_CHECKING:
+    from arq.typing import WorkerCoroutine
 
 QUEUE = "shuniu:bell"
 GAP = 0.02
@@ -46,9 +49,9 @@ def redis_settings(url: str) -> arq_connections.RedisSettings:
     """Settings that outlive a restart of Redis."""
     settings = arq_connections.RedisSettings.from_dsn(url)
     settings.conn_retries = 2
-    settings.conn_retry_delay = 0.2
+    settings.conn_retry_delay = 1
     settings.retry = Retry(ExponentialBackoff(cap=0.5, base=0.02), 3)
-    settings.retry_on_error = RETRY_ON  # type: ignore[assignment]
+    settings.retry_on_error = RETRY_ON
     return settings
 
 
@@ -110,8 +113,11 @@ class Bell:
 async def listen(url: str, wake: Callable[[dict[str, Any]], Awaitable[None]], stopped: asyncio.Event) -> None:
     """Runs the arq worker until ``stopped``; comes back by itself whenever Redis does."""
     while not stopped.is_set():
+        job = arq_worker.func(cast("WorkerCoroutine", wake), name="wake", keep_result=0, timeout=10, max_tries=1000)
         worker = arq_worker.Worker(
-            functions=[arq_worker.func(wake, name="wake", keep_result=0, timeout=10, max_tries=1000)],
+            functions=[
+                arq_worker.func(cast("WorkerCoroutine", wake), name="wake", keep_result=0, timeout=10, max_tries=1000)
+            ],
             queue_name=QUEUE,
             redis_settings=redis_settings(url),
             poll_delay=POLL,

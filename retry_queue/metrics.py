@@ -11,7 +11,9 @@ from retry_queue.ledger import lane
 _FAST = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _LONG = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 15, 60, 300, 3600, 86400)
 
-ACKS = Histogram("shuniu_webhook_ack_duration_seconds", "From request to reply of a hook.", ["connector"], buckets=_FAST)
+ACKS = Histogram(
+    "shuniu_webhook_ack_duration_seconds", "From request to reply of a hook.", ["connector"], buckets=_FAST
+)
 HOOKS = Counter("shuniu_webhook_calls_total", "Hook calls by how they ended.", ["connector", "outcome"])
 ATTEMPTS = Counter(
     "shuniu_delivery_attempts_total", "Delivery attempts by target connection, operation and outcome.",

@@ -14,7 +14,7 @@ from typing import Any
 
 import structlog
 
-from connectors.core import client, decode, declaration, errors, model, scope
+from connectors.core import client, declaration, decode, errors, model, scope
 from retry_queue import append, metrics
 from retry_queue.ledger import connections, cursors, inbox, session
 from retry_queue.sync import backoff, verdict
@@ -99,7 +99,7 @@ class Poller:
             taken = await self._windows(connection, name, source, held)
         except session.LedgerUnavailable:
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - judged and written down, whatever it is
             await self._failed(connection, name, held, error)
             return
         metrics.POLLS.labels(connection.key, name, "ok").inc()

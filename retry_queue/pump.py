@@ -255,9 +255,7 @@ class Pumps:
         skip = self._site().skipping
         try:
             async with self._ledger.write() as connection:
-                claimed = await outbox.claim(
-                    connection, target, wanted, self._ledger.owner, lane.LEASE, skip
-                )
+                claimed = await outbox.claim(connection, target, wanted, self._ledger.owner, lane.LEASE, skip)
             made = await self._courier.prepare(claimed) if claimed else []
         except session.LedgerUnavailable as error:
             log.warning("claim.waiting", error=str(error))

@@ -120,6 +120,3 @@ def excerpt(body: bytes) -> str:
     """The head of a refused body for people, long digit runs (phones, cards, ids) masked."""
     text = body[:EXCERPT].decode("utf-8", "replace").replace("\x00", "�")
     return _LONG_DIGITS.sub(lambda found: "*" * (len(found.group()) - 3) + found.group()[-3:], text)
-
-
-

@@ -47,9 +47,7 @@ WITH due AS MATERIALIZED (
 UPDATE f_delivery d SET state = 1 FROM due, f_event e WHERE d.id = due.id AND e.id = d.id RETURNING d.id, e.body
 """
 _DONE = "UPDATE f_delivery SET state = 2 WHERE id = ANY($1::bigint[])"
-_ATTEMPT = (
-    "INSERT INTO f_attempt (delivery_id, status, ms) SELECT * FROM unnest($1::bigint[], $2::int[], $3::float8[])"
-)
+_ATTEMPT = "INSERT INTO f_attempt (delivery_id, status, ms) SELECT * FROM unnest($1::bigint[], $2::int[], $3::float8[])"
 
 
 def mapped(order: dict[str, Any]) -> dict[str, Any]:
@@ -101,14 +99,14 @@ def ingest_app(database: str) -> FastAPI:
             bell.clear()
             while waiting:
                 group, waiting[:] = waiting[:200], waiting[200:]
-                async with pool.acquire() as connection:
+                async with pool.acquire() as connection:  # type: ignore[no-untyped-call]
                     await connection.execute(_APPEND, [one[0] for one in group], [one[1] for one in group])
                 for _, _, future in group:
                     future.set_result(None)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        pool = await asyncpg.create_pool(database, min_size=2, max_size=2)
+        pool = await asyncpg.create_pool(database, min_size=2, max_size=2)  # type: ignore[no-untyped-call]
         tasks = [asyncio.create_task(commit(pool)) for _ in range(2)]
         yield
         for task in tasks:
@@ -136,7 +134,7 @@ def ingest_app(database: str) -> FastAPI:
 
 async def work(database: str, target: str) -> None:
     """Claims batches and delivers them, 64 calls under way at once."""
-    pool = await asyncpg.create_pool(database, min_size=3, max_size=3)
+    pool = await asyncpg.create_pool(database, min_size=3, max_size=3)  # type: ignore[no-untyped-call]
     client = httpx.AsyncClient(transport=httpx_aiohttp.AiohttpTransport(limits=httpx.Limits(max_connections=64)))
     slots = asyncio.Semaphore(64)
     done: list[tuple[int, int, float]] = []

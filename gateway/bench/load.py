@@ -70,7 +70,7 @@ async def saturate(host: str, port: int, requests: Iterator[bytes], connections:
 
 
 async def steady(host: str, port: int, requests: Iterator[bytes], per_second: float) -> tuple[Load, list[float]]:
-    """Sends at a steady rate on a few connections, whatever the answers do; also gives the Unix time of each sending."""
+    """Sends at a steady rate on a few connections, whatever the answers do; also gives each sending's Unix time."""
     load = Load()
     sent_at: list[float] = []
     free: asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.Queue()

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-SECRET = "bench-secret-that-guards-nothing"  # noqa: S105 - of a hook that lives for a minute on loopback
+SECRET = "bench-secret-that-guards-nothing"  # of a hook that lives for a minute on loopback
 HEADER = "X-Signature"
 
 
@@ -92,5 +92,3 @@ def request(path: str, host: str, body: bytes) -> bytes:
         f"{HEADER}: {signature(body)}\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body
-
-

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 import time
 from typing import cast
 
 import orjson
 
-_OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 11\r\n\r\n{\"ok\":true}"
+_OK = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 11\r\n\r\n{"ok":true}'
 
 
 class Sink:
@@ -83,7 +84,8 @@ async def serve(port: int) -> None:
     sink = Sink()
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: _Protocol(sink), "127.0.0.1", port, backlog=512)
-    print(server.sockets[0].getsockname()[1], flush=True)
+    sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
+    sys.stdout.flush()
     async with server:
         await server.serve_forever()
 

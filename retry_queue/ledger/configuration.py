@@ -114,7 +114,9 @@ async def mappings(connection: AsyncConnection, *, published: bool = True) -> li
     return [_mapping(row) for row in await connection.execute(query)]
 
 
-async def publish_mapping(connection: AsyncConnection, connector: str, name: str, body: str, by: str, now: float) -> int:
+async def publish_mapping(
+    connection: AsyncConnection, connector: str, name: str, body: str, by: str, now: float
+) -> int:
     """Publishes a new version unless the published one is the same; returns the version in force."""
     checksum = hashlib.sha256(body.encode()).hexdigest()
     here = (M.c.connector == connector) & (M.c.name == name)

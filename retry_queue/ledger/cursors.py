@@ -51,8 +51,11 @@ class Claim:
 
 
 async def claim(connection: AsyncConnection, key: str, source: str, owner: str, lease: float) -> Claim | None:
-    """Leases a cursor when it is due, for ``lease`` seconds. Who holds it already gets it anew: a process
-    polls one source once at a time, so it asks only when it lost track of its own lease."""
+    """Leases a cursor when it is due, for ``lease`` seconds.
+
+    Who holds it already gets it anew: a process
+    polls one source once at a time, so it asks only when it lost track of its own lease.
+    """
     rows = await _CLAIM.run(connection, (), key, source, owner, lease)
     if not rows:
         return None

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from retry_queue.ledger import records
 from retry_queue.ledger.states import DeliveryState
 
-
 LEASE = 120.0
 """Seconds a claimed lane is its worker's; more than twice the longest call."""
 

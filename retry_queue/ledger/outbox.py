@@ -93,16 +93,14 @@ _SETTLE = sql.Statement(
     FROM {src} WHERE deliveries.id = src.id AND deliveries.attempt = src.attempt AND deliveries.state = 'in_flight'
     RETURNING deliveries.id
     """,
-    "id int, attempt int, state text, reason text, detail text, delay float, failed int, target_record text,"
-    " ended int",
+    "id int, attempt int, state text, reason text, detail text, delay float, failed int, target_record text, ended int",
 )
 _ATTEMPT = sql.Statement(
     """
     INSERT INTO attempts (delivery_id, attempt, outcome, code, message, exchanges, duration, worker, at)
     SELECT delivery_id, attempt, outcome, code, message, exchanges, duration, worker, {now} FROM {src}
     """,
-    "delivery_id int, attempt int, outcome text, code text, message text, exchanges text, duration float,"
-    " worker text",
+    "delivery_id int, attempt int, outcome text, code text, message text, exchanges text, duration float, worker text",
 )
 # Claims, plans and settles all take the lanes first and in name order; else two of them could wait for
 # each other in a circle. SQLite has one writer and needs no lock.
@@ -174,8 +172,11 @@ _REVIVE = sql.Statement(
 
 
 async def plan(connection: AsyncConnection, owed: Sequence[lane.NewDelivery]) -> int:
-    """Writes deliveries and makes their lanes due. Lanes are locked in name order, so two plans never
-    wait for each other in a circle; returns how many were new."""
+    """Writes deliveries and makes their lanes due.
+
+    Lanes are locked in name order, so two plans never
+    wait for each other in a circle; returns how many were new.
+    """
     if not owed:
         return 0
     lanes: dict[str, lane.NewDelivery] = {}
@@ -240,8 +241,7 @@ async def claim(
     await _CLOSE.run(connection, closing)
     await _FREE.run(connection, freeing)
     crashed = {
-        i: int(view.head is not None and view.head.state == DeliveryState.IN_FLIGHT) 
-        for i, (view, _) in heads.items()
+        i: int(view.head is not None and view.head.state == DeliveryState.IN_FLIGHT) for i, (view, _) in heads.items()
     }
     await _TAKE.run(connection, [(i, crashed[i]) for i in heads])
     claimed = []
@@ -342,8 +342,11 @@ async def heal(connection: AsyncConnection) -> int:
 
 
 async def revive(connection: AsyncConnection, ids: Sequence[int]) -> list[int]:
-    """Replays parked, dead or skipped deliveries in their lanes; returns those revived. A state that a newer
-    one has overtaken is not sent again: it ends as superseded."""
+    """Replays parked, dead or skipped deliveries in their lanes; returns those revived.
+
+    A state that a newer
+    one has overtaken is not sent again: it ends as superseded.
+    """
     await _OVERTAKEN.run(connection, [(i,) for i in ids])
     rows = await _REVIVE.run(connection, [(i,) for i in ids])
     lanes = {row.lane: row.connection_key for row in rows}

@@ -82,7 +82,8 @@ _KEEP = sql.Statement(
     SELECT connection_key, entity, record, number, version, event_id, fingerprint, canonical, hop, {now}
     FROM {src} {more}
     ON CONFLICT (connection_key, entity, record) DO UPDATE SET number = coalesce(excluded.number, records.number),
-        version = coalesce(excluded.version, records.version), event_id = excluded.event_id, fingerprint = excluded.fingerprint,
+        version = coalesce(excluded.version, records.version), event_id = excluded.event_id,
+        fingerprint = excluded.fingerprint,
         canonical = excluded.canonical, hop = excluded.hop, updated_at = excluded.updated_at
     WHERE excluded.version > records.version + 0.0005
        OR ((records.version IS NULL OR excluded.version IS NULL OR excluded.version >= records.version - 0.0005)
@@ -148,9 +149,12 @@ async def groups(connection: AsyncConnection, link_ids: Iterable[int]) -> dict[i
 
 
 async def keep(connection: AsyncConnection, states: Sequence[State]) -> dict[Ref, tuple[int, int]]:
-    """Keeps newer states; returns reference -> (row id, link id). A reference that is missing in the
+    """Keeps newer states; returns reference -> (row id, link id).
+
+    A reference that is missing in the
     answer was stale: a newer state is there already. Rows are locked in order, so planners of the
-    same records wait for each other and never in a circle."""
+    same records wait for each other and never in a circle.
+    """
     rows = [
         (*s.ref, s.number, s.version, s.event_id, s.fingerprint, s.canonical, s.hop)
         for s in sorted(states, key=lambda state: state.ref)
@@ -161,8 +165,11 @@ async def keep(connection: AsyncConnection, states: Sequence[State]) -> dict[Ref
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """What a delivery leaves behind on the target's record. ``link_id`` None changes no link;
-    ``wrote`` is JSON field -> digest."""
+    """What a delivery leaves behind on the target's record.
+
+    ``link_id`` None changes no link;
+    ``wrote`` is JSON field -> digest.
+    """
 
     ref: Ref
     link_id: int | None

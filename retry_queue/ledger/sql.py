@@ -26,7 +26,7 @@ _POSTGRES_TYPES = {
 }
 _MARK = re.compile(r"\{(src|now|lock|more|\d+|patch (\S+) (\S+))\}")
 _NOW = {
-    "postgresql": "extract(epoch from clock_timestamp())::float8",
+    "postgresql": "extract(epoch from statement_timestamp())::float8",  # stable: an index can be searched by it
     "sqlite": "((julianday('now') - 2440587.5) * 86400.0)",
 }
 

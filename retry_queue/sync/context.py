@@ -17,7 +17,7 @@ import orjson
 
 from mappings import canonical as models
 from retry_queue.ledger import lane, records, secrets, session
-from retry_queue.sync import intake, meaning, route
+from retry_queue.sync import draft, meaning, route
 from retry_queue.sync import site as sites
 
 PEOPLE = "customer"
@@ -130,8 +130,8 @@ def _people(
             continue
         joined = snapshot(groups.get(one.link_id, []))
         if joined is not None:
-            return list(intake.marks(sealer, joined.get("buyer") or {})), own
-    return list(intake.marks(sealer, job.canonical.get("buyer") or {})), own
+            return list(draft.marks(sealer, joined.get("buyer") or {})), own
+    return list(draft.marks(sealer, job.canonical.get("buyer") or {})), own
 
 
 def _customer(job: Job, group: list[records.Known]) -> None:

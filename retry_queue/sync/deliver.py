@@ -100,9 +100,16 @@ class Courier:
                 return _ended(job.delivery, DeliveryState.SKIPPED, "no_recipient", said)
             job.digest = echo.digest(native)
             if self._told(job):
-                said = {"zh": "对目标而言内容没有变化，无需重复写入", "en": "nothing changes for the target; not written again"}
+                said = {
+                    "zh": "对目标而言内容没有变化，无需重复写入",
+                    "en": "nothing changes for the target; not written again",
+                }
                 return _ended(
-                    job.delivery, DeliveryState.DELIVERED, "unchanged", said, record=job.member and job.member.record
+                    job.delivery,
+                    DeliveryState.DELIVERED,
+                    "unchanged",
+                    said,
+                    record=job.member.record if job.member else None,
                 )
             async with asyncio.timeout(DEADLINE):
                 fresh = job.delivery.attempt == 1 and not job.delivery.interrupted
@@ -126,7 +133,10 @@ class Courier:
         if job.missing:
             named = "、".join(job.missing)
             wait = backoff.after(delivery.failures + 1, 0.5, schedule=LINK_WAIT).delay
-            said = {"zh": f"等待关联：目标系统中还没有 {named}", "en": f"waiting for a link: no {named} in the target yet"}
+            said = {
+                "zh": f"等待关联：目标系统中还没有 {named}",
+                "en": f"waiting for a link: no {named} in the target yet",
+            }
             if wait is None:
                 return _ended(delivery, DeliveryState.PARKED, "link_missing", said, hold=hold)
             return lane.Result(
@@ -136,8 +146,11 @@ class Courier:
         return None
 
     def _told(self, job: context.Job) -> bool:
-        """Whether the last write to this very record said the same. A change of the source that does not
-        concern the target must not write over what was changed there meanwhile."""
+        """Whether the last write to this very record said the same.
+
+        A change of the source that does not
+        concern the target must not write over what was changed there meanwhile.
+        """
         if job.delivery.kind != "state" or job.delivery.attempt > 1 or job.member is None or not job.member.wrote:
             return False
         return bool(orjson.loads(job.member.wrote).get(echo.NATIVE) == job.digest)
@@ -159,8 +172,7 @@ class Courier:
                 f"没有把 {job.delivery.entity} 写入 {job.live.connector} 的字段映射",
                 f"no mapping of {job.delivery.entity} for {job.live.connector}",
             )
-        native = job.meaning.mapping.to_native(canonical, job.scope)
-        return native
+        return job.meaning.mapping.to_native(canonical, job.scope)
 
     def _judge(self, error: BaseException, job: context.Job, operation: declaration.Operation) -> verdict.Verdict:
         kind = declaration.Idempotency.QUERY_FIRST if operation.flow else operation.idempotent
@@ -168,7 +180,7 @@ class Courier:
             error,
             failures=job.delivery.failures,
             idempotent=kind,
-            jitter=random.random(),  # noqa: S311 - spreads retries, guards nothing
+            jitter=random.random(),
         )
 
     def _result(
@@ -199,7 +211,6 @@ class Courier:
             hold=hold,
             binding=self._binding(job, outcome, operation) if delivered and outcome and operation else None,
         )
-
 
     def _binding(
         self, job: context.Job, outcome: model.Outcome, operation: declaration.Operation

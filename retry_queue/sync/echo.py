@@ -118,8 +118,11 @@ def is_echo(canonical: Mapping[str, Any], wrote: Mapping[str, str], before: Mapp
 
 
 def _unwritten(value: Any, written: set[str]) -> Any:
-    """``value`` without the paths in ``written``; of a list's elements also without their ids, which the other
-    side gives, so that a line which holds only what we wrote leaves nothing."""
+    """``value`` without the paths in ``written``.
+
+    Of a list's elements also without their ids, which the other side gives, so that a line which holds only
+    what we wrote leaves nothing.
+    """
     if isinstance(value, list | tuple):
         left = (_unwritten(one, written | {"id"}) for one in value) if written else value
         return [rest for rest in left if not _empty(rest)]
@@ -129,5 +132,6 @@ def _unwritten(value: Any, written: set[str]) -> Any:
     for path in written:
         key, _, rest = path.partition(".")
         below.setdefault(key, set()).add(rest)
-    return {key: _unwritten(inner, below.get(key, set())) for key, inner in value.items() if "" not in below.get(key, ())}
-
+    return {
+        key: _unwritten(inner, below.get(key, set())) for key, inner in value.items() if "" not in below.get(key, ())
+    }

@@ -10,7 +10,8 @@ import orjson
 
 from retry_queue.ledger import records
 from retry_queue.ledger.states import EventState
-from retry_queue.sync import echo, route
+from retry_queue.sync import echo
+from retry_queue.sync import route as routes
 
 HOP_LIMIT = 5
 HOP_MEMORY = 600.0
@@ -21,9 +22,9 @@ HOP_MEMORY = 600.0
 class Leg:
     """One target of one matching route. ``kind`` is state or act, ``priority`` as in the inbox."""
 
-    route: route.Route
+    route: routes.Route
     position: int
-    target: route.Target
+    target: routes.Target
     kind: str
 
 
@@ -31,7 +32,7 @@ class Leg:
 class Candidate:
     """A route of the event's (connection, entity) with its condition compiled."""
 
-    route: route.Route
+    route: routes.Route
     holds: Callable[[Mapping[str, Any]], bool] | None
     kinds: tuple[str, ...]
     """state or act, per target."""
@@ -61,7 +62,10 @@ SKIPS: dict[str, dict[str, str]] = {
     "unchanged": {"zh": "内容与上次相同", "en": "nothing changed since last time"},
     "no_route": {"zh": "没有路由关注此业务对象", "en": "no route asks for this entity"},
     "filtered": {"zh": "不满足任何路由的条件", "en": "no route's condition holds"},
-    "hop_limit": {"zh": "变更在系统间转发次数过多，已停止（可能存在环路）", "en": "forwarded too often between systems; stopped"},
+    "hop_limit": {
+        "zh": "变更在系统间转发次数过多，已停止（可能存在环路）",
+        "en": "forwarded too often between systems; stopped",
+    },
     "connection_off": {"zh": "连接已停用", "en": "the connection is not in use"},
 }
 
@@ -84,7 +88,9 @@ def decide(
     replay: bool = False,
     event_id: int | None = None,
 ) -> Plan:
-    """Decides one event. ``text`` is ``canonical`` as JSON, ``wrote`` the digests of our own last write,
+    """Decides one event.
+
+    ``text`` is ``canonical`` as JSON, ``wrote`` the digests of our own last write,
     ``event_id`` the event when its arrival tells the age of what it says (not when that was read later).
 
     Raises whatever a route's condition raises (the caller parks the event and names the route).
@@ -97,7 +103,11 @@ def decide(
             return skip("stale")
         if mark == known.fingerprint:
             return skip("unchanged", state)  # kept all the same: it was still so at this later time
-    if wrote and not replay and echo.is_echo(canonical, wrote, orjson.loads(known.canonical) if known and known.canonical else None):
+    if (
+        wrote
+        and not replay
+        and echo.is_echo(canonical, wrote, orjson.loads(known.canonical) if known and known.canonical else None)
+    ):
         return skip("echo", state)
     if hop > HOP_LIMIT:
         return skip("hop_limit", state)

@@ -140,8 +140,11 @@ def with_defaults(declared: declaration.Declaration, config: Mapping[str, Any]) 
 
 
 async def load(ledger: session.Ledger, sealer: secrets.Sealer) -> Site:
-    """Reads and compiles the configuration. A route or mapping that does not compile is left out: it was
-    checked when it was stored, so this only happens after a downgrade, and ``check`` names it."""
+    """Reads and compiles the configuration.
+
+    A route or mapping that does not compile is left out: it was
+    checked when it was stored, so this only happens after a downgrade, and ``check`` names it.
+    """
     async with ledger.read() as connection:
         epoch = await configuration.epoch(connection)
         rows = await connections.all_rows(connection)

@@ -57,9 +57,7 @@ def _words(error: errors.ConnectorError, zh: str, en: str) -> dict[str, str]:
     }
 
 
-def of_error(
-    error: BaseException, *, failures: int, idempotent: declaration.Idempotency, jitter: float
-) -> Verdict:
+def of_error(error: BaseException, *, failures: int, idempotent: declaration.Idempotency, jitter: float) -> Verdict:
     """A call that raised. ``failures`` counts failures before this one."""
     if isinstance(error, errors.Throttled):
         words = _words(error, "对方限流，稍后自动重试", "they ask us to slow down; retrying later")
@@ -76,7 +74,9 @@ def of_error(
         words = _words(error, "对方系统暂时不可用，自动重试", "the system is unavailable; retrying")
         return _retry(failures, jitter, "unavailable", words, error.code)
     if isinstance(error, errors.CredentialRefused):
-        words = _words(error, "授权失效或权限不足，请在连接页重新授权", "credentials refused; authorise the connection again")
+        words = _words(
+            error, "授权失效或权限不足，请在连接页重新授权", "credentials refused; authorise the connection again"
+        )
         return Verdict(Act.PAUSE, "credential", words, code=error.code)
     if isinstance(error, errors.Misdeclared):
         words = _words(error, "连接设置或接口声明有误", "the connection's settings or the declaration are wrong")
@@ -87,7 +87,10 @@ def of_error(
     if isinstance(error, mapping_errors.MappingError):
         return Verdict(Act.PARK, "mapping", {"zh": error.zh, "en": error.en})
     said = f"{type(error).__name__}"
-    words = {"zh": f"内部错误 {said}，自动重试几次后挂起", "en": f"internal error {said}; retried a little, then parked"}
+    words = {
+        "zh": f"内部错误 {said}，自动重试几次后挂起",
+        "en": f"internal error {said}; retried a little, then parked",
+    }
     if failures >= 3:
         return Verdict(Act.PARK, "internal", words, code=said)
     return _retry(failures, jitter, "internal", words, said)

@@ -9,11 +9,19 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from sqlalchemy.engine import make_url
 
 from gateway import migrate
 from retry_queue.ledger import session, tables
 from gateway.trial import postgres
+
+
+@pytest.fixture(autouse=True)
+def logs() -> Iterator[list[structlog.typing.EventDict]]:
+    """What was logged, instead of pretty tracebacks, which cost seconds."""
+    with structlog.testing.capture_logs() as found:
+        yield found
 
 
 def _upgraded(url: str) -> None:

@@ -1,0 +1,69 @@
+"""Drafts: an event on its way through planning, and the small pure things said about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from mappings import errors as mapping_errors
+from retry_queue.ledger import inbox, records, secrets
+from retry_queue.ledger.states import EventState
+from retry_queue.sync import meaning, plan
+
+
+@dataclass(slots=True)
+class Draft:
+    """An event on its way through planning."""
+
+    event: inbox.ClaimedEvent
+    entity: str = ""
+    ref: records.Ref = ("", "", "")
+    canonical: Mapping[str, Any] | None = None
+    text: str = ""
+    version: float | None = None
+    arrival: int | None = None
+    """The event's id, when its arrival tells the age of the state in it."""
+    meaning: meaning.Meaning | None = None
+    plan: plan.Plan | None = None
+    delay: float = 0.0
+    failed: bool = False
+
+
+def encode(value: Any) -> str:
+    """A canonical record as JSON text: exact decimals as text, times with their zone."""
+    try:
+        return orjson.dumps(value, default=str).decode()
+    except TypeError:  # a whole number of more than 64 bits
+        return orjson.dumps(_digits(value), default=str).decode()
+
+
+def _digits(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _digits(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_digits(inner) for inner in value]
+    return str(value) if isinstance(value, int) and value.bit_length() > 63 else value
+
+
+def marks(sealer: secrets.Sealer, canonical: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
+    """(kind, digest) of everything that identifies a person; masked values identify nobody."""
+    given = [(one["kind"], one["value"]) for one in canonical.get("identities") or () if one.get("value")]
+    given += [(kind, canonical[kind]) for kind in ("phone", "email") if canonical.get(kind)]
+    return [(kind, sealer.digest(kind, value)) for kind, value in given if "*" not in value]
+
+
+def words_of(error: Exception) -> dict[str, str]:
+    """An error in both languages, with its place."""
+    if isinstance(error, mapping_errors.MappingError):
+        return {"zh": error.text("zh"), "en": error.text("en")}
+    return {"zh": f"报文无法解析：{error}", "en": f"the payload cannot be read: {error}"}
+
+
+def internal(error: Exception) -> plan.Plan:
+    """Ours to mend: the event is kept for a replay after that."""
+    name = type(error).__name__
+    said = {"zh": f"内部错误 {name}，修复后可重放", "en": f"internal error {name}; replay it when that is mended"}
+    return plan.Plan(EventState.PARKED, "internal", said)

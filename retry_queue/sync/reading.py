@@ -1,0 +1,134 @@
+"""Reading: from a claimed event to its canonical record, through a detail call where the push was only a hint."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from connectors.core import client, declaration, decode, errors, jsontext, template
+from mappings import errors as mapping_errors
+from retry_queue.ledger import connections, session
+from retry_queue.ledger.states import ConnectionState, EventState
+from retry_queue.sync import draft, plan, verdict
+from retry_queue.sync import site as sites
+
+HYDRATE_TIMEOUT = 25.0
+HYDRATES = 16
+"""Detail calls under way at once per process and connection."""
+
+log = structlog.get_logger()
+
+
+class Reader:
+    """Reads and maps events. Whatever goes wrong becomes the draft's plan; nothing is raised."""
+
+    def __init__(self, ledger: session.Ledger, calls: client.Client) -> None:
+        self._ledger = ledger
+        self._calls = calls
+        self._slots: dict[str, asyncio.Semaphore] = {}
+
+    def hinted(self, site: sites.Site, one: draft.Draft) -> bool:
+        spec = site.message(one.event.connection_key, one.event.message)
+        return spec is not None and spec.hydrate is not None
+
+    async def read(self, site: sites.Site, one: draft.Draft) -> None:
+        """Reads the record behind a hint and maps it; what goes wrong becomes a verdict."""
+        live = site.live[one.event.connection_key]
+        spec = site.message(live.key, one.event.message)
+        if live.opened is None or spec is None or spec.hydrate is None or spec.entity is None:
+            return
+        if live.state is not ConnectionState.ENABLED:
+            one.delay = 30.0
+            one.plan = plan.Plan(EventState.RECEIVED, "waiting_connection")
+            return
+        slot = self._slots.setdefault(live.key, asyncio.Semaphore(HYDRATES))
+        payload = jsontext.loads(one.event.payload)
+        try:
+            wanted = template.render(spec.hydrate.input, {"payload": payload, "config": live.opened.config})
+            async with slot, asyncio.timeout(HYDRATE_TIMEOUT):
+                found = await self._calls.call(live.opened, spec.hydrate.operation, wanted)
+        except TimeoutError:
+            self._fail(one, errors.Unavailable("no answer in time"), live.key)
+        except (errors.ConnectorError, template.TemplateError) as error:
+            await self._refused(one, error, live.key)
+        except Exception as error:
+            log.exception("intake.internal", event=one.event.id, kind=type(error).__name__)
+            self._fail(one, error, live.key)
+        else:
+            if found.data is None:
+                one.plan = plan.skip("absent")
+            else:
+                self.map(site, one, found.data)
+
+    async def _refused(self, one: draft.Draft, error: Exception, key: str) -> None:
+        if isinstance(error, errors.CredentialRefused):
+            words = verdict.of_error(error, failures=0, idempotent=declaration.Idempotency.KEY, jitter=0.5)
+            async with self._ledger.write() as connection:
+                if await connections.refuse(connection, key, {"code": "credential", **words.words}):
+                    log.warning("connection.needs_auth", connection=key, code=error.code)
+            one.delay = 30.0
+            one.plan = plan.Plan(EventState.RECEIVED, "waiting_connection", words.words)
+            return
+        self._fail(one, error, key)
+
+    def _fail(self, one: draft.Draft, error: Exception, key: str) -> None:
+        ruling = verdict.of_error(
+            error,
+            failures=one.event.failures,
+            idempotent=declaration.Idempotency.KEY,  # a detail call only reads
+            jitter=random.random(),
+        )
+        if ruling.act in (verdict.Act.RETRY, verdict.Act.WAIT):
+            one.delay = ruling.delay
+            one.failed = ruling.act is verdict.Act.RETRY
+            one.plan = plan.Plan(EventState.RECEIVED, ruling.reason, ruling.words)
+        else:
+            one.plan = plan.Plan(EventState.PARKED, ruling.reason, ruling.words)
+
+    def map(self, site: sites.Site, one: draft.Draft, read: Any) -> None:
+        """Native -> canonical; ``read`` is the hydrated record, or None to take the payload itself."""
+        event = one.event
+        live = site.live.get(event.connection_key)
+        if live is None or not live.used:
+            one.plan = plan.skip("connection_off")
+            return
+        if live.opened is None:
+            words = live.problem or {"zh": "连接无法使用", "en": "the connection cannot be used"}
+            one.plan = plan.Plan(EventState.PARKED, "connection_broken", words)
+            return
+        spec = site.message(live.key, event.message)
+        if spec is None:
+            one.plan = plan.skip("unknown_message")
+            return
+        entity = event.entity or spec.entity
+        if entity is None:
+            one.plan = plan.skip("no_entity")
+            return
+        one.meaning = site.meaning(live.connector, spec.mapping or entity)
+        if one.meaning is None:
+            one.plan = plan.skip("unmapped")
+            return
+        try:
+            native = read if read is not None else decode.native(event.payload.encode(), spec)
+            if not isinstance(native, dict):
+                raise mapping_errors.MappingError("消息内容不是对象", "the record is no object", file=one.meaning.name)
+            context = {"config": live.opened.config, "event": {"record": event.record, "message": event.message}}
+            canonical = one.meaning.mapping.from_native(native, context)
+            one.text = draft.encode(canonical)
+        except (mapping_errors.MappingError, jsontext.JsonError, decode.Malformed) as error:
+            one.plan = plan.Plan(EventState.PARKED, "mapping", draft.words_of(error))
+            return
+        except Exception as error:
+            log.exception("intake.internal", event=event.id, kind=type(error).__name__)
+            one.plan = draft.internal(error)
+            return
+        one.entity = entity
+        one.ref = (event.connection_key, entity, str(canonical["id"]))
+        one.canonical = canonical
+        one.arrival = event.id if read is None else None
+        at = canonical.get("updated_at")
+        one.version = at.timestamp() if isinstance(at, datetime) else event.occurred_at

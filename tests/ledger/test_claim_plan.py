@@ -1,0 +1,135 @@
+"""PostgreSQL reads only what is due, however much history and however long a backlog there is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from gateway.trial import postgres
+from retry_queue.ledger import inbox, outbox, session
+from tests.ledger import making
+
+pytestmark = pytest.mark.postgres
+FINISHED, DUE, WAITING = 20_000, 5_000, 5_000
+
+
+@pytest.fixture
+def postgres_url(
+    postgres_server: postgres.Postgres, postgres_template: Callable[[postgres.Postgres], str]
+) -> Iterator[str]:
+    """A database of its own: statistics are what is tested here."""
+    with postgres_server.database(postgres_template(postgres_server)) as url:
+        yield url
+
+
+@pytest.fixture
+async def full(postgres_url: str) -> Any:
+    """A ledger with a history, a backlog that is due, and as many that wait for their retry."""
+    ledger = session.open_ledger(postgres_url, owner="w1", pool=2)
+    fill = """
+        INSERT INTO inbox (connection_key, dedupe, state, priority, next_at, received_at)
+        SELECT 'shop', n::text, CASE WHEN n <= {0} THEN 'planned' ELSE 'received' END, 1,
+               CASE WHEN n <= {1} THEN 1000 + n ELSE 1e12 END, 1000 + n FROM generate_series(1, {2}) n;
+        INSERT INTO events (id, connection_key, source, message, entity, record, payload, received_at, trace)
+        SELECT id, 'shop', 'hook', 'record', 'order', dedupe, repeat('x', 200), received_at, 't' FROM inbox;
+        INSERT INTO canonicals (event_id, entity, mapping, body) SELECT id, 'order', 'm', repeat('x', 200) FROM inbox;
+        INSERT INTO records (connection_key, entity, record, updated_at)
+        SELECT 'shop', 'order', n::text, 0 FROM generate_series(1, 20000) n;
+        INSERT INTO deliveries (event_id, route_key, connection_key, operation, position, kind, record_id, lane, state,
+                                next_at, created_at)
+        SELECT id, 'r', 'erp', 'put', 0, 'state', 1 + id % 1000, 'erp/order/' || id,
+               CASE WHEN id <= {0} THEN 'delivered' ELSE 'pending' END, next_at, 1000 FROM inbox;
+        INSERT INTO lanes (lane, connection_key, priority, next_at, fence, seq)
+        SELECT lane, connection_key, 1, next_at, 0, 1 FROM deliveries WHERE state = 'pending';
+    """
+    async with ledger.engine.begin() as connection:
+        for statement in fill.format(FINISHED, FINISHED + DUE, FINISHED + DUE + WAITING).split(";"):
+            if statement.strip():
+                await connection.exec_driver_sql(statement)
+    async with ledger.engine.connect() as connection:
+        await (await connection.execution_options(isolation_level="AUTOCOMMIT")).execute(text("VACUUM ANALYZE"))
+    yield ledger
+    await ledger.close()
+
+
+async def explained(ledger: session.Ledger, statement: Any, rows: list[Any], *scalars: Any) -> list[dict[str, Any]]:
+    """Every node of the executed plan of one of the ledger's own statements."""
+    sql = "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + statement._text["postgresql"]
+    batch = tuple(list(column) for column in zip(*rows, strict=True)) if rows else ()
+    async with ledger.engine.connect() as connection:
+        found = (await connection.exec_driver_sql(sql, (*batch, *scalars))).scalar_one()
+        await connection.rollback()
+    plan = (json.loads(found) if isinstance(found, str) else found)[0]["Plan"]
+    nodes: list[dict[str, Any]] = []
+    queue = [plan]
+    while queue:
+        node = queue.pop()
+        nodes.append(node)
+        queue += node.get("Plans", [])
+    return nodes
+
+
+def read(nodes: list[dict[str, Any]], table: str) -> dict[str, int]:
+    """How each index (or the whole table, as '') was read: rows touched, also those thrown away."""
+    touched: dict[str, int] = {}
+    for node in nodes:
+        if node.get("Relation Name") == table and node["Node Type"] != "ModifyTable":
+            lost = node.get("Rows Removed by Filter", 0) + node.get("Rows Removed by Index Recheck", 0)
+            name = node.get("Index Name", "")
+            touched[name] = touched.get(name, 0) + int((node["Actual Rows"] + lost) * node["Actual Loops"])
+    return touched
+
+
+async def test_the_inbox_claim_reads_what_it_takes(full: session.Ledger) -> None:
+    nodes = await explained(full, inbox._CLAIM, [("",)], 100, "w1", 60.0)
+    touched = read(nodes, "inbox")
+    assert "" not in touched, touched
+    assert touched["ix_inbox_due"] <= 110
+    assert sum(touched.values()) <= 250, touched
+
+
+async def test_the_lane_claim_reads_what_it_takes(full: session.Ledger) -> None:
+    touched = read(await explained(full, outbox._CLAIM, [], "erp", 64, "w1", 60.0), "lanes")
+    assert "" not in touched, touched
+    assert touched["ix_lanes_due"] <= 70
+    assert sum(touched.values()) <= 200, touched
+
+
+async def test_what_waits_is_not_read_when_nothing_is_due(full: session.Ledger) -> None:
+    """A target that is down for hours has all its lanes waiting; asking for work must stay cheap."""
+    await making.change(full, "UPDATE lanes SET next_at = 1e12")
+    await making.change(full, "UPDATE inbox SET next_at = 1e12 WHERE state = 'received'")
+    async with full.engine.connect() as connection:
+        await (await connection.execution_options(isolation_level="AUTOCOMMIT")).execute(text("VACUUM ANALYZE"))
+    lanes = read(await explained(full, outbox._CLAIM, [], "erp", 64, "w1", 60.0), "lanes")
+    assert sum(lanes.values()) == 0, lanes
+    received = read(await explained(full, inbox._CLAIM, [("",)], 100, "w1", 60.0), "inbox")
+    assert sum(received.values()) == 0, received
+
+
+async def test_the_queue_of_a_lane_is_found_without_its_history(full: session.Ledger) -> None:
+    names = [(f"erp/order/{n}",) for n in range(FINISHED + 1, FINISHED + 65)]
+    nodes = await explained(full, outbox._QUEUE, names)
+    touched = read(nodes, "deliveries")
+    assert "" not in touched, touched
+    assert touched.get("ix_deliveries_lane", 0) <= 70, touched
+
+
+async def test_settling_goes_by_the_keys(full: session.Ledger) -> None:
+    rows = [(n, 0, "delivered", None, None, 0.0, 0, None, 1) for n in range(FINISHED + 1, FINISHED + 65)]
+    touched = read(await explained(full, outbox._SETTLE, rows), "deliveries")
+    assert "" not in touched, touched
+    frees = [(f"erp/order/{n}", 0, 1, 0.0) for n in range(FINISHED + 1, FINISHED + 65)]
+    touched = read(await explained(full, outbox._FREE, frees), "lanes")
+    assert "" not in touched, touched
+
+
+async def test_the_parts_that_are_linked_are_found_by_their_link(full: session.Ledger) -> None:
+    from retry_queue.ledger import records
+
+    nodes = await explained(full, records._GROUP, [(n,) for n in range(1, 20)])
+    assert "" not in read(nodes, "records")
