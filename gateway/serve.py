@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import socket
 import sys
@@ -89,14 +90,23 @@ async def _api(config: settings.Settings) -> int:
             backlog=2048,
         )
     )
+    _settle_memory()
     await server.serve()
     hub.stopped.set()
     await hub.close()
     return 0 if server.started else 1
 
 
+def _settle_memory() -> None:
+    """What start-up made stays for good: the collector need not look at it again, nor after every 700 objects."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 50, 100)
+
+
 async def _worker(config: settings.Settings, *, polls: bool, pumps: bool, pace: float) -> int:
     hub = await wiring.build(config, "worker" if pumps else "poller")
+    _settle_memory()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, hub.stopped.set)

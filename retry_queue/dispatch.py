@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 QUEUE = "shuniu:bell"
 GAP = 0.02
 """Seconds between two wake-ups to Redis."""
+WAITING = 16
+"""Wake-ups that may wait in Redis at once."""
 POLL = 0.01
 """Seconds between two looks of an idle worker."""
 RETRY_ON = [RedisConnectionError, RedisTimeout, BusyLoadingError, FileNotFoundError, ConnectionRefusedError, OSError]
@@ -100,7 +102,9 @@ class Bell:
                     job_deserializer=loads,
                     default_queue_name=QUEUE,
                 )
-            await self._pool.enqueue_job("wake", _job_id=uuid.uuid4().hex, _expires=60)
+            if await self._pool.zcard(QUEUE) >= WAITING:
+                return  # enough wake-ups wait already: nobody listens, or everybody is at work
+            await self._pool.enqueue_job("wake", _job_id=uuid.uuid4().hex, _expires=600)
 
     async def close(self) -> None:
         if self._task is not None:

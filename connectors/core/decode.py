@@ -18,6 +18,7 @@ from connectors.core import declaration, jsontext, model, paths, predicate, scop
 
 UNKNOWN = "unknown"
 _LONG = 160
+_ISO = declaration.TimeFormat().format
 
 
 class Malformed(ValueError):
@@ -89,6 +90,22 @@ def named(
 
     A ``dedupe`` entry over the call itself becomes the text ``=value``.
     """
+    if connection is not None and not any("${hook." in path for path in message.dedupe):
+        kept = connection.memo.get(("named", id(message)))
+        if kept is None:
+            kept = (_named(spec, message, connection, None), message)
+            connection.memo[("named", id(message))] = kept
+        found: declaration.MessageSpec = kept[0]
+        return found
+    return _named(spec, message, connection, verified)
+
+
+def _named(
+    spec: declaration.Declaration,
+    message: declaration.MessageSpec,
+    connection: model.Connection | None,
+    verified: model.VerifiedHook | None,
+) -> declaration.MessageSpec:
     open_members = {
         key: getattr(message, key) for key in ("entity", "record", "time", "body") if _open(getattr(message, key))
     }
@@ -230,7 +247,8 @@ def when(value: Any, form: declaration.TimeFormat) -> datetime | None:
 
 def _written_time(text: str, form: declaration.TimeFormat) -> datetime:
     try:
-        found = datetime.strptime(text, form.format)  # noqa: DTZ007 - the zone is put on below
+        iso = form.format == _ISO  # the quick reader reads it too
+        found = datetime.fromisoformat(text) if iso else datetime.strptime(text, form.format)  # noqa: DTZ007 - below
     except ValueError:
         found = datetime.fromisoformat(text)
     return found if found.tzinfo else found.replace(tzinfo=ZoneInfo(form.zone))

@@ -18,6 +18,8 @@ class Connection:
     declaration: declaration.Declaration
     config: Mapping[str, Any]
     secrets: Mapping[str, str] = field(repr=False)
+    memo: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """What follows from the other fields alone, worked out once: they never change."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -232,6 +232,11 @@ def of(spec: declaration.Declaration, name: str) -> Plan:
     return plan
 
 
-def applicable(found: list[Auth], config: Mapping[str, Any]) -> list[Auth]:
-    """Those whose ``when`` holds for this connection."""
-    return [auth for auth in found if not auth.spec.when or scope.applies(auth.spec.when, config)]
+def applicable(made: Plan, connection: model.Connection) -> list[Auth]:
+    """What an operation carries on this connection: those whose ``when`` holds."""
+    kept: list[Auth] | None = connection.memo.get(("auths", made.name))
+    if kept is None:
+        config = connection.config
+        kept = [auth for auth in made.auths if not auth.spec.when or scope.applies(auth.spec.when, config)]
+        connection.memo[("auths", made.name)] = kept
+    return kept

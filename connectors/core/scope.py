@@ -10,14 +10,19 @@ from connectors.core import declaration, model
 
 def settings(connection: model.Connection) -> dict[str, Any]:
     """The connection's config with the declared defaults under it; empty texts count as not filled in."""
-    out = {field.key: field.default for field in connection.declaration.fields if field.default is not None}
-    out.update((key, value) for key, value in connection.config.items() if value is not None and value != "")
-    return out
+    kept: dict[str, Any] | None = connection.memo.get("settings")
+    if kept is None:
+        kept = {field.key: field.default for field in connection.declaration.fields if field.default is not None}
+        kept.update((key, value) for key, value in connection.config.items() if value is not None and value != "")
+        connection.memo["settings"] = kept
+    return kept
 
 
 def of(connection: model.Connection, **more: Any) -> dict[str, Any]:
     """``config``, ``secret`` and ``time`` of a connection, and whatever else is given. Empty secrets are absent."""
-    secrets = {key: value for key, value in connection.secrets.items() if value}
+    secrets = connection.memo.get("secrets")
+    if secrets is None:
+        secrets = connection.memo["secrets"] = {key: value for key, value in connection.secrets.items() if value}
     return {"config": settings(connection), "secret": secrets, "time": connection.declaration.time, **more}
 
 
@@ -33,5 +38,9 @@ def applies(when: Mapping[str, str | list[str]], config: Mapping[str, Any]) -> b
 
 def open_sources(connection: model.Connection) -> dict[str, declaration.EventSource]:
     """The event sources whose ``when`` holds for this connection."""
-    config = settings(connection)
-    return {key: source for key, source in connection.declaration.events.items() if applies(source.when, config)}
+    kept: dict[str, declaration.EventSource] | None = connection.memo.get("sources")
+    if kept is None:
+        config = settings(connection)
+        kept = {key: one for key, one in connection.declaration.events.items() if applies(one.when, config)}
+        connection.memo["sources"] = kept
+    return kept

@@ -55,7 +55,7 @@ class Sending:
         """One operation, sent once (twice when only the token was refused). Raises errors.* or AlreadySo."""
         connection = self.way.connection
         filled = made.filled(given)
-        carried = plan.applicable(made.auths, connection.config)
+        carried = plan.applicable(made, connection)
         if made.wants_uuid:
             values["uuid"] = str(uuid.uuid4())
         stale: str | None = None

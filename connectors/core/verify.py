@@ -59,11 +59,17 @@ def verify(
 
 def options_of(connection: model.Connection, verify_spec: declaration.Verify) -> dict[str, Any]:
     """The scheme's options with placeholders filled; what names something absent is left out."""
-    try:
-        rendered = template.render(verify_spec.options, scope.of(connection))
-    except template.TemplateError as error:
-        raise errors.HookRefused("misconfigured", str(error)) from None
-    return dict(rendered) if rendered else {}
+    kept: dict[str, Any] | None = connection.memo.get(("options", id(verify_spec)))
+    if kept is None:
+        try:
+            rendered = template.render(verify_spec.options, scope.of(connection))
+        except template.TemplateError as error:
+            raise errors.HookRefused("misconfigured", str(error)) from None
+        # The spec is kept beside, so that its id cannot come to mean another one.
+        kept = dict(rendered) if rendered else {}
+        connection.memo[("options", id(verify_spec))] = kept
+        connection.memo[("spec", id(verify_spec))] = verify_spec
+    return dict(kept)
 
 
 def secrets_of(options: Mapping[str, Any], name: str = "secret") -> list[str]:

@@ -98,7 +98,7 @@ class Courier:
             if native is None:
                 said = {"zh": "找不到收件人，无需发送", "en": "nobody to send it to"}
                 return _ended(job.delivery, DeliveryState.SKIPPED, "no_recipient", said)
-            job.digest = echo.digest(native)
+            job.digest = echo.native_digest(native)
             if self._told(job):
                 said = {
                     "zh": "对目标而言内容没有变化，无需重复写入",

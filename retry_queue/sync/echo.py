@@ -73,6 +73,11 @@ def digest(value: Any) -> str:
     return hashlib.blake2b(orjson.dumps(plain(value)), digest_size=8).hexdigest()
 
 
+def native_digest(native: Mapping[str, Any]) -> str:
+    """A digest of a record in a vendor's words, exactly as it is sent."""
+    return hashlib.blake2b(orjson.dumps(native, default=str, option=orjson.OPT_SORT_KEYS), digest_size=8).hexdigest()
+
+
 def fingerprint(canonical: Mapping[str, Any]) -> str:
     """A digest of a whole record as its mapping wrote it, except when it was changed."""
     kept = {key: value for key, value in canonical.items() if key not in ("updated_at", "created_at")}
