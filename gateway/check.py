@@ -1,8 +1,6 @@
 """The doctor: looks at every connector, mapping and route, says what is wrong and how to mend it, grades connectors.
 
-Grades are computed, never claimed. bronze: the declaration is sound, in both languages, with a README.
-silver: and it has samples, published vectors, and a tested mapping for everything that goes in or out.
-gold: and it has a simulator, and no fact of it is unconfirmed.
+Grades are computed, never claimed: connectors/core/grade.py says what each takes.
 """
 
 from __future__ import annotations
@@ -17,7 +15,7 @@ from typing import Any, Literal
 
 import pydantic
 
-from connectors.core import declaration, errors, plan, registry, signing, verify
+from connectors.core import declaration, errors, grade, plan, registry, signing, verify
 from gateway import current, hub_file, problems, soundness
 from mappings import check as mapping_check
 from mappings import errors as mapping_errors
@@ -80,7 +78,7 @@ def connectors(report: Report) -> None:
         for line in _connector(spec, folder):
             report.lines.append(line)
         broken = any(line.level == "error" for line in report.lines[before:])
-        report.grades[name] = "none" if broken else _grade(spec, folder)
+        report.grades[name] = "none" if broken else grade.judged(spec, folder).level.name.lower()
         if spec.unconfirmed:
             report.unconfirmed[name] = spec.unconfirmed
 
@@ -190,22 +188,6 @@ def _mapped(spec: declaration.Declaration, subject: str) -> Iterator[Line]:
             zh, en = ("读取", "read") if reads else ("写出", "write")
             text = f"mappings/{spec.id}/{name}.yaml"
             yield Line("warning", f"{subject}: {place}", f"{text} 没有{zh}方向的规则", f"{text} does not {en}")
-
-
-def _grade(spec: declaration.Declaration, folder: Traversable) -> str:
-    samples = {file.name for file in _files(folder, "samples")}
-    mapped = True
-    for _, name, reads in _needs(spec):
-        try:
-            made = library.shipped(spec.id, name)
-        except mapping_errors.MappingError:
-            mapped = False
-            continue
-        mapped = mapped and bool(made.spec.tests) and (made.reads if reads else made.writes)
-    if not (len(samples) > 1 and "vectors.json" in samples and mapped):
-        return "bronze"
-    simulated = folder.joinpath("simulator.py").is_file()
-    return "gold" if simulated and not spec.unconfirmed else "silver"
 
 
 # --- mappings -----------------------------------------------------------------------------------

@@ -46,5 +46,5 @@ async def _progress(engine: pump.Pumps) -> None:
     while True:
         if engine.progress != last:
             last = engine.progress
-        metrics.PROGRESS.set_to_current_time()
+            metrics.PROGRESS.set_to_current_time()
         await asyncio.sleep(5.0)

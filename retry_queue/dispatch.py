@@ -119,9 +119,7 @@ async def listen(url: str, wake: Callable[[dict[str, Any]], Awaitable[None]], st
     while not stopped.is_set():
         job = arq_worker.func(cast("WorkerCoroutine", wake), name="wake", keep_result=0, timeout=10, max_tries=1000)
         worker = arq_worker.Worker(
-            functions=[
-                arq_worker.func(cast("WorkerCoroutine", wake), name="wake", keep_result=0, timeout=10, max_tries=1000)
-            ],
+            functions=[job],
             queue_name=QUEUE,
             redis_settings=redis_settings(url),
             poll_delay=POLL,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
 import orjson
 import structlog
@@ -29,6 +29,8 @@ INTAKE_BATCH = 100
 AHEAD = 200
 """Deliveries claimed ahead of their call, at most."""
 SETTLE_MAX = 500
+STOPPING = 5.0
+"""Seconds for the loops to come to their end by themselves."""
 LINGER = 0.003
 """Seconds to wait for more results while many come: fewer, larger commits."""
 
@@ -49,19 +51,21 @@ class Pace:
         return max(window, min(AHEAD, int(window * 2.0 / max(self._seconds, 0.001))))
 
 
-async def _either(first: asyncio.Event | None, second: asyncio.Event) -> None:
-    """Returns when one of two events is set."""
-    if first is None:
-        await second.wait()
-        return
-    if first.is_set() or second.is_set():
-        return
-    waits = [asyncio.ensure_future(first.wait()), asyncio.ensure_future(second.wait())]
-    try:
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for wait in waits:
-            wait.cancel()
+class Turn:
+    """Tells a pump to look again: a call ended, the configuration changed, or (``due``) there is work to claim."""
+
+    def __init__(self) -> None:
+        self.due = False
+        self._event = asyncio.Event()
+
+    def ring(self, *, due: bool) -> None:
+        self.due = self.due or due
+        self._event.set()
+
+    async def come(self) -> None:
+        """Returns once for any number of rings since the last time."""
+        await self._event.wait()
+        self._event.clear()
 
 
 class Settler:
@@ -107,11 +111,27 @@ class Settler:
                 log.warning("settle.waiting", error=str(error))
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 2.0)
+            except Exception as error:
+                log.exception("settle.refused", results=len(group))
+                await self._apart(group, error)
+                return
         for result in results:
             metrics.attempt(result, ours=result.delivery.id in ours)
         for _, future in group:
             if not future.done():
                 future.set_result(None)
+
+    async def _apart(self, group: list[tuple[lane.Result, asyncio.Future[None]]], error: Exception) -> None:
+        """One by one, so that a result which the database refuses stops nobody else's; that one is parked bare."""
+        if len(group) > 1:
+            for one in group:
+                await self._write([one])
+            return
+        result, future = group[0]
+        if result.outcome == deliver.INTERNAL:
+            future.set_exception(error)  # its lane's lease will end
+            return
+        await self._write([(deliver.internal(result.delivery, error), future)])
 
 
 async def _pause(connection: AsyncConnection, result: lane.Result) -> None:
@@ -146,7 +166,7 @@ class Pumps:
         self._reload = reload
         self._settler = Settler(ledger)
         self._intake_bell = asyncio.Event()
-        self._bells: dict[str, asyncio.Event] = {}
+        self._turns: dict[str, Turn] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._running: set[asyncio.Task[None]] = set()
         self._stopping = False
@@ -159,22 +179,22 @@ class Pumps:
 
     def poke(self, target: str) -> None:
         """A target has something due."""
-        if target not in self._bells:
-            live = self._site().live.get(target)
-            if live is None:
+        if target not in self._turns:
+            if self._stopping or target not in self._site().live:
                 return
-            self._bells[target] = asyncio.Event()
+            self._turns[target] = Turn()
             self._spawn(self._deliveries(target), f"pump {target}")
-        self._bells[target].set()
+        self._turns[target].ring(due=True)
 
     def _pokes(self, targets: set[str]) -> None:
         for target in targets:
             self.poke(target)
 
-    def _spawn(self, work: Coroutine[None, None, None], name: str) -> None:
+    def _spawn(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
+        return task
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -183,15 +203,20 @@ class Pumps:
 
     async def run(self, stopped: asyncio.Event) -> None:
         """Works until ``stopped``, then finishes what is under way."""
-        self._spawn(self._settler.run(), "settler")
+        settler = self._spawn(self._settler.run(), "settler")
+        sweep = self._spawn(self._sweeps(), "sweep")
         self._spawn(self._intakes(), "intake")
-        self._spawn(self._sweeps(), "sweep")
         self.wake()
         await stopped.wait()
         self._stopping = True
-        for task in list(self._tasks):
-            if task.get_name() != "settler":
-                task.cancel()
+        self.wake()
+        for turn in self._turns.values():
+            turn.ring(due=False)
+        sweep.cancel()
+        # A claim under way is not cut off: what it took would look as if it might have been sent.
+        await asyncio.wait(self._tasks - {settler}, timeout=STOPPING)
+        for task in self._tasks - {settler}:
+            task.cancel()
         end = asyncio.get_running_loop().time() + 25.0
         while (left := self._running | self._intake.running) and asyncio.get_running_loop().time() < end:
             await asyncio.wait(left, timeout=1.0)
@@ -208,14 +233,17 @@ class Pumps:
                 log.warning("intake.waiting", error=str(error))
                 await asyncio.sleep(0.5)
                 continue
+            except Exception:
+                log.exception("intake.failed")
+                await asyncio.sleep(1.0)
+                continue
             self.progress += 1
             if not taken:
                 await self._intake_bell.wait()
 
     async def _deliveries(self, target: str) -> None:
         """One target's pump: claims ahead in batches, calls ``concurrency`` at a time."""
-        bell = self._bells[target]
-        turn = asyncio.Event()
+        turn = self._turns[target]
         ready: deque[tuple[float, context.Job]] = deque()
         under_way: set[asyncio.Task[None]] = set()
         loop = asyncio.get_running_loop()
@@ -224,7 +252,7 @@ class Pumps:
         def ended(task: asyncio.Task[None]) -> None:
             under_way.discard(task)
             self._running.discard(task)
-            turn.set()
+            turn.ring(due=False)
 
         while not self._stopping:
             live = self._site().live.get(target)
@@ -233,20 +261,22 @@ class Pumps:
             while ready and len(under_way) < window:
                 claimed_at, job = ready.popleft()
                 late = not usable or loop.time() - claimed_at > deliver.FRESH
-                task = asyncio.create_task(self._give_back(job) if late else self._one(job, bell, pace))
+                task = asyncio.create_task(self._give_back(job.delivery) if late else self._one(job, turn, pace))
                 under_way.add(task)
                 self._running.add(task)
                 task.add_done_callback(ended)
-            wanted = pace.ahead(window) - len(ready) if usable else 0
-            if bell.is_set() and wanted > 0 and len(ready) <= window // 2:
-                bell.clear()
+            # What must not be repeated is claimed only to be called at once: after a crash all that was
+            # claimed looks as if it might have been sent.
+            ahead = window - len(under_way) if target in self._site().careful else pace.ahead(window)
+            wanted = ahead - len(ready) if usable else 0
+            if turn.due and wanted > 0 and len(ready) <= window // 2:
+                turn.due = False
                 if await self._refill(target, wanted, ready, loop.time()) >= wanted:
-                    bell.set()
+                    turn.due = True
                 continue
-            turn.clear()
-            await _either(bell if wanted > 0 and len(ready) <= window // 2 else None, turn)
+            await turn.come()
         for _, job in ready:
-            await self._give_back(job)
+            self._keep(self._give_back(job.delivery))
 
     async def _refill(
         self, target: str, wanted: int, ready: deque[tuple[float, context.Job]], claimed_at: float
@@ -256,39 +286,64 @@ class Pumps:
         try:
             async with self._ledger.write() as connection:
                 claimed = await outbox.claim(connection, target, wanted, self._ledger.owner, lane.LEASE, skip)
-            made = await self._courier.prepare(claimed) if claimed else []
+            made = await self._prepared(claimed) if claimed else []
         except session.LedgerUnavailable as error:
             log.warning("claim.waiting", error=str(error))
             await asyncio.sleep(0.5)
+            return 0
+        except Exception:
+            log.exception("claim.failed", target=target)
+            await asyncio.sleep(1.0)
             return 0
         self.progress += 1
         for one in made:
             if isinstance(one, context.Job):
                 ready.append((claimed_at, one))
             else:
-                self._keep(self._settled(one, self._bells[target]))
+                self._keep(self._settled(one, self._turns[target]))
         return len(made)
 
-    async def _one(self, job: context.Job, bell: asyncio.Event, pace: Pace) -> None:
-        result = await self._courier.deliver(job)
+    async def _prepared(self, claimed: Sequence[lane.ClaimedDelivery]) -> list[context.Job | lane.Result]:
+        """Joined; what cannot be joined for a reason of its own is parked, and with the ledger away all go back."""
+        try:
+            return await self._courier.prepare(claimed)
+        except session.LedgerUnavailable:
+            for delivery in claimed:
+                self._keep(self._give_back(delivery))
+            raise
+        except Exception as error:
+            log.exception("claim.unprepared", deliveries=len(claimed))
+            if len(claimed) == 1:
+                return [deliver.internal(claimed[0], error)]
+            return [one for delivery in claimed for one in await self._prepared([delivery])]
+
+    async def _one(self, job: context.Job, turn: Turn, pace: Pace) -> None:
+        try:
+            result = await self._courier.deliver(job)
+        except Exception as error:
+            log.exception("delivery.internal", delivery=job.delivery.id)
+            result = deliver.internal(job.delivery, error)
         pace.took(result.duration)
         # The slot is free for the next call while this result waits for its commit.
-        self._keep(self._settled(result, bell))
+        self._keep(self._settled(result, turn))
 
     def _keep(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
-    async def _settled(self, result: lane.Result, bell: asyncio.Event) -> None:
+    async def _settled(self, result: lane.Result, turn: Turn) -> None:
         await self._settler.put(result)
+        live = self._site().live.get(result.delivery.connection_key)
+        if result.reason == "credential" and live is not None and live.delivers:
+            await self._reload()  # at once, or the next calls would only be refused too
         again = lane.lane_wait(result)
         if again is not None and again <= 0:
-            bell.set()
+            turn.ring(due=True)
 
-    async def _give_back(self, job: context.Job) -> None:
+    async def _give_back(self, delivery: lane.ClaimedDelivery) -> None:
         """Nothing was sent: the lane goes back as it was, for whoever has time for it."""
-        result = lane.Result(job.delivery, DeliveryState.PENDING, "returned", 0.0, tried=False)
+        result = lane.Result(delivery, DeliveryState.PENDING, "returned", 0.0, tried=False)
         await self._settler.put(result)
 
     async def _sweeps(self) -> None:
@@ -298,10 +353,13 @@ class Pumps:
                 await self._sweep(turn)
             except session.LedgerUnavailable as error:
                 log.warning("sweep.waiting", error=str(error))
+            except Exception:
+                log.exception("sweep.failed")
             turn += 1
             await asyncio.sleep(SWEEP)
 
     async def _sweep(self, turn: int) -> None:
+        self.progress += 1
         async with self._ledger.write() as connection:
             alive = await workers.beat(connection, self._ledger.owner)
             if turn % 5 == 0:
@@ -313,7 +371,7 @@ class Pumps:
                 healed = await outbox.heal(connection)
                 if healed:
                     log.error("lanes.healed", count=healed)
-        if not alive:
+        if not alive and await workers.again(self._ledger):
             log.error("worker.taken_for_dead", owner=self._ledger.owner)
         async with self._ledger.read() as connection:
             epoch = await configuration.epoch(connection)

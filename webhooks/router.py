@@ -135,7 +135,7 @@ async def _problem(scope: Scope, send: Send, status: int, detail: str | None = N
     code, zh, en = _TITLES[status]
     accepted = next((value for name, value in scope["headers"] if name == b"accept-language"), b"")
     body = {
-        "type": f"/docs/problems#{code}",
+        "type": "about:blank",
         "title": en if accepted.lower().startswith(b"en") else zh,
         "status": status,
         "code": code,

@@ -105,7 +105,7 @@ class PacingScope(terms.Part):
 
 class Pacing(terms.Part):
     concurrency: int = Field(default=8, gt=0, le=256)
-    """Calls in flight per connection over all workers."""
+    """Calls in flight per connection and worker process."""
     scopes: list[PacingScope] = Field(default_factory=list)
 
 

@@ -99,14 +99,14 @@ def ingest_app(database: str) -> FastAPI:
             bell.clear()
             while waiting:
                 group, waiting[:] = waiting[:200], waiting[200:]
-                async with pool.acquire() as connection:  # type: ignore[no-untyped-call]
+                async with pool.acquire() as connection:
                     await connection.execute(_APPEND, [one[0] for one in group], [one[1] for one in group])
                 for _, _, future in group:
                     future.set_result(None)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        pool = await asyncpg.create_pool(database, min_size=2, max_size=2)  # type: ignore[no-untyped-call]
+        pool = await asyncpg.create_pool(database, min_size=2, max_size=2)
         tasks = [asyncio.create_task(commit(pool)) for _ in range(2)]
         yield
         for task in tasks:
@@ -134,7 +134,7 @@ def ingest_app(database: str) -> FastAPI:
 
 async def work(database: str, target: str) -> None:
     """Claims batches and delivers them, 64 calls under way at once."""
-    pool = await asyncpg.create_pool(database, min_size=3, max_size=3)  # type: ignore[no-untyped-call]
+    pool = await asyncpg.create_pool(database, min_size=3, max_size=3)
     client = httpx.AsyncClient(transport=httpx_aiohttp.AiohttpTransport(limits=httpx.Limits(max_connections=64)))
     slots = asyncio.Semaphore(64)
     done: list[tuple[int, int, float]] = []

@@ -123,7 +123,7 @@ async def run_ceiling(database: str, server: int, sink: int, sender: Sender, siz
     port = processes.free_port()
 
     async def fresh() -> None:
-        connection = await asyncpg.connect(plain)  # type: ignore[no-untyped-call]
+        connection = await asyncpg.connect(plain)
         await connection.execute(ceiling.SCHEMA)
         await connection.close()
 

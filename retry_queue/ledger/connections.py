@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from retry_queue.ledger import secrets, sql, tables
+from retry_queue.ledger import configuration, secrets, sql, tables
 from retry_queue.ledger.states import ConnectionState
 
 T = tables.connections
@@ -117,9 +117,14 @@ async def set_state(
 
 
 async def refuse(connection: AsyncConnection, key: str, reason: dict[str, str]) -> bool:
-    """Marks refused credentials; True only for the first to notice, so that one alert goes out."""
+    """Marks refused credentials and tells every process; True only for the first to notice, so that one
+    alert goes out.
+    """
     text = json.dumps(reason, ensure_ascii=False)
-    return bool(await _PAUSE.run(connection, (), key, str(ConnectionState.NEEDS_AUTH), text))
+    first = bool(await _PAUSE.run(connection, (), key, str(ConnectionState.NEEDS_AUTH), text))
+    if first:
+        await configuration.touch(connection)
+    return first
 
 
 async def remove(connection: AsyncConnection, key: str) -> None:

@@ -38,6 +38,8 @@ class Ledger:
         self.engine = engine
         self.owner = owner
         self.slot = slot
+        self.seat: tuple[str, int, str] | None = None
+        """Role, process id and host under which this process is registered."""
         self.dialect = engine.dialect.name
         self._writer = asyncio.Lock() if self.dialect == "sqlite" else None
 

@@ -30,6 +30,7 @@ async def register(ledger: session.Ledger, owner: str, role: str, pid: int, host
                 taken = set((await connection.execute(select(W.c.slot))).scalars())
                 slot = next(i for i in range(len(taken) + 1) if i not in taken)
                 await _ENTER.run(connection, (), owner, slot, role, pid, host)
+                ledger.seat = (role, pid, host)
                 return slot
         except IntegrityError:  # another process took the same slot at the same moment
             await asyncio.sleep(0.02)
@@ -39,6 +40,14 @@ async def register(ledger: session.Ledger, owner: str, role: str, pid: int, host
 async def beat(connection: AsyncConnection, owner: str) -> bool:
     """Says "alive"; False when others took this process for dead and its leases are gone."""
     return bool(await _BEAT.run(connection, (), owner))
+
+
+async def again(ledger: session.Ledger) -> bool:
+    """Registers anew a process that others took for dead; False when it never was registered."""
+    if ledger.seat is None:
+        return False
+    ledger.slot = await register(ledger, ledger.owner, *ledger.seat)
+    return True
 
 
 async def silent(connection: AsyncConnection, seconds: float) -> list[str]:

@@ -5,10 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 SCHEDULE = (2.0, 10.0, 30.0, 120.0, 600.0, 1800.0, 7200.0, 18000.0, 36000.0, 36000.0, 86400.0)
-"""Seconds after each failure in a row; together about two and a half days."""
-
-CRASH_SCHEDULE = (0.0, 5.0, 30.0, 120.0, 600.0)
-"""After a process died during an attempt: not the vendor's fault, so counted apart."""
+"""Seconds after each failure in a row; together about a little over two days."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,9 @@ FRESH = 55.0
 LINK_WAIT = (1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 1800.0)
 """How long to wait for a record that is referred to and not linked yet, before a person is asked."""
 
+INTERNAL = "internal"
+"""The outcome of an attempt that an error of ours ended."""
+
 log = structlog.get_logger()
 
 
@@ -88,6 +91,8 @@ class Courier:
         hold = job.delivery.route_key not in site.skipping
         if job.delivery.interrupted and operation.idempotent is declaration.Idempotency.NO and not operation.flow:
             return self._result(job, verdict.unknown(), started, hold, None)
+        if job.delivery.crashes >= verdict.MAX_CRASHES:
+            return self._result(job, verdict.crashing(job.delivery.crashes), started, hold, None)
         early = self._early(job, hold)
         if early is not None:
             return early
@@ -164,9 +169,10 @@ class Courier:
             if not canonical["recipients"]:
                 return None
         elif job.member is not None and "owners" in job.scope:
-            owners = job.scope["owners"]
             source = job.delivery.source_key
-            canonical = {key: value for key, value in canonical.items() if owners.get(key, source) == source}
+            for path, owner in job.scope["owners"].items():
+                if owner != source:
+                    canonical = without(canonical, path)
         if job.meaning is None:
             raise mapping_errors.MappingError(
                 f"没有把 {job.delivery.entity} 写入 {job.live.connector} 的字段映射",
@@ -238,6 +244,16 @@ _STATES = {
 }
 
 
+def internal(delivery: lane.ClaimedDelivery, error: Exception) -> lane.Result:
+    """Ours to mend: parked, to be replayed after that."""
+    name = type(error).__name__
+    said = {"zh": f"内部错误 {name}，修复后可重放", "en": f"internal error {name}; replay it when that is mended"}
+    detail = orjson.dumps(said).decode()
+    return lane.Result(
+        delivery, DeliveryState.PARKED, INTERNAL, 0.0, reason="internal", detail=detail, code=name, message=said["en"]
+    )
+
+
 def _ended(
     delivery: lane.ClaimedDelivery,
     state: DeliveryState,
@@ -252,6 +268,17 @@ def _ended(
         delivery, state, str(state), 0.0, 0.0, False, reason, detail, message=said.get("en"), hold=hold,
         target_record=record,
     )  # fmt: skip
+
+
+def without(record: dict[str, Any], path: str) -> dict[str, Any]:
+    """A record without one (dotted) member; the record itself stays as it is."""
+    key, _, rest = path.partition(".")
+    if key not in record:
+        return record
+    if not rest:
+        return {name: value for name, value in record.items() if name != key}
+    inner = record[key]
+    return {**record, key: without(inner, rest)} if isinstance(inner, dict) else record
 
 
 def _exchanges(error: BaseException) -> Sequence[model.Exchange]:

@@ -68,6 +68,10 @@ class Site:
             if one.enabled:
                 place = (one.source.connection, one.source.entity)
                 self._candidates[place] = (*self._candidates.get(place, ()), self._candidate(one))
+        self.careful = frozenset(
+            target.connection for one in self.routes.values() for target in one.to if not self._repeatable(target)
+        )
+        """Targets of operations that may not be sent again when it is not known whether they were."""
         self.skipping = frozenset(one.key for one in self.routes.values() if one.order is route.Order.SKIP)
 
     def _candidate(self, one: route.Route) -> plan.Candidate:
@@ -79,6 +83,11 @@ class Site:
             kinds.append("state" if operation is not None and operation.kind == "write" else "act")
             open_.append(live is not None and live.used and operation is not None)
         return plan.Candidate(one, holds, tuple(kinds), tuple(open_))
+
+    def _repeatable(self, target: route.Target) -> bool:
+        operation = self.operation(target.connection, target.operation)
+        never = declaration.Idempotency.NO
+        return operation is None or operation.flow is not None or operation.idempotent is not never
 
     def candidates(self, connection_key: str, entity: str) -> tuple[plan.Candidate, ...]:
         """The enabled routes that ask for this entity of this connection."""

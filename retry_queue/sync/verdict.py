@@ -96,6 +96,15 @@ def of_error(error: BaseException, *, failures: int, idempotent: declaration.Ide
     return _retry(failures, jitter, "internal", words, said)
 
 
+def crashing(crashes: int) -> Verdict:
+    """Process after process died while at it: the record itself may be what kills them."""
+    words = {
+        "zh": f"处理这条数据时进程已中断 {crashes} 次，请检查数据后重放",
+        "en": f"processes died {crashes} times while at this record: look at it, then replay",
+    }
+    return Verdict(Act.PARK, "crashing", words)
+
+
 def unknown(error: errors.ConnectorError | None = None) -> Verdict:
     """Nobody can tell whether it happened, and sending again might do it twice."""
     words = {

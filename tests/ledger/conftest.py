@@ -13,8 +13,8 @@ import structlog
 from sqlalchemy.engine import make_url
 
 from gateway import migrate
-from retry_queue.ledger import session, tables
 from gateway.trial import postgres
+from retry_queue.ledger import session, tables
 
 
 @pytest.fixture(autouse=True)

@@ -90,7 +90,9 @@ class Target:
         body = await reader.readexactly(int(headers.get("content-length", "0")))
         method, path, _ = first.split(" ")
         read = orjson.loads(body) if body else None
-        self.calls.append(Call(method, path, headers.get("idempotency-key", ""), read, asyncio.get_running_loop().time()))
+        self.calls.append(
+            Call(method, path, headers.get("idempotency-key", ""), read, asyncio.get_running_loop().time())
+        )
         self.waiting += 1
         self.most = max(self.most, self.waiting)
         try:

@@ -117,7 +117,7 @@ async def test_too_many_waiting_are_refused_and_those_who_wait_are_served(
         with pytest.raises(append.Overloaded):
             await appender.append([making.event("one too many")])
         assert not first.done()
-    assert all((await asyncio.gather(first, *waiting)))
+    assert all(await asyncio.gather(first, *waiting))
     rows = await making.rows(open_ledger("reader"), "SELECT dedupe FROM inbox")
     assert len(rows) == 11
     assert "one too many" not in {row.dedupe for row in rows}
@@ -200,7 +200,9 @@ async def test_what_a_sender_makes_up_fits_its_column(ledger: session.Ledger, ap
     ]
     made = await appender.append([append.new_event("shop", "hook", one) for one in found])
     assert [ids is not None for ids in made] == [True, True, False]
-    rows = await making.rows(ledger, "SELECT e.record, i.dedupe FROM inbox i JOIN events e ON e.id = i.id ORDER BY e.id")
+    rows = await making.rows(
+        ledger, "SELECT e.record, i.dedupe FROM inbox i JOIN events e ON e.id = i.id ORDER BY e.id"
+    )
     assert len(rows[0].record) == 200
     assert "\x00" not in rows[1].record
     assert max(len(row.dedupe) for row in rows) == 120
@@ -294,7 +296,9 @@ async def test_a_server_that_is_killed_loses_nothing_that_was_acknowledged(own_s
     await making.until(lambda: seen["unavailable"] > refused + 10, what="a read-only server refusing")
     stopped = True
     await asyncio.gather(*tasks)
-    rows = {row.dedupe for row in await making.rows(ledger, "SELECT i.dedupe FROM inbox i JOIN events e ON e.id = i.id")}
+    rows = {
+        row.dedupe for row in await making.rows(ledger, "SELECT i.dedupe FROM inbox i JOIN events e ON e.id = i.id")
+    }
     assert acknowledged <= rows
     await made.close()
     await ledger.close()

@@ -12,8 +12,8 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, MetaData, inspect, text
 
 from gateway import migrate
-from retry_queue.ledger import session, tables
 from gateway.trial import postgres
+from retry_queue.ledger import session, tables
 
 
 @pytest.fixture

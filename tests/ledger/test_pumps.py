@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 
+from retry_queue import pump
 from retry_queue.ledger import session
 from retry_queue.sync import backoff
 from tests.ledger import hub as hubs
 from tests.ledger import making, target
+
+arq_closes = pytest.mark.filterwarnings("ignore:Call to deprecated close:DeprecationWarning")
 
 
 @pytest.fixture
@@ -22,6 +25,12 @@ async def erp(ledger: session.Ledger) -> AsyncIterator[target.Target]:
         await hubs.sink(ledger, made["erp"].url)
         await hubs.route(ledger)
         yield made["erp"]
+
+
+@pytest.fixture(autouse=True)
+def sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody rings in most of these tests; a sweep every second would make each of them wait for it."""
+    monkeypatch.setattr(pump, "SWEEP", 0.1)
 
 
 @pytest.fixture
@@ -92,7 +101,9 @@ async def test_a_target_that_is_down_gets_everything_when_it_is_up(
         assert set(erp.effects.values()) == {1}
 
 
-async def test_throttling_waits_as_long_as_asked_and_is_no_failure(database_url: str, erp: target.Target, quick: None) -> None:
+async def test_throttling_waits_as_long_as_asked_and_is_no_failure(
+    database_url: str, erp: target.Target, quick: None
+) -> None:
     erp.next.append(target.Answer(429, headers={"Retry-After": "1"}))
     async with hubs.running(database_url) as worker:
         await worker.push(hubs.order("T1"))
@@ -103,7 +114,9 @@ async def test_throttling_waits_as_long_as_asked_and_is_no_failure(database_url:
         assert (row.state, row.failures, row.attempt) == ("delivered", 0, 2)
 
 
-async def test_a_dropped_reply_is_sent_again_under_the_same_key(database_url: str, erp: target.Target, quick: None) -> None:
+async def test_a_dropped_reply_is_sent_again_under_the_same_key(
+    database_url: str, erp: target.Target, quick: None
+) -> None:
     """T-32: the write happened, the answer was lost; the target knows the key and does nothing twice."""
     erp.next += [target.DROP, target.DROP]
     async with hubs.running(database_url) as worker:
@@ -117,8 +130,11 @@ async def test_a_dropped_reply_is_sent_again_under_the_same_key(database_url: st
 
 
 @pytest.mark.parametrize("bell", [None, "unix:///nowhere/at/all.sock?db=0"])
-async def test_without_redis_the_sweep_does_it(database_url: str, erp: target.Target, bell: str | None) -> None:
+async def test_without_redis_the_sweep_does_it(
+    database_url: str, erp: target.Target, bell: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """T-07: nobody rings; ingress does not notice, and the sweep finds the work within its period."""
+    monkeypatch.setattr(pump, "SWEEP", 1.0)
     async with hubs.running(database_url, bell) as worker:
         await worker.push(hubs.order("T1"))
         await worker.settled()
@@ -131,8 +147,12 @@ async def test_without_redis_the_sweep_does_it(database_url: str, erp: target.Ta
         assert len(erp.records) == 29
 
 
-async def test_the_bell_wakes_another_process_at_once(database_url: str, erp: target.Target, valkey_url: str) -> None:
-    """One worker takes in, the other works; the sweep alone would need up to a second each time."""
+@arq_closes
+async def test_the_bell_wakes_another_process_at_once(
+    database_url: str, erp: target.Target, valkey_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One worker takes in, the other works; the sweep alone would need up to three seconds each time."""
+    monkeypatch.setattr(pump, "SWEEP", 3.0)
     door = await hubs.build(database_url)
     door.hub.bell = bell = type(door.hub.bell)(valkey_url)
     door.hub.appender._woken = bell.ring
@@ -146,11 +166,14 @@ async def test_the_bell_wakes_another_process_at_once(database_url: str, erp: ta
             await door.push(hubs.order(f"T{n}"))
             await making.until(lambda n=n: f"T{n}" in erp.records)
             took.append(loop.time() - began)
-        assert sorted(took)[2] < 0.4, took
+        assert sorted(took)[2] < 1.0, took
     await door.hub.close()
 
 
-async def test_redis_forgetting_everything_loses_nothing(database_url: str, erp: target.Target, valkey_url: str) -> None:
+@arq_closes
+async def test_redis_forgetting_everything_loses_nothing(
+    database_url: str, erp: target.Target, valkey_url: str
+) -> None:
     """T-10."""
     from gateway import valkey
 
@@ -166,7 +189,7 @@ async def test_redis_forgetting_everything_loses_nothing(database_url: str, erp:
 async def test_two_workers_never_deliver_one_twice(database_url: str, erp: target.Target) -> None:
     async with hubs.running(database_url) as one, hubs.running(database_url) as two:
         await asyncio.gather(
-            *(worker.push(*(hubs.order(f"T{n}", minute) for n in range(start, start + 40)))
+            *(worker.push(*(hubs.order(f"T{n}", minute, buyer_note=str(minute)) for n in range(start, start + 40)))
               for minute, worker, start in ((0, one, 0), (0, two, 40), (1, two, 0), (1, one, 40)))
         )  # fmt: skip
         await one.settled(30)
@@ -205,8 +228,7 @@ async def test_a_poison_record_parks_with_its_reason_and_stops_nobody(database_u
         hubs.order("no total", total="a lot"),
         hubs.order("no status", status="nonsense"),
         {"id": "nothing else"},
-        b'"just text"',
-        b"7",
+        b'["nested", ["lists"]]',
         hubs.order("bad time", updated_at="yesterday"),
     ]
     odd: list[dict[str, Any] | bytes] = [
@@ -277,7 +299,9 @@ async def test_a_refused_record_is_dead_with_the_targets_words(database_url: str
         assert code == "E7"
 
 
-async def test_a_message_that_may_not_be_repeated_is_claimed_only_to_be_called(database_url: str, ledger: session.Ledger) -> None:
+async def test_a_message_that_may_not_be_repeated_is_claimed_only_to_be_called(
+    database_url: str, ledger: session.Ledger
+) -> None:
     """Stopping a worker with a backlog must leave nothing that looks as if it might have been sent."""
     async with hubs.targets("erp") as made:
         await hubs.source(ledger)
@@ -301,5 +325,3 @@ async def test_a_message_that_may_not_be_repeated_is_claimed_only_to_be_called(d
         assert len(made["erp"].order) == 60
         crashed = await making.rows(ledger, "SELECT 1 FROM deliveries WHERE crashes > 0")
         assert crashed == []
-
-

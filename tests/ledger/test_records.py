@@ -9,7 +9,6 @@ from collections.abc import Callable
 import pytest
 
 from retry_queue.ledger import events, records, session
-from tests.ledger import making
 
 Open = Callable[[str], session.Ledger]
 REF = ("shop", "order", "T1")

@@ -72,7 +72,9 @@ def test_a_weak_master_key_is_refused(masters: tuple[str, ...]) -> None:
         secrets.Sealer(*masters)
 
 
-async def _connected(ledger: session.Ledger, sealer: secrets.Sealer, key: str, clear: dict[str, str]) -> connections.Row:
+async def _connected(
+    ledger: session.Ledger, sealer: secrets.Sealer, key: str, clear: dict[str, str]
+) -> connections.Row:
     async with ledger.write() as connection:
         return await connections.put(
             connection, sealer, key, "http", {"a": 1}, clear, ConnectionState.ENABLED, time.time()
@@ -111,7 +113,9 @@ async def test_secrets_not_given_stay_and_empty_ones_go(ledger: session.Ledger) 
 async def test_only_the_first_to_notice_refused_credentials_is_told_so(ledger: session.Ledger) -> None:
     await _connected(ledger, secrets.Sealer(OLD), "one", {})
     async with ledger.write() as connection:
-        told = [await connections.refuse(connection, "one", {"code": "credential", "zh": "错", "en": "no"}) for _ in "abc"]
+        told = [
+            await connections.refuse(connection, "one", {"code": "credential", "zh": "错", "en": "no"}) for _ in "abc"
+        ]
         row = await connections.get(connection, "one")
     assert told == [True, False, False]
     assert row is not None

@@ -32,7 +32,13 @@ def job(entity: str, canonical: dict[str, Any], *, template: bool = False, means
 
 def means(reads: set[str], roots: set[str]) -> Any:
     made = object.__new__(meaning.Meaning)
-    for name, value in {"mapping": None, "name": "m", "reads": frozenset(reads), "roots": frozenset(roots), "shared": ()}.items():
+    for name, value in {
+        "mapping": None,
+        "name": "m",
+        "reads": frozenset(reads),
+        "roots": frozenset(roots),
+        "shared": (),
+    }.items():
         object.__setattr__(made, name, value)
     return made
 
@@ -46,7 +52,11 @@ def test_the_member_of_a_link_is_the_newest_of_that_connection_and_entity() -> N
 
 
 def test_the_snapshot_is_what_the_first_reporter_tells() -> None:
-    group = [known(1, "k3"), known(2, "shop", canonical={"id": "T1", "lines": [1]}), known(3, "crm", canonical={"id": "9"})]
+    group = [
+        known(1, "k3"),
+        known(2, "shop", canonical={"id": "T1", "lines": [1]}),
+        known(3, "crm", canonical={"id": "9"}),
+    ]
     assert context.snapshot(group) == {"id": "T1", "lines": [1]}
     assert context.snapshot([known(1, "k3")]) is None
 

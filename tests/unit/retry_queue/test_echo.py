@@ -34,7 +34,7 @@ def customer(**more: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("one", "other"),
     [
-        ("188.00", Decimal("188")),
+        ("188.00", Decimal(188)),
         ("188.00", 188),
         (Decimal("1E+2"), "100"),
         ("-0.50", Decimal("-0.5")),
@@ -152,7 +152,9 @@ _LEAVES = st.sampled_from(FIELDS)
 _words = st.text(alphabet="ab0", min_size=1, max_size=3)
 
 
-@given(st.sets(_LEAVES, min_size=1), st.dictionaries(_LEAVES, _words), st.dictionaries(_LEAVES, _words), _LEAVES, _words)
+@given(
+    st.sets(_LEAVES, min_size=1), st.dictionaries(_LEAVES, _words), st.dictionaries(_LEAVES, _words), _LEAVES, _words
+)
 def test_what_we_wrote_is_swallowed_and_nothing_else(
     written: set[str], ours: dict[str, str], before_: dict[str, str], path: str, value: str
 ) -> None:

@@ -18,7 +18,9 @@ BASE = """  - {native: id, canonical: id, required: true}
 
 
 def test_shared_is_what_travels_both_ways() -> None:
-    found = of(BASE + "  - {native: memo, canonical: buyer_note, way: from}\n  - {native: shop, canonical: shop, way: to}\n")
+    found = of(
+        BASE + "  - {native: memo, canonical: buyer_note, way: from}\n  - {native: shop, canonical: shop, way: to}\n"
+    )
     assert found.shared == ("status", "total")
     assert {"id", "status", "total", "shop"} <= found.reads
     assert "buyer_note" not in found.reads

@@ -62,7 +62,10 @@ def test_every_error_has_its_fate_and_words(error: BaseException, act: Act, reas
 
 def test_the_vendors_words_and_our_hint_are_both_shown() -> None:
     found = of(errors.Rejected("isv.invalid-parameter", code="41", hint={"zh": "请检查", "en": "check"}))
-    assert found.words == {"zh": "请检查（对方回复：isv.invalid-parameter）", "en": "check (they said: isv.invalid-parameter)"}
+    assert found.words == {
+        "zh": "请检查（对方回复：isv.invalid-parameter）",
+        "en": "check (they said: isv.invalid-parameter)",
+    }
     assert found.code == "41"
 
 

@@ -123,10 +123,10 @@ class Front:
             return [(row.reason, row.excerpt) for row in rows]
 
 
-
-
 @asynccontextmanager
-async def front(folder: Path, *doors: Door, max_body: int = 4096, now: Callable[[], float] | None = None) -> AsyncIterator[Front]:
+async def front(
+    folder: Path, *doors: Door, max_body: int = 4096, now: Callable[[], float] | None = None
+) -> AsyncIterator[Front]:
     """The app with these doors open."""
     ledger = session.open_ledger(f"sqlite+aiosqlite:///{folder / 'hooks.sqlite3'}", owner="api")
     async with ledger.write() as connection:

@@ -88,7 +88,7 @@ async def test_the_proof_is_over_the_raw_bytes(tmp_path: Path) -> None:
 
 async def test_the_quarantine_keeps_the_head_of_a_body_without_phone_numbers(tmp_path: Path) -> None:
     async with doors.front(tmp_path) as front:
-        body = '{"phone": "13800000001", "id": 6900123456789, "n": 12}\x00'.encode() + b"x" * 4000
+        body = b'{"phone": "13800000001", "id": 6900123456789, "n": 12}\x00' + b"x" * 4000
         with pytest.raises(errors.HookRefused):
             await front.receiver.accept(front.receiver.door("shop"), hook(body))
         ((reason, kept),) = await front.refused()
@@ -133,11 +133,18 @@ async def test_a_hook_is_answered_only_after_its_commit(tmp_path: Path) -> None:
 # --- a door with a handshake: the shared callback cipher --------------------------------------------
 
 
-def callback(plain: bytes, *, receive_id: str = "wwExampleCorp", token: str = "tok", at: str | None = None) -> dict[str, str]:
+def callback(
+    plain: bytes, *, receive_id: str = "wwExampleCorp", token: str = "tok", at: str | None = None
+) -> dict[str, str]:
     """The query of an encrypted call: what the platform signs and sends."""
     stamp, nonce = at or str(int(time.time())), "n1"
     text = cipher.encrypt(KEY, plain, receive_id)
-    return {"msg_signature": cipher.signature(token, stamp, nonce, text), "timestamp": stamp, "nonce": nonce, "text": text}
+    return {
+        "msg_signature": cipher.signature(token, stamp, nonce, text),
+        "timestamp": stamp,
+        "nonce": nonce,
+        "text": text,
+    }
 
 
 def wecom() -> doors.Door:

@@ -231,7 +231,9 @@ async def test_other_methods_are_405(front: doors.Front, method: str) -> None:
 async def test_people_are_answered_in_their_language(front: doors.Front) -> None:
     titles = []
     for accepts in ("zh-CN,zh;q=0.9", "en-US,en", ""):
-        told = problem(await front.call(key="nobody", headers=[("accept-language", accepts)]), 404, "unknown_connection")
+        told = problem(
+            await front.call(key="nobody", headers=[("accept-language", accepts)]), 404, "unknown_connection"
+        )
         titles.append(told["title"])
     assert titles == ["没有这个连接", "No such connection", "没有这个连接"]
 
