@@ -15,7 +15,7 @@ from redis import asyncio as aioredis
 from redis.exceptions import RedisError
 
 from gateway import app, migrate, settings, supervisor, telemetry, valkey, wiring, worker
-from retry_queue.ledger import session, workers
+from retry_queue.ledger import session, users, workers
 
 log = structlog.get_logger()
 
@@ -47,6 +47,9 @@ async def _all(config: settings.Settings, pace: float) -> int:
         supervisor.Role("worker", [*command, "worker", str(pace)], count=config.workers),
     ]
     ledger = session.open_ledger(config.database_url, owner="supervisor", pool=2)
+    async with ledger.read() as connection:
+        if not await users.all_rows(connection):
+            log.warning("serve.nobody_may_sign_in", zh="还没有用户", do="shuniu user add NAME --role owner")
 
     async def bury(pid: int, role: supervisor.Role) -> None:
         """A dead process's leases go back at once; nobody waits for them to end."""

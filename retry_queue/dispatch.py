@@ -30,7 +30,7 @@ GAP = 0.02
 """Seconds between two wake-ups to Redis."""
 WAITING = 16
 """Wake-ups that may wait in Redis at once."""
-POLL = 0.01
+POLL = 0.005
 """Seconds between two looks of an idle worker."""
 RETRY_ON = [RedisConnectionError, RedisTimeout, BusyLoadingError, FileNotFoundError, ConnectionRefusedError, OSError]
 

@@ -117,8 +117,9 @@ async def set_state(
 
 
 async def refuse(connection: AsyncConnection, key: str, reason: dict[str, str]) -> bool:
-    """Marks refused credentials and tells every process; True only for the first to notice, so that one
-    alert goes out.
+    """Marks refused credentials and tells every process.
+
+    True only for the first to notice, so that one alert goes out.
     """
     text = json.dumps(reason, ensure_ascii=False)
     first = bool(await _PAUSE.run(connection, (), key, str(ConnectionState.NEEDS_AUTH), text))

@@ -48,6 +48,15 @@ def _digits(value: Any) -> Any:
     return str(value) if isinstance(value, int) and value.bit_length() > 63 else value
 
 
+def has_nul(value: Any) -> bool:
+    """Whether any text in it holds the character that most databases refuse."""
+    if isinstance(value, Mapping):
+        return any(has_nul(inner) for pair in value.items() for inner in pair)
+    if isinstance(value, list | tuple):
+        return any(has_nul(inner) for inner in value)
+    return isinstance(value, str) and "\x00" in value
+
+
 def marks(sealer: secrets.Sealer, canonical: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
     """(kind, digest) of everything that identifies a person; masked values identify nobody."""
     given = [(one["kind"], one["value"]) for one in canonical.get("identities") or () if one.get("value")]

@@ -136,22 +136,13 @@ class Intake:
                     raise
                 log.warning("intake.waiting", error=str(error))
                 await asyncio.sleep(0.2)
-            except Exception:
+            except Exception as error:
                 log.exception("intake.refused", events=len(drafts))
-                return await self._write_apart(drafts)
-
-    async def _write_apart(self, drafts: Sequence[draft.Draft]) -> set[str]:
-        """One by one, so that a record which the database refuses is parked and stops nobody else."""
-        targets: set[str] = set()
-        for one in drafts:
-            try:
-                targets |= await self._write([one])
-            except session.LedgerUnavailable:
-                raise
-            except Exception as error:  # noqa: BLE001 - parked with its name, whatever it is
-                one.plan = draft.internal(error)
-                await self._write([one])
-        return targets
+                if len(drafts) == 1:
+                    drafts[0].plan = draft.internal(error)
+                    return await self._write(drafts)
+                # One by one, so that a record which the database refuses is parked and stops nobody else.
+                return {target for one in drafts for target in await self._kept(site, [one])}
 
     # --- deciding ----------------------------------------------------------------------------------
 

@@ -133,7 +133,7 @@ def _hop(known: records.Known | None, now: float) -> int:
 
 
 def _text(value: Any) -> str | None:
-    return None if value is None else str(value)
+    return None if value is None else str(value)[:200]
 
 
 def under_way(ref: records.Ref, known: records.Known | None, busy: Mapping[str, float], at: float) -> bool:

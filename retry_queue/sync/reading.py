@@ -119,6 +119,10 @@ class Reader:
             context = {"config": live.opened.config, "event": {"record": event.record, "message": event.message}}
             canonical = one.meaning.mapping.from_native(native, context)
             one.text = draft.encode(canonical)
+            if "\\u0000" in one.text and draft.has_nul(canonical):
+                raise mapping_errors.MappingError(
+                    "有字段含空字符（NUL），多数系统无法保存", "a text holds a NUL character", file=one.meaning.name
+                )
         except (mapping_errors.MappingError, jsontext.JsonError, decode.Malformed) as error:
             one.plan = plan.Plan(EventState.PARKED, "mapping", draft.words_of(error))
             return

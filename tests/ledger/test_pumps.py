@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+import orjson
 import pytest
 
 from retry_queue import pump
@@ -13,32 +14,6 @@ from retry_queue.ledger import session
 from retry_queue.sync import backoff
 from tests.ledger import hub as hubs
 from tests.ledger import making, target
-
-arq_closes = pytest.mark.filterwarnings("ignore:Call to deprecated close:DeprecationWarning")
-
-
-@pytest.fixture
-async def erp(ledger: session.Ledger) -> AsyncIterator[target.Target]:
-    """A source ``shop``, a target ``erp``, and a route of all orders between them."""
-    async with hubs.targets("erp") as made:
-        await hubs.source(ledger)
-        await hubs.sink(ledger, made["erp"].url)
-        await hubs.route(ledger)
-        yield made["erp"]
-
-
-@pytest.fixture(autouse=True)
-def sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody rings in most of these tests; a sweep every second would make each of them wait for it."""
-    monkeypatch.setattr(pump, "SWEEP", 0.1)
-
-
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Retries after hundredths of seconds, so that a test need not wait for the real ones."""
-    monkeypatch.setattr(backoff, "SCHEDULE", (0.02,) * 40)
-    monkeypatch.setattr(backoff.after, "__kwdefaults__", {"at_least": 0.0, "schedule": backoff.SCHEDULE})
-
 
 async def test_an_order_is_delivered_once(database_url: str, erp: target.Target) -> None:
     async with hubs.running(database_url) as worker:
@@ -262,7 +237,7 @@ async def test_poisonous_answers_stop_nobody(database_url: str, erp: target.Targ
     """T-39: what a target says is kept as far as it can be, and never breaks the books."""
     said = {
         "nul": target.Answer(422, b'{"code":"a\\u0000b","message":"x\\u0000y"}'),
-        "long": target.Answer(422, orjson_dumps({"code": "c" * 5000, "message": "长" * 5000})),
+        "long": target.Answer(422, orjson.dumps({"code": "c" * 5000, "message": "长" * 5000})),
         "html": target.Answer(200, b"<html>login</html>", {"Content-Type": "text/html"}),
         "bytes": target.Answer(422, bytes(range(256))),
         "half": target.Answer(422, b'{"message":"\\ud800"}'),
@@ -281,12 +256,6 @@ async def test_poisonous_answers_stop_nobody(database_url: str, erp: target.Targ
         assert (await worker.balance()).difference == 0
 
 
-def orjson_dumps(value: Any) -> bytes:
-    import orjson
-
-    return orjson.dumps(value)
-
-
 async def test_a_refused_record_is_dead_with_the_targets_words(database_url: str, erp: target.Target) -> None:
     erp.next.append(target.Answer(422, b'{"code":"E7","message":"customer missing"}'))
     async with hubs.running(database_url) as worker:
@@ -297,31 +266,3 @@ async def test_a_refused_record_is_dead_with_the_targets_words(database_url: str
         assert "customer missing" in row.detail
         ((code,),) = await making.rows(worker.ledger, "SELECT code FROM attempts")
         assert code == "E7"
-
-
-async def test_a_message_that_may_not_be_repeated_is_claimed_only_to_be_called(
-    database_url: str, ledger: session.Ledger
-) -> None:
-    """Stopping a worker with a backlog must leave nothing that looks as if it might have been sent."""
-    async with hubs.targets("erp") as made:
-        await hubs.source(ledger)
-        await hubs.sink(ledger, made["erp"].url)
-        await hubs.route(ledger, operation="send")
-        made["erp"].gate.clear()
-        async with hubs.running(database_url) as worker:
-            await worker.push(*(hubs.order(f"T{n}") for n in range(60)))
-            await making.until(lambda: made["erp"].waiting == 16)
-            worker.hub.stopped.set()
-            await asyncio.sleep(0)
-            made["erp"].gate.set()
-        called = {call.body["id"] for call in made["erp"].calls}
-        rows = await making.rows(ledger, "SELECT state, attempt, crashes FROM deliveries")
-        assert len(rows) == 60
-        assert sum(row.state == "delivered" for row in rows) == len(called)
-        assert {row.state for row in rows} <= {"delivered", "pending"}
-        async with hubs.running(database_url) as worker:
-            await worker.settled()
-        assert set(made["erp"].effects.values()) == {1}
-        assert len(made["erp"].order) == 60
-        crashed = await making.rows(ledger, "SELECT 1 FROM deliveries WHERE crashes > 0")
-        assert crashed == []
