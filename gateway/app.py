@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import html
 from collections.abc import AsyncIterator
-from importlib import metadata
 from typing import Any
 
 import structlog
@@ -14,7 +13,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 from prometheus_client.core import Metric
 
-from gateway import api, problems, telemetry, wiring
+from gateway import __version__, api, problems, telemetry, wiring
 from gateway.api import services
 from retry_queue.ledger import cursors, outbox, session, tallies
 from retry_queue.ledger.states import ConnectionState
@@ -37,14 +36,6 @@ class Front:
             await self._hooks(scope, receive_, send)
         else:
             await self._rest(scope, receive_, send)
-
-
-def version() -> str:
-    """The installed version of the hub."""
-    try:
-        return metadata.version("shuniu")
-    except metadata.PackageNotFoundError:
-        return "0+source"
 
 
 def create(hub: wiring.Hub, *, embedded_streams: bool = False) -> Front:
@@ -70,7 +61,7 @@ def create(hub: wiring.Hub, *, embedded_streams: bool = False) -> Front:
 
     app = FastAPI(
         title="Shuniu 枢纽",
-        version=version(),
+        version=__version__,
         openapi_url="/api/openapi.json",
         docs_url=None,
         redoc_url=None,
@@ -114,7 +105,7 @@ def _operations(app: FastAPI, hub: wiring.Hub, snapshot: telemetry.Snapshot) -> 
     async def metrics(request: Request) -> Response:
         accept = request.headers.get("accept", "")
         folder = hub.settings.metrics_dir if hub.settings.metrics_dir.is_dir() else None
-        body, kind = await asyncio.to_thread(telemetry.exposition, folder, accept, [snapshot], version())
+        body, kind = await asyncio.to_thread(telemetry.exposition, folder, accept, [snapshot], __version__)
         return Response(body, media_type=kind)
 
     @app.get("/", include_in_schema=False)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import importlib
 import sys
-from importlib import metadata
 from typing import Annotated
 
 import typer
+
+from gateway import __version__
 
 SUBJECTS: dict[str, tuple[str, ...]] = {
     "running": ("serve", "demo", "sim", "bench", "journey"),
@@ -42,10 +43,7 @@ def build(first: str | None = None) -> typer.Typer:
 
 def _version(wanted: bool) -> None:
     if wanted:
-        try:
-            typer.echo(metadata.version("shuniu"))
-        except metadata.PackageNotFoundError:
-            typer.echo("0+source")
+        typer.echo(__version__)
         raise typer.Exit
 
 

@@ -8,6 +8,7 @@ comparison is over canonical values, so it also holds when the vendor normalises
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -75,13 +76,20 @@ def digest(value: Any) -> str:
 
 def native_digest(native: Mapping[str, Any]) -> str:
     """A digest of a record in a vendor's words, exactly as it is sent."""
-    return hashlib.blake2b(orjson.dumps(native, default=str, option=orjson.OPT_SORT_KEYS), digest_size=8).hexdigest()
+    return hashlib.blake2b(_written(native), digest_size=8).hexdigest()
 
 
 def fingerprint(canonical: Mapping[str, Any]) -> str:
     """A digest of a whole record as its mapping wrote it, except when it was changed."""
     kept = {key: value for key, value in canonical.items() if key not in ("updated_at", "created_at")}
-    return hashlib.blake2b(orjson.dumps(kept, default=str, option=orjson.OPT_SORT_KEYS), digest_size=16).hexdigest()
+    return hashlib.blake2b(_written(kept), digest_size=16).hexdigest()
+
+
+def _written(value: Any) -> bytes:
+    try:
+        return orjson.dumps(value, default=str, option=orjson.OPT_SORT_KEYS)
+    except TypeError:  # a whole number of more than 64 bits
+        return json.dumps(value, default=str, sort_keys=True).encode()
 
 
 def pick(canonical: Any, path: str) -> Any:

@@ -14,7 +14,11 @@ from sqlalchemy.engine import make_url
 
 from gateway import migrate
 from gateway.trial import postgres
+from retry_queue import pump
 from retry_queue.ledger import session, tables
+from retry_queue.sync import backoff
+from tests.ledger import hub as hubs
+from tests.ledger import target
 
 
 @pytest.fixture(autouse=True)
@@ -97,3 +101,29 @@ async def open_ledger(database_url: str) -> AsyncIterator[Callable[[str], sessio
 @pytest.fixture
 def ledger(open_ledger: Callable[[str], session.Ledger]) -> session.Ledger:
     return open_ledger("w1")
+
+
+# --- the whole way, from a hook to a target on a socket ---------------------------------------------
+
+
+@pytest.fixture
+async def erp(ledger: session.Ledger) -> AsyncIterator[target.Target]:
+    """A source ``shop``, a target ``erp``, and a route of all orders between them."""
+    async with hubs.targets("erp") as made:
+        await hubs.source(ledger)
+        await hubs.sink(ledger, made["erp"].url)
+        await hubs.route(ledger)
+        yield made["erp"]
+
+
+@pytest.fixture(autouse=True)
+def sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody rings in most of these tests; a sweep every second would make each of them wait for it."""
+    monkeypatch.setattr(pump, "SWEEP", 0.1)
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retries after hundredths of seconds, so that a test need not wait for the real ones."""
+    monkeypatch.setattr(backoff, "SCHEDULE", (0.02,) * 40)
+    monkeypatch.setattr(backoff.after, "__kwdefaults__", {"at_least": 0.0, "schedule": backoff.SCHEDULE})

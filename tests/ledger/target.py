@@ -46,6 +46,8 @@ class Target:
         self.records: dict[str, Any] = {}
         self.next: deque[Answer | str] = deque()
         self.judge: Callable[[Any], Answer | str | None] = lambda _body: None
+        self.lists: Callable[[str], Any] | None = None
+        """What a GET of this path and query answers."""
         self.gate = asyncio.Event()
         self.gate.set()
         self.waiting = 0
@@ -105,6 +107,8 @@ class Target:
         if said == DROP:
             writer.transport.abort()
             return False
+        if said is None and method == "GET" and self.lists is not None:
+            said = Answer(200, orjson.dumps(self.lists(path)))
         answer = said if isinstance(said, Answer) else Answer(200, b'{"ok":true}')
         extra = "".join(f"{name}: {value}\r\n" for name, value in answer.headers.items())
         kind = "" if "Content-Type" in answer.headers else "Content-Type: application/json\r\n"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import orjson
@@ -11,9 +10,11 @@ import pytest
 
 from retry_queue import pump
 from retry_queue.ledger import session
-from retry_queue.sync import backoff
 from tests.ledger import hub as hubs
 from tests.ledger import making, target
+
+arq_closes = pytest.mark.filterwarnings("ignore:Call to deprecated close:DeprecationWarning")
+
 
 async def test_an_order_is_delivered_once(database_url: str, erp: target.Target) -> None:
     async with hubs.running(database_url) as worker:
@@ -231,6 +232,8 @@ async def test_a_poison_record_parks_with_its_reason_and_stops_nobody(database_u
         await worker.push(hubs.order("after"))
         await making.until(lambda: "after" in erp.records)
         assert erp.records["90071992547409931234"]["id"] == "90071992547409931234"
+        assert erp.records["huge"]["extra"]["n"] in ("123456789012345678901234567890", 123456789012345678901234567890)
+        assert "emoji 🎉 \u200b" in erp.records
 
 
 async def test_poisonous_answers_stop_nobody(database_url: str, erp: target.Target, quick: None) -> None:

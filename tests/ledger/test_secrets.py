@@ -87,8 +87,9 @@ async def test_ciphertext_moved_to_another_row_does_not_open(ledger: session.Led
     assert one.opened(sealer) == {"app_secret": "mine", "session": "also"}
     await _connected(ledger, sealer, "two", {})
     await making.change(
-        ledger, "UPDATE connections SET secrets = (SELECT o.secrets FROM connections o WHERE o.key = 'one') WHERE key = 'two'"
-    )  # fmt: skip
+        ledger,
+        "UPDATE connections SET secrets = (SELECT o.secrets FROM connections o WHERE o.key = 'one') WHERE key = 'two'",
+    )
     async with ledger.read() as connection:
         two = await connections.get(connection, "two")
     assert two is not None

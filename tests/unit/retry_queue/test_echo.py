@@ -178,43 +178,16 @@ def test_what_we_wrote_is_swallowed_and_nothing_else(
         assert not echo.is_echo(touched, wrote, before)
 
 
-# --- whether a target has it already ------------------------------------------------------------
+def test_the_digest_of_the_whole_native_record_is_no_field() -> None:
+    wrote = echo.digests(customer(), ["name"]) | {echo.NATIVE: "x"}
+    assert echo.is_echo(customer(), wrote, customer())
+    assert not echo.is_echo(customer(), {echo.NATIVE: "x"}, None)
 
 
-def test_known_by_our_last_write_or_by_its_own_report() -> None:
-    record, fields = customer(), ["name", "phone"]
-    wrote = echo.digests(record, fields)
-    assert echo.is_known(record, fields, wrote, None)
-    assert echo.is_known(record, fields, {}, customer())
-    assert echo.is_known(record, fields, wrote, customer())
-
-
-def test_in_doubt_the_write_goes_out() -> None:
-    record, fields = customer(), ["name", "phone"]
-    wrote = echo.digests(record, fields)
-    assert not echo.is_known(record, fields, {}, None)
-    assert not echo.is_known(record, fields, {"name": wrote["name"]}, None)
-    assert not echo.is_known(record, fields, wrote, customer(phone="other"))
-    assert not echo.is_known(customer(phone="new"), fields, wrote, customer())
-    assert not echo.is_known({"id": "C1"}, fields, wrote, customer())
-
-
-@given(
-    st.dictionaries(_LEAVES, _words), st.dictionaries(_LEAVES, _words),
-    st.none() | st.dictionaries(_LEAVES, _words), st.sets(_LEAVES),
-)  # fmt: skip
-def test_known_means_that_no_evidence_speaks_against_it(
-    now: dict[str, str], then: dict[str, str], there: dict[str, str] | None, fields: set[str]
-) -> None:
-    def made(words: dict[str, str]) -> dict[str, Any]:
-        record = customer()
-        for place, word in words.items():
-            _put(record, place, word)
-        return record
-
-    wrote = echo.digests(made(then), fields)
-    seen = None if there is None else made(there)
-    if echo.is_known(made(now), fields, wrote, seen):
-        for field in echo.digests(made(now), fields):
-            assert wrote[field] == echo.digest(echo.pick(made(now), field))
-            assert seen is None or echo.digest(echo.pick(seen, field)) == wrote[field]
+def test_whole_records_have_digests_whatever_is_in_them() -> None:
+    """T-30: numbers of more than 64 bits are numbers too."""
+    huge = {"id": "1", "extra": {"n": 10**30, "d": Decimal("1.10")}}
+    for digest in (echo.fingerprint, echo.native_digest):
+        assert digest(huge) == digest(copy.deepcopy(huge))
+        assert digest(huge) != digest(huge | {"extra": {"n": 10**30 + 1, "d": Decimal("1.10")}})
+        assert digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
