@@ -57,11 +57,14 @@ def event(
 ) -> model.SourceEvent:
     """One event from parsed data: a pushed element, or a row that a poll read."""
     names = spec.events[source_id].messages or list(spec.messages)
-    for name in names:
-        message = spec.messages[name]
-        opened = _unpacked(piece, message.unpack)
-        if message.match is None or predicate.holds(message.match, opened):
-            return _event(spec, name, named(spec, message, connection, verified), opened)
+    try:
+        for name in names:
+            message = spec.messages[name]
+            opened = _unpacked(piece, message.unpack)
+            if message.match is None or predicate.holds(message.match, opened):
+                return _event(spec, name, named(spec, message, connection, verified), opened)
+    except jsontext.JsonError as error:  # a value that no JSON text can hold, such as an infinite number
+        raise Malformed(str(error)) from None
     payload = _written(piece)
     return model.SourceEvent(UNKNOWN, None, None, _digest(UNKNOWN, payload), payload)
 

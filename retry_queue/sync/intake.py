@@ -40,6 +40,13 @@ _CANONICAL = sql.Statement(
 )
 
 
+class _Lost(Exception):
+    """Other planners have some of the events by now; ``ours`` are the ids that are left."""
+
+    def __init__(self, ours: set[int]) -> None:
+        self.ours = ours
+
+
 class Intake:
     """Plans events. One per worker process; ``site`` gives the current configuration."""
 
@@ -131,6 +138,11 @@ class Intake:
             try:
                 await self._decide(site, drafts)
                 return await self._write(drafts)
+            except _Lost as lost:
+                log.warning("intake.lost_lease", events=len(drafts) - len(lost.ours))
+                drafts = [one for one in drafts if one.event.id in lost.ours]
+                if not drafts:
+                    return set()
             except session.LedgerUnavailable as error:
                 if clock() > end:
                     raise
@@ -205,7 +217,9 @@ class Intake:
                 if one.ref in overtaken and one.plan is not None and one.plan.state is not None:
                     one.plan = plan.skip("stale")
             ours = await inbox.settle(connection, [_ruling(one) for one in drafts])
-            mine = [one for one in drafts if one.event.id in ours and one.plan is not None]
+            if len(ours) < len(drafts):  # roll back: a state kept for it would make the event look unchanged to them
+                raise _Lost(ours)
+            mine = [one for one in drafts if one.plan is not None]
             kept = await self._identify(connection, mine, kept)
             planned = [one for one in mine if one.plan is not None and one.plan.ruling is EventState.PLANNED]
             await _CANONICAL.run(

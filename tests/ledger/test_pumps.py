@@ -210,7 +210,7 @@ async def test_a_poison_record_parks_with_its_reason_and_stops_nobody(database_u
     odd: list[dict[str, Any] | bytes] = [
         hubs.order("N\x00UL", number="1\x002"),
         hubs.order("emoji 🎉 \u200b", number="长" * 500),
-        b'{"id":"huge","status":"paid","total":"1.00","extra":{"n":123456789012345678901234567890,"f":1e400,"d":1.10}}',
+        b'{"id":"huge","status":"paid","total":"1.00","extra":{"n":123456789012345678901234567890,"d":1.10}}',
         b'{"id":90071992547409931234,"status":"paid","total":1.00}',
     ]
     async with hubs.running(database_url) as worker:
