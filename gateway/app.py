@@ -53,10 +53,7 @@ def create(hub: wiring.Hub, *, embedded_streams: bool = False) -> Front:
             tasks.append(asyncio.create_task(supervisor.run(hub.stopped), name="streams"))
         log.info("api.ready", owner=hub.ledger.owner, slot=hub.ledger.slot)
         yield
-        hub.stopped.set()
-        for task in tasks:
-            if task.get_name() != "streams":
-                task.cancel()
+        hub.stopped.set()  # they end by themselves: none is cut off inside a transaction
         await asyncio.gather(*tasks, return_exceptions=True)
 
     app = FastAPI(
@@ -125,7 +122,8 @@ async def _snapshots(hub: wiring.Hub, snapshot: telemetry.Snapshot) -> None:
             snapshot.replace(await gauges(hub))
         except session.LedgerUnavailable as error:
             log.warning("snapshot.waiting", error=str(error))
-        await asyncio.sleep(SNAPSHOT_SECONDS)
+        if await hub.rest(SNAPSHOT_SECONDS):
+            return
 
 
 async def gauges(hub: wiring.Hub) -> list[Metric]:

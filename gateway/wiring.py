@@ -39,6 +39,15 @@ class Hub:
         """The configuration in force."""
         return self.site
 
+    async def rest(self, seconds: float) -> bool:
+        """Sleeps, but not past the stop; True when the process is stopping."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self.stopped.wait()
+        except TimeoutError:
+            return False
+        return True
+
     def door(self, key: str) -> sites.Live | None:
         """A connection by its key, as of now."""
         return self.site.live.get(key)
@@ -98,8 +107,7 @@ async def build(config: settings_.Settings, role: str) -> Hub:
 
 async def watch(hub: Hub) -> None:
     """Heartbeat and configuration changes, for a process without pumps."""
-    while True:
-        await asyncio.sleep(1.0)
+    while not await hub.rest(1.0):
         try:
             async with hub.ledger.write() as connection:
                 await workers.beat(connection, hub.ledger.owner)

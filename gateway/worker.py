@@ -35,9 +35,6 @@ async def run(hub: wiring.Hub, *, polls: bool = True, pumps: bool = True, pace: 
             log.error("worker.failed", task=task.get_name(), exc_info=task.exception())
     hub.stopped.set()
     beat.cancel()
-    for task in work:
-        if task.get_name() == "watch":
-            task.cancel()
     await asyncio.gather(*work, beat, halt, return_exceptions=True)
 
 

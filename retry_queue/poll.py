@@ -44,6 +44,7 @@ class Poller:
         self._appender = appender
         self._pace = pace
         self._running: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._stopping = False
 
     async def run(self, stopped: asyncio.Event) -> None:
         """Polls until ``stopped``."""
@@ -57,6 +58,9 @@ class Poller:
                     await stopped.wait()
             except TimeoutError:
                 continue
+        self._stopping = True
+        if self._running:  # a poll that is cut off inside a transaction leaves it open for a while
+            await asyncio.wait(set(self._running.values()), timeout=10.0)
         for task in self._running.values():
             task.cancel()
         await asyncio.gather(*self._running.values(), return_exceptions=True)
@@ -123,7 +127,7 @@ class Poller:
             async with self._ledger.write() as db:
                 if not await cursors.keep(db, connection.key, name, held.fence, {"at": end}, LEASE):
                     return False
-            if end >= newest:
+            if end >= newest or self._stopping:
                 return False
         return True
 

@@ -68,6 +68,15 @@ class Turn:
         self._event.clear()
 
 
+async def _pause_until(halt: asyncio.Event, seconds: float) -> None:
+    """Sleeps, but not past ``halt``: a loop that is cancelled inside a transaction leaves it open for a while."""
+    try:
+        async with asyncio.timeout(seconds):
+            await halt.wait()
+    except TimeoutError:
+        return
+
+
 class Settler:
     """Writes results in groups; keeps them until the ledger takes them."""
 
@@ -170,6 +179,7 @@ class Pumps:
         self._tasks: set[asyncio.Task[None]] = set()
         self._running: set[asyncio.Task[None]] = set()
         self._stopping = False
+        self._halt = asyncio.Event()
         self.progress = 0
         """Grows with every loop turn: liveness is progress, not process life."""
 
@@ -204,7 +214,7 @@ class Pumps:
     async def run(self, stopped: asyncio.Event) -> None:
         """Works until ``stopped``, then finishes what is under way."""
         settler = self._spawn(self._settler.run(), "settler")
-        sweep = self._spawn(self._sweeps(), "sweep")
+        self._spawn(self._sweeps(), "sweep")
         self._spawn(self._intakes(), "intake")
         self.wake()
         await stopped.wait()
@@ -212,7 +222,7 @@ class Pumps:
         self.wake()
         for turn in self._turns.values():
             turn.ring(due=False)
-        sweep.cancel()
+        self._halt.set()
         # A claim under way is not cut off: what it took would look as if it might have been sent.
         await asyncio.wait(self._tasks - {settler}, timeout=STOPPING)
         for task in self._tasks - {settler}:
@@ -356,7 +366,7 @@ class Pumps:
             except Exception:
                 log.exception("sweep.failed")
             turn += 1
-            await asyncio.sleep(SWEEP)
+            await _pause_until(self._halt, SWEEP)
 
     async def _sweep(self, turn: int) -> None:
         self.progress += 1

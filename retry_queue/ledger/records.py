@@ -128,7 +128,7 @@ _HISTORY = sql.Statement(
     """
     INSERT INTO link_history (record_id, was, became, cause, at)
     SELECT r.id, src.was, src.became, src.cause, {now}
-    FROM {src} JOIN records r ON coalesce(r.link_id, r.id) = src.was
+    FROM {src} JOIN records r ON coalesce(r.link_id, r.id) = src.was ORDER BY src.was, r.id
     """,
     "was int, became int, cause text",
 )

@@ -28,6 +28,8 @@ class Draft:
     """The event's id, when its arrival tells the age of the state in it."""
     meaning: meaning.Meaning | None = None
     plan: plan.Plan | None = None
+    read_at: float | None = None
+    """When reading the record behind a hint began, Unix seconds."""
     delay: float = 0.0
     failed: bool = False
 

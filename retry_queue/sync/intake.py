@@ -173,7 +173,8 @@ class Intake:
                 continue
             before = known.get(one.ref)
             at = one.event.received_at
-            if busy and time.time() - at < ECHO_WAIT and plan.under_way(one.ref, before, busy, at):
+            unsettled = busy and plan.under_way(one.ref, before, busy, at)
+            if time.time() - at < ECHO_WAIT and (unsettled or plan.read_too_early(before, one.read_at)):
                 one.delay = 0.5
                 one.plan = plan.Plan(EventState.RECEIVED, "own_write_under_way")
                 continue

@@ -148,6 +148,15 @@ def under_way(ref: records.Ref, known: records.Known | None, busy: Mapping[str, 
     return any(name.startswith(prefix) and claimed <= at for name, claimed in busy.items())
 
 
+def read_too_early(known: records.Known | None, read_at: float | None) -> bool:
+    """Whether a record was read before our own last write to it was settled. Pure.
+
+    What was read may then be a state half-way through our write (saved, not yet submitted), which is
+    neither what we wrote nor what anybody meant: it must be read again.
+    """
+    return known is not None and known.wrote_at is not None and read_at is not None and read_at <= known.wrote_at + 0.25
+
+
 def lane(connection_key: str, entity: str, link_id: int) -> str:
     """The name of a lane: one target, one entity, one linked record."""
     return f"{connection_key}/{entity}/{link_id}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from datetime import datetime
 from typing import Any
 
@@ -48,6 +49,7 @@ class Reader:
         slot = self._slots.setdefault(live.key, asyncio.Semaphore(HYDRATES))
         payload = jsontext.loads(one.event.payload)
         try:
+            one.read_at = time.time()
             wanted = template.render(spec.hydrate.input, {"payload": payload, "config": live.opened.config})
             async with slot, asyncio.timeout(HYDRATE_TIMEOUT):
                 found = await self._calls.call(live.opened, spec.hydrate.operation, wanted)
