@@ -8,16 +8,14 @@ waits longer than that.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
-import orjson
 import structlog
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from connectors.core import client
-from retry_queue import metrics
-from retry_queue.ledger import configuration, connections, inbox, lane, outbox, secrets, session, tallies, workers
+from retry_queue import settler
+from retry_queue.ledger import configuration, inbox, lane, outbox, secrets, session, workers
 from retry_queue.ledger.states import DeliveryState
 from retry_queue.sync import context, deliver, intake
 from retry_queue.sync import site as sites
@@ -28,11 +26,8 @@ SILENT = 10.0
 INTAKE_BATCH = 100
 AHEAD = 200
 """Deliveries claimed ahead of their call, at most."""
-SETTLE_MAX = 500
 STOPPING = 5.0
 """Seconds for the loops to come to their end by themselves."""
-LINGER = 0.003
-"""Seconds to wait for more results while many come: fewer, larger commits."""
 
 log = structlog.get_logger()
 
@@ -77,86 +72,6 @@ async def _pause_until(halt: asyncio.Event, seconds: float) -> None:
         return
 
 
-class Settler:
-    """Writes results in groups; keeps them until the ledger takes them."""
-
-    def __init__(self, ledger: session.Ledger) -> None:
-        self._ledger = ledger
-        self._queue: list[tuple[lane.Result, asyncio.Future[None]]] = []
-        self._bell = asyncio.Event()
-        self._busy = False
-
-    async def put(self, result: lane.Result) -> None:
-        """Returns when the result is committed."""
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._queue.append((result, future))
-        self._bell.set()
-        await future
-
-    async def run(self) -> None:
-        while True:
-            await self._bell.wait()
-            self._bell.clear()
-            if self._busy:
-                await asyncio.sleep(LINGER)
-            while self._queue:
-                group, self._queue = self._queue[:SETTLE_MAX], self._queue[SETTLE_MAX:]
-                self._busy = len(group) >= 8
-                await self._write(group)
-
-    async def _write(self, group: list[tuple[lane.Result, asyncio.Future[None]]]) -> None:
-        results = [result for result, _ in group]
-        pause = 0.1
-        while True:
-            try:
-                async with self._ledger.write() as connection:
-                    ours = await outbox.settle(connection, results, self._ledger.owner)
-                    await tallies.add(connection, self._ledger.slot, _counts(results, ours))
-                    for result in results:
-                        if result.delivery.id in ours and result.reason == "credential" and result.detail:
-                            await _pause(connection, result)
-                break
-            except session.LedgerUnavailable as error:
-                log.warning("settle.waiting", error=str(error))
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, 2.0)
-            except Exception as error:
-                log.exception("settle.refused", results=len(group))
-                await self._apart(group, error)
-                return
-        for result in results:
-            metrics.attempt(result, ours=result.delivery.id in ours)
-        for _, future in group:
-            if not future.done():
-                future.set_result(None)
-
-    async def _apart(self, group: list[tuple[lane.Result, asyncio.Future[None]]], error: Exception) -> None:
-        """One by one, so that a result which the database refuses stops nobody else's; that one is parked bare."""
-        if len(group) > 1:
-            for one in group:
-                await self._write([one])
-            return
-        result, future = group[0]
-        if result.outcome == deliver.INTERNAL:
-            future.set_exception(error)  # its lane's lease will end
-            return
-        await self._write([(deliver.internal(result.delivery, error), future)])
-
-
-async def _pause(connection: AsyncConnection, result: lane.Result) -> None:
-    said = {"code": "credential", **orjson.loads(result.detail or "{}")}
-    if await connections.refuse(connection, result.delivery.connection_key, said):
-        log.warning("connection.needs_auth", connection=result.delivery.connection_key, code=result.code)
-
-
-def _counts(results: list[lane.Result], ours: set[int]) -> Counter[tuple[str, str]]:
-    counts: Counter[tuple[str, str]] = Counter()
-    for result in results:
-        if result.delivery.id in ours:
-            counts[(result.delivery.connection_key, f"delivery.{result.state}")] += 1
-    return counts
-
-
 class Pumps:
     """All pumps of one worker process."""
 
@@ -173,7 +88,7 @@ class Pumps:
         self._courier = deliver.Courier(ledger, site, calls, sealer)
         self._site = site
         self._reload = reload
-        self._settler = Settler(ledger)
+        self._settler = settler.Settler(ledger)
         self._intake_bell = asyncio.Event()
         self._turns: dict[str, Turn] = {}
         self._tasks: set[asyncio.Task[None]] = set()
