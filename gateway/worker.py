@@ -21,6 +21,8 @@ async def run(hub: wiring.Hub, *, polls: bool = True, pumps: bool = True, pace: 
         if hub.settings.redis:
             listener = dispatch.listen(hub.settings.redis, tasks.wake(engine.wake), hub.stopped)
             work.append(asyncio.create_task(listener, name="listener"))
+            hearing = dispatch.hear(hub.settings.redis, engine.wake, hub.stopped)
+            work.append(asyncio.create_task(hearing, name="hearing"))
     else:
         work.append(asyncio.create_task(wiring.watch(hub), name="watch"))
     if polls:

@@ -86,9 +86,6 @@ def _told() -> Iterator[None]:
 
 
 def _away(error: DBAPIError) -> bool:
-    cause = error.orig.__cause__ if error.orig is not None else None
-    if isinstance(cause, ValueError):  # asyncpg could not encode a parameter: trying again does not help
-        return False
     if isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated:
         return True
     return str(getattr(error.orig, "sqlstate", None) or "").startswith(_AWAY)

@@ -124,10 +124,12 @@ async def chat(ledger: session.Ledger, erp: target.Target, once_only: None) -> t
     return erp
 
 
+@pytest.mark.parametrize("operation", ["send", "record.put"])
 async def test_a_worker_that_stops_leaves_nothing_that_might_have_been_sent(
-    database_url: str, ledger: session.Ledger, chat: target.Target
+    database_url: str, ledger: session.Ledger, chat: target.Target, operation: str
 ) -> None:
     """T-14: stopping with a backlog, calls under way; the next worker goes on without asking anybody."""
+    await hubs.route(ledger, operation=operation)
     chat.gate.clear()
     async with hubs.running(database_url) as worker:
         await worker.push(*(hubs.order(f"T{n}") for n in range(60)))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retry_queue.ledger import connections, secrets, session
+from retry_queue.ledger import configuration, connections, secrets, session
 from retry_queue.ledger.states import ConnectionState
 from tests.ledger import making
 
@@ -114,10 +114,12 @@ async def test_secrets_not_given_stay_and_empty_ones_go(ledger: session.Ledger) 
 async def test_only_the_first_to_notice_refused_credentials_is_told_so(ledger: session.Ledger) -> None:
     await _connected(ledger, secrets.Sealer(OLD), "one", {})
     async with ledger.write() as connection:
+        before = await configuration.epoch(connection)
         told = [
             await connections.refuse(connection, "one", {"code": "credential", "zh": "错", "en": "no"}) for _ in "abc"
         ]
         row = await connections.get(connection, "one")
+        assert await configuration.epoch(connection) == before + 1, "every process must hear of it, once"
     assert told == [True, False, False]
     assert row is not None
     assert (row.state, row.reason) == (ConnectionState.NEEDS_AUTH, {"code": "credential", "zh": "错", "en": "no"})
