@@ -16,7 +16,7 @@ from connectors.core import declaration, registry
 from gateway import migrate
 from gateway.trial import postgres
 from retry_queue import replay
-from retry_queue.ledger import connections, session, tallies, workers
+from retry_queue.ledger import connections, outbox, session, tallies, workers
 from retry_queue.ledger.states import ConnectionState
 from tests.ledger import hub as hubs
 from tests.ledger import making, target
@@ -249,6 +249,33 @@ async def test_an_error_of_ours_parks_one_and_stops_nobody(
             return [row.reason for row in rows] == ["internal"]
 
         await making.until(parked)
+        assert (await worker.balance()).difference == 0
+
+
+async def test_a_result_that_the_database_refuses_is_parked_and_stops_nobody(
+    database_url: str, erp: target.Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = outbox.settle
+
+    async def refuses(connection: Any, results: Any, worker: str) -> Any:
+        if any(one.delivery.source_record == "T3" and one.reason != "internal" for one in results):
+            raise ValueError("invalid byte sequence")
+        return await real(connection, results, worker)
+
+    monkeypatch.setattr(outbox, "settle", refuses)
+    erp.gate.clear()
+    async with hubs.running(database_url) as worker:
+        await worker.push(*(hubs.order(f"T{n}") for n in range(8)))
+        await making.until(lambda: erp.waiting == 8)
+        erp.gate.set()  # all results come at once and share a commit
+
+        async def ended() -> bool:
+            rows = await worker.deliveries()
+            return sorted(row.state for row in rows) == ["delivered"] * 7 + ["parked"]
+
+        await making.until(ended)
+        await worker.push(hubs.order("after"))
+        await making.until(lambda: "after" in erp.records)
         assert (await worker.balance()).difference == 0
 
 
