@@ -18,6 +18,7 @@ from gateway.trial import postgres
 from retry_queue import replay
 from retry_queue.ledger import connections, outbox, session, tallies, workers
 from retry_queue.ledger.states import ConnectionState
+from retry_queue.sync import verdict
 from tests.ledger import hub as hubs
 from tests.ledger import making, target
 
@@ -210,6 +211,28 @@ async def test_after_a_crash_what_may_be_repeated_is_repeated_under_its_key(
         assert (found.delivered, found.dead) == (40, 0)
         assert len(erp.order) == 40, "an effect was done twice"
         assert {row.failures for row in await worker.deliveries()} == {0}
+
+
+async def test_a_record_at_which_processes_keep_dying_is_parked(
+    database_url: str, ledger: session.Ledger, erp: target.Target
+) -> None:
+    await hubs.set_state(ledger, "erp", ConnectionState.PAUSED)
+    async with hubs.running(database_url) as worker:
+        await worker.push(hubs.order("T1"), hubs.order("T2"))
+        await making.until(lambda: worker.deliveries())
+        await making.change(
+            ledger,
+            "UPDATE deliveries SET crashes = :n WHERE id = (SELECT min(id) FROM deliveries)",
+            n=verdict.MAX_CRASHES,
+        )
+        await hubs.set_state(ledger, "erp", ConnectionState.ENABLED)
+        await making.until(lambda: len(erp.records) == 1)
+
+        async def parked() -> bool:
+            return (await worker.balance()).parked == 1
+
+        await making.until(parked)
+        assert len(erp.calls) == 1
 
 
 async def test_who_was_taken_for_dead_comes_back_under_a_new_seat(database_url: str, erp: target.Target) -> None:
