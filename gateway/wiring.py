@@ -13,7 +13,7 @@ import structlog
 
 from connectors.core import client, pacing
 from gateway import settings as settings_
-from retry_queue import append, credentials, dispatch
+from retry_queue import append, credentials, dispatch, rest
 from retry_queue.ledger import configuration, secrets, session, workers
 from retry_queue.sync import site as sites
 
@@ -41,12 +41,7 @@ class Hub:
 
     async def rest(self, seconds: float) -> bool:
         """Sleeps, but not past the stop; True when the process is stopping."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self.stopped.wait()
-        except TimeoutError:
-            return False
-        return True
+        return await rest.until(self.stopped, seconds)
 
     def door(self, key: str) -> sites.Live | None:
         """A connection by its key, as of now."""

@@ -15,7 +15,7 @@ from typing import Any
 import structlog
 
 from connectors.core import client, declaration, decode, errors, model, scope
-from retry_queue import append, metrics
+from retry_queue import append, metrics, rest
 from retry_queue.ledger import connections, cursors, inbox, session
 from retry_queue.sync import backoff, verdict
 from retry_queue.sync import site as sites
@@ -53,11 +53,7 @@ class Poller:
                 await self._look()
             except session.LedgerUnavailable as error:
                 log.warning("poll.waiting", error=str(error))
-            try:
-                async with asyncio.timeout(LOOK * min(self._pace, 1.0)):
-                    await stopped.wait()
-            except TimeoutError:
-                continue
+            await rest.until(stopped, LOOK * min(self._pace, 1.0))
         self._stopping = True
         if self._running:  # a poll that is cut off inside a transaction leaves it open for a while
             await asyncio.wait(set(self._running.values()), timeout=10.0)

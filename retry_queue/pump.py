@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 import structlog
 
 from connectors.core import client
-from retry_queue import settler
+from retry_queue import rest, settler
 from retry_queue.ledger import configuration, inbox, lane, outbox, secrets, session, workers
 from retry_queue.ledger.states import DeliveryState
 from retry_queue.sync import context, deliver, intake
@@ -63,15 +63,6 @@ class Turn:
         self._event.clear()
 
 
-async def _pause_until(halt: asyncio.Event, seconds: float) -> None:
-    """Sleeps, but not past ``halt``: a loop that is cancelled inside a transaction leaves it open for a while."""
-    try:
-        async with asyncio.timeout(seconds):
-            await halt.wait()
-    except TimeoutError:
-        return
-
-
 class Pumps:
     """All pumps of one worker process."""
 
@@ -93,7 +84,6 @@ class Pumps:
         self._turns: dict[str, Turn] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._running: set[asyncio.Task[None]] = set()
-        self._stopping = False
         self._halt = asyncio.Event()
         self.progress = 0
         """Grows with every loop turn: liveness is progress, not process life."""
@@ -105,7 +95,7 @@ class Pumps:
     def poke(self, target: str) -> None:
         """A target has something due."""
         if target not in self._turns:
-            if self._stopping or target not in self._site().live:
+            if self._halt.is_set() or target not in self._site().live:
                 return
             self._turns[target] = Turn()
             self._spawn(self._deliveries(target), f"pump {target}")
@@ -128,19 +118,18 @@ class Pumps:
 
     async def run(self, stopped: asyncio.Event) -> None:
         """Works until ``stopped``, then finishes what is under way."""
-        settler = self._spawn(self._settler.run(), "settler")
+        settling = self._spawn(self._settler.run(), "settler")
         self._spawn(self._sweeps(), "sweep")
         self._spawn(self._intakes(), "intake")
         self.wake()
         await stopped.wait()
-        self._stopping = True
+        self._halt.set()
         self.wake()
         for turn in self._turns.values():
             turn.ring(due=False)
-        self._halt.set()
         # A claim under way is not cut off: what it took would look as if it might have been sent.
-        await asyncio.wait(self._tasks - {settler}, timeout=STOPPING)
-        for task in self._tasks - {settler}:
+        await asyncio.wait(self._tasks - {settling}, timeout=STOPPING)
+        for task in self._tasks - {settling}:
             task.cancel()
         end = asyncio.get_running_loop().time() + 25.0
         while (left := self._running | self._intake.running) and asyncio.get_running_loop().time() < end:
@@ -150,7 +139,7 @@ class Pumps:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _intakes(self) -> None:
-        while not self._stopping:
+        while not self._halt.is_set():
             self._intake_bell.clear()
             try:
                 taken = await self._intake.step(INTAKE_BATCH)
@@ -179,7 +168,7 @@ class Pumps:
             self._running.discard(task)
             turn.ring(due=False)
 
-        while not self._stopping:
+        while not self._halt.is_set():
             live = self._site().live.get(target)
             usable = live is not None and live.delivers
             window = live.opened.declaration.pacing.concurrency if live is not None and live.opened else 0
@@ -273,7 +262,7 @@ class Pumps:
 
     async def _sweeps(self) -> None:
         turn = 0
-        while not self._stopping:
+        while not self._halt.is_set():
             try:
                 await self._sweep(turn)
             except session.LedgerUnavailable as error:
@@ -281,7 +270,7 @@ class Pumps:
             except Exception:
                 log.exception("sweep.failed")
             turn += 1
-            await _pause_until(self._halt, SWEEP)
+            await rest.until(self._halt, SWEEP)
 
     async def _sweep(self, turn: int) -> None:
         self.progress += 1

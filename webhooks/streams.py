@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 import structlog
 
 from connectors.core import decode, model, registry, scope
-from retry_queue import append
+from retry_queue import append, rest
 from retry_queue.ledger import cursors, session
 from retry_queue.ledger.states import ConnectionState
 from webhooks import receive
@@ -52,11 +52,7 @@ class Streams:
                     halt = asyncio.Event()
                     task = asyncio.create_task(self._lead(connection, place[1], halt), name=f"stream {place[0]}")
                     self._running[place] = (task, halt, connection)
-            try:
-                async with asyncio.timeout(1.0):
-                    await stopped.wait()
-            except TimeoutError:
-                continue
+            await rest.until(stopped, 1.0)
         for _, halt, _ in self._running.values():
             halt.set()
         tasks = [task for task, _, _ in self._running.values()]
@@ -81,7 +77,7 @@ class Streams:
             async with self._ledger.write() as db:
                 held = await cursors.claim(db, connection.key, place, self._ledger.owner, LEASE)
             if held is None:
-                await _pause(halt, BEAT)
+                await rest.until(halt, BEAT)
                 return
             beat = asyncio.create_task(self._beat(connection.key, place, held.fence, halt))
             try:
@@ -93,7 +89,7 @@ class Streams:
                     await cursors.move(db, connection.key, place, held.fence, None, 0.0, 0)
         except session.LedgerUnavailable as error:
             log.warning("stream.waiting", connection=connection.key, error=str(error))
-            await _pause(halt, RESTART)
+            await rest.until(halt, RESTART)
 
     async def _beat(self, key: str, place: str, fence: int, halt: asyncio.Event) -> None:
         while True:
@@ -109,7 +105,7 @@ class Streams:
         module = registry.stream(connection.declaration.id)
         if module is None:
             log.error("stream.undeclared", connection=connection.key)
-            await _pause(halt, 60.0)
+            await rest.until(halt, 60.0)
             return
 
         async def accept(payload: bytes) -> None:
@@ -120,12 +116,4 @@ class Streams:
             await module.run(connection, accept, halt)
         except Exception:
             log.exception("stream.failed", connection=connection.key)
-            await _pause(halt, RESTART)
-
-
-async def _pause(halt: asyncio.Event, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await halt.wait()
-    except TimeoutError:
-        return
+            await rest.until(halt, RESTART)

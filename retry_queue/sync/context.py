@@ -41,6 +41,8 @@ class Job:
     """Of the native record that is sent."""
     missing: list[str] = field(default_factory=list)
     """References that have no counterpart in the target yet, as ``entity id``."""
+    awaited: list[str] = field(default_factory=list)
+    """References that are linked to nothing yet and through which more could be known; worth a short wait."""
 
     def wants(self, root: str) -> bool:
         return self.template is not None or (self.meaning is not None and root in self.meaning.roots)
@@ -75,6 +77,7 @@ async def resolve(ledger: session.Ledger, sealer: secrets.Sealer, jobs: Sequence
             marks, own = people[id(job)]
             found = [*own, *(named[mark].link_id for mark in marks if mark in named)]
             _customer(job, groups.get(found[0], []) if found else [])
+        await_links(job, known, groups)
 
 
 def _linked(job: Job) -> bool:
@@ -144,6 +147,21 @@ def _customer(job: Job, group: list[records.Known]) -> None:
         job.scope[PEOPLE] = best
     if there is not None:
         job.scope["contact"] = {**_read(there), "id": there.record}
+
+
+def await_links(
+    job: Job, known: Mapping[records.Ref, records.Known], groups: Mapping[int, list[records.Known]]
+) -> None:
+    """What is told about a record can overtake the link of that record, when our own write made it."""
+    lonely = []
+    for _, entity, value in job.refs():
+        one = known.get((job.delivery.source_key, entity, value))
+        systems = {other.connection_key for other in groups.get(one.link_id, [])} if one else set()
+        if len(systems) < 2 and (job.wants(PEOPLE) or entity not in job.scope):
+            lonely.append(f"{entity} {value}")
+    if job.wants(PEOPLE) and "contact" in job.scope:
+        return
+    job.awaited = lonely
 
 
 def member(group: Sequence[records.Known], connection_key: str, entity: str) -> records.Known | None:

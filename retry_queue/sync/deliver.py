@@ -23,6 +23,8 @@ FRESH = 55.0
 """Seconds after the claim within which a call may begin: it ends before the lease does."""
 LINK_WAIT = (1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 1800.0)
 """How long to wait for a record that is referred to and not linked yet, before a person is asked."""
+AWAITED = 4
+"""How many of those waits are spent on a link that would only tell more."""
 
 INTERNAL = "internal"
 """The outcome of an attempt that an error of ours ended."""
@@ -135,8 +137,9 @@ class Courier:
     def _early(self, job: context.Job, hold: bool) -> lane.Result | None:
         """What can be said before mapping: a reference that is not there yet."""
         delivery = job.delivery
-        if job.missing:
-            named = "、".join(job.missing)
+        waiting = job.missing or (job.awaited if delivery.failures < AWAITED else [])
+        if waiting:
+            named = "、".join(waiting)
             wait = backoff.after(delivery.failures + 1, 0.5, schedule=LINK_WAIT).delay
             said = {
                 "zh": f"等待关联：目标系统中还没有 {named}",
@@ -153,8 +156,8 @@ class Courier:
     def _told(self, job: context.Job) -> bool:
         """Whether the last write to this very record said the same.
 
-        A change of the source that does not
-        concern the target must not write over what was changed there meanwhile.
+        A change of the source that does not concern the target must not write over what was changed there
+        meanwhile.
         """
         if job.delivery.kind != "state" or job.delivery.attempt > 1 or job.member is None or not job.member.wrote:
             return False

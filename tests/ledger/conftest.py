@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import tempfile
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -127,3 +128,16 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retries after hundredths of seconds, so that a test need not wait for the real ones."""
     monkeypatch.setattr(backoff, "SCHEDULE", (0.02,) * 40)
     monkeypatch.setattr(backoff.after, "__kwdefaults__", {"at_least": 0.0, "schedule": backoff.SCHEDULE})
+
+
+@pytest.fixture
+def own_server() -> Iterator[postgres.PostgresServer]:
+    """A PostgreSQL that this test may kill; its socket's path must be short."""
+    folder = Path(tempfile.mkdtemp(prefix="shuniu-pg-", dir="/tmp"))
+    server = postgres.PostgresServer(folder, durable=True)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(folder, ignore_errors=True)

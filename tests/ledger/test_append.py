@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import signal
-import tempfile
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -234,19 +232,6 @@ async def test_a_file_that_cannot_be_opened_is_no_acknowledgement(sqlite_url: st
     assert sorted(row.dedupe for row in await making.rows(ledger, "SELECT dedupe FROM inbox")) == ["before", "during"]
     await made.close()
     await ledger.close()
-
-
-@pytest.fixture
-def own_server() -> Iterator[postgres.PostgresServer]:
-    """A PostgreSQL that this test may kill; its socket's path must be short."""
-    folder = Path(tempfile.mkdtemp(prefix="shuniu-pg-", dir="/tmp"))
-    server = postgres.PostgresServer(folder, durable=True)
-    try:
-        server.start()
-        yield server
-    finally:
-        server.stop()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.mark.postgres

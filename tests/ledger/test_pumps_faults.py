@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import signal
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -325,19 +321,6 @@ async def test_a_ledger_that_is_away_between_claim_and_call_burns_nothing(
 
 
 # --- the ledger's server dies ---------------------------------------------------------------------
-
-
-@pytest.fixture
-def own_server() -> Iterator[postgres.PostgresServer]:
-    """A PostgreSQL that this test may kill; its socket's path must be short."""
-    folder = Path(tempfile.mkdtemp(prefix="shuniu-pg-", dir="/tmp"))
-    server = postgres.PostgresServer(folder, durable=True)
-    try:
-        server.start()
-        yield server
-    finally:
-        server.stop()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.mark.postgres

@@ -77,3 +77,22 @@ def test_a_template_may_read_everything() -> None:
     assert job("order", {}, template=True).wants("contact")
     assert not job("order", {}).wants("contact")
     assert job("order", {}, means=means(set(), {"contact"})).wants("contact")
+
+
+def test_a_message_that_overtakes_the_link_of_our_own_write_waits_for_it() -> None:
+    """A shipment came before the ERP order was bound: nobody was found to tell, and 42 messages were skipped."""
+    shipment = {"id": "S1", "order_id": "T1"}
+    ref = ("k3", "order", "T1")
+
+    def asked(found: dict[records.Ref, records.Known], groups: dict[int, list[records.Known]], **scope: Any) -> Any:
+        made = job("shipment", shipment, template=True)
+        made.delivery = dataclasses.replace(made.delivery, source_key="k3")
+        made.scope |= scope
+        context.await_links(made, found, groups)
+        return made.awaited
+
+    ours, theirs = known(1, "k3"), known(2, "shop")
+    assert asked({}, {}) == ["order T1"]
+    assert asked({ref: ours}, {1: [ours]}) == ["order T1"]
+    assert asked({ref: ours}, {1: [ours, theirs]}) == []
+    assert asked({}, {}, contact={"id": "x"}) == []
