@@ -23,8 +23,8 @@ FRESH = 55.0
 """Seconds after the claim within which a call may begin: it ends before the lease does."""
 LINK_WAIT = (1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 1800.0)
 """How long to wait for a record that is referred to and not linked yet, before a person is asked."""
-AWAITED = 4
-"""How many of those waits are spent on a link that would only tell more."""
+AWAITED = 6
+"""How many of those waits are spent on a link that would only tell more: our write may be in its own retries."""
 
 INTERNAL = "internal"
 """The outcome of an attempt that an error of ours ended."""
