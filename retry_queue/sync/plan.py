@@ -13,6 +13,8 @@ from retry_queue.ledger.states import EventState
 from retry_queue.sync import echo
 from retry_queue.sync import route as routes
 
+RESTORE = 100
+"""Added to the position of a target when a record's own system is written back what counts."""
 HOP_LIMIT = 5
 HOP_MEMORY = 600.0
 """Seconds after our own write during which a change of that record counts as caused by it."""
