@@ -271,6 +271,7 @@ async def settle(connection: AsyncConnection, results: Sequence[lane.Result], wo
         )
         for r in results
     ]
+    await records.hold(connection, [r.binding.ref for r in results if r.binding is not None])
     if connection.dialect.name == "postgresql":
         await _HOLD.run(connection, [(name,) for name in sorted({r.delivery.lane for r in results})])
     ours = {row.id for row in await _SETTLE.run(connection, rows)}

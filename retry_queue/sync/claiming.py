@@ -11,36 +11,54 @@ import orjson
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from retry_queue.ledger import merged, records
+from retry_queue.ledger.states import EventState
 from retry_queue.sync import draft, merge, plan, route
 from retry_queue.sync import site as sites
 
 _NO_RULE = route.EntityRule()
 
 
+Places = dict[records.Ref, tuple[int, int]]
+"""Record -> (row id, link id)."""
+
+
 async def judge(
-    connection: AsyncConnection,
-    site: sites.Site,
-    planned: Sequence[draft.Draft],
-    kept: Mapping[records.Ref, tuple[int, int]],
-) -> dict[int, plan.Leg]:
-    """Takes in what the events claim; returns event id -> the leg that writes their own system back."""
-    those = [one for one in planned if one.canonical is not None and site.merging(one.entity)]
+    connection: AsyncConnection, site: sites.Site, drafts: Sequence[draft.Draft], kept: Places
+) -> tuple[Places, dict[int, plan.Leg]]:
+    """Takes in what the events claim; returns where records are, and event id -> the leg that writes it back.
+
+    An overtaken event of which a field is still the newest word is planned after all; one that only brings
+    round what was said before, time and again, is stopped.
+    """
+    those = [one for one in drafts if one.plan is not None and one.plan.legs and site.merging(one.entity)]
+    late = {one.ref for one in those if one.plan is not None and one.plan.reason == "stale"}
+    found = await records.find(connection, late) if late else {}
+    places = kept | {ref: (known.id, known.link_id) for ref, known in found.items()}
+    those = [one for one in those if one.ref in places]
     if not those:
-        return {}
-    links = {kept[one.ref][1]: one.entity for one in those}
+        return places, {}
+    links = {places[one.ref][1]: one.entity for one in those}
     held: dict[int, merge.Fields] = await merged.hold(connection, links)
     changed: set[int] = set()
     notes: list[merged.Note] = []
     agreed: list[tuple[int, str, str | None, str, Mapping[str, str] | None]] = []
     back: dict[int, plan.Leg] = {}
     for one in those:
-        link = kept[one.ref][1]
-        fields = held[link]
-        source = _source(one)
+        assert one.plan is not None
         assert one.canonical is not None
-        made = merge.claims(one.canonical, site.merging(one.entity), source, fields)
-        rule = site.entities.get(one.entity, _NO_RULE)
-        said = merge.judge(fields, made, source, rule)
+        link = places[one.ref][1]
+        source = _source(one, found.get(one.ref) if one.plan.reason == "stale" else None)
+        made = merge.claims(one.canonical, site.merging(one.entity), source, held[link])
+        said = merge.judge(held[link], made, source, site.entities.get(one.entity, _NO_RULE))
+        if source.stale:
+            if not said.changed:
+                continue
+            known = found[one.ref]
+            one.text = known.canonical or one.text  # the rest of it is as it has become since
+            one.plan = plan.Plan(EventState.PLANNED, None, {}, None, one.plan.legs, one.plan.hop)
+        elif one.plan.hop > (plan.HOP_FAR if said.fresh else plan.HOP_LIMIT):
+            one.plan = plan.skip("hop_limit", one.plan.state)
+            continue
         if said.changed:
             held[link] = said.fields
             changed.add(link)
@@ -56,11 +74,12 @@ async def judge(
     await merged.keep(connection, {link: held[link] for link in changed})
     await merged.note(connection, notes)
     await merged.close(connection, agreed)
-    return back
+    return places, back
 
 
-def _source(one: draft.Draft) -> merge.Source:
-    before = one.before
+def _source(one: draft.Draft, newer: records.Known | None) -> merge.Source:
+    """``newer``: the state that overtook the event."""
+    before = newer or one.before
     return merge.Source(
         connection=one.ref[0],
         record=one.ref[2],
@@ -70,6 +89,7 @@ def _source(one: draft.Draft) -> merge.Source:
         wrote=orjson.loads(before.wrote) if before is not None and before.wrote else {},
         wrote_at=before.wrote_at if before is not None else None,
         reread=one.read_at is not None,
+        stale=newer is not None,
     )
 
 

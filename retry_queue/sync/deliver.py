@@ -239,15 +239,15 @@ class Courier:
         self, job: context.Job, outcome: model.Outcome, operation: declaration.Operation
     ) -> records.Binding | None:
         """The link to the target's record and, where its events come back to us, what we wrote there."""
-        if operation.kind != "write" or outcome.record_id is None or operation.entity != job.delivery.entity:
+        entity = operation.entity or job.delivery.entity  # a generic operation writes what it is given
+        if operation.kind != "write" or outcome.record_id is None or entity != job.delivery.entity or job.template:
             return None
         key = job.delivery.connection_key
-        listens = bool(self._site().candidates(key, operation.entity))
+        listens = bool(self._site().candidates(key, entity))
         wrote = echo.digests(job.canonical, job.meaning.shared) if listens and job.meaning else {}
-        text = orjson.dumps({**wrote, echo.NATIVE: job.digest}).decode()
-        return records.Binding(
-            (key, operation.entity, outcome.record_id), job.delivery.link_id, text, job.delivery.hop + 1
-        )
+        past = echo.remembered(job.member.wrote, wrote) if wrote and job.member else {}
+        text = orjson.dumps({**wrote, echo.NATIVE: job.digest, echo.PAST: past}).decode()
+        return records.Binding((key, entity, outcome.record_id), job.delivery.link_id, text, job.delivery.hop + 1)
 
 
 _STATES = {

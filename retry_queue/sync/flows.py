@@ -25,6 +25,8 @@ class Edge:
     position: int
     keeps: bool
     """Keeps a record of the same entity up to date (a state delivery)."""
+    writes: bool = True
+    """Writes records there, of whatever entity."""
 
 
 def edges(every: Iterable[routes.Route], operation: Lookup) -> list[Edge]:
@@ -39,9 +41,10 @@ def edges(every: Iterable[routes.Route], operation: Lookup) -> list[Edge]:
                 continue
             carried = "message" if target.template else one.source.entity
             entity = known.entity or carried
-            keeps = known.kind == "write" and not target.template and entity == one.source.entity
+            writes = known.kind == "write" and not target.template
+            keeps = writes and entity == one.source.entity
             source = (one.source.connection, one.source.entity)
-            found.append(Edge(source, (target.connection, entity), one.key, place, keeps))
+            found.append(Edge(source, (target.connection, entity), one.key, place, keeps, writes))
     return found
 
 

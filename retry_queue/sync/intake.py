@@ -18,7 +18,7 @@ import structlog
 
 from connectors.core import client
 from mappings import errors as mapping_errors
-from retry_queue.ledger import configuration, inbox, lane, outbox, records, secrets, session, sql, tallies
+from retry_queue.ledger import configuration, inbox, lane, outbox, records, secrets, session, tallies
 from retry_queue.ledger.states import EventState
 from retry_queue.sync import claiming, draft, plan, reading
 from retry_queue.sync import site as sites
@@ -31,14 +31,6 @@ HYDRATING = 200
 """Events of one connection waiting for their detail call, at most."""
 
 log = structlog.get_logger()
-
-_CANONICAL = sql.Statement(
-    """
-    INSERT INTO canonicals (event_id, entity, mapping, body) SELECT event_id, entity, mapping, body FROM {src} {more}
-    ON CONFLICT (event_id) DO UPDATE SET entity = excluded.entity, mapping = excluded.mapping, body = excluded.body
-    """,
-    "event_id int, entity text, mapping text, body text",
-)
 
 
 class _Lost(Exception):
@@ -192,6 +184,7 @@ class Intake:
                     now,
                     replay=one.event.replay,
                     event_id=one.arrival,
+                    merging=bool(site.merging(one.entity)),
                 )
             except mapping_errors.ExpressionError as error:
                 one.plan = plan.Plan(EventState.PARKED, "condition", {"zh": error.zh, "en": error.en})
@@ -218,19 +211,22 @@ class Intake:
             overtaken = await records.find(connection, missing)
             for one in drafts:
                 if one.ref in overtaken and one.plan is not None and one.plan.state is not None:
-                    one.plan = plan.skip("stale")
+                    stale = plan.skip("stale")
+                    one.plan = replace(
+                        one.plan, ruling=stale.ruling, reason=stale.reason, words=stale.words, state=None
+                    )
+            mine = [one for one in drafts if one.plan is not None]
+            places = await self._identify(connection, mine, kept)
+            places, back = await claiming.judge(connection, site, mine, places)
             ours = await inbox.settle(connection, [_ruling(one) for one in drafts])
             if len(ours) < len(drafts):  # roll back: a state kept for it would make the event look unchanged to them
                 raise _Lost(ours)
-            mine = [one for one in drafts if one.plan is not None]
-            kept = await self._identify(connection, mine, kept)
             planned = [one for one in mine if one.plan is not None and one.plan.ruling is EventState.PLANNED]
-            await _CANONICAL.run(
+            await inbox.carry(
                 connection,
                 [(one.event.id, one.entity, one.meaning.name if one.meaning else "", one.text) for one in planned],
             )
-            back = await claiming.judge(connection, site, planned, kept)
-            owed = [owed for one in planned for owed in _owed(one, kept[one.ref], back)]
+            owed = [owed for one in planned for owed in _owed(one, places[one.ref], back, site)]
             await outbox.plan(connection, owed)
             targets.update(owed_.connection_key for owed_ in owed)
             await tallies.add(connection, self._ledger.slot, _counts(mine))
@@ -292,7 +288,9 @@ def _ruling(one: draft.Draft) -> inbox.Ruling:
     return inbox.Ruling(one.event.id, one.event.fence, decided.ruling, reason, detail, one.delay, one.failed)
 
 
-def _owed(one: draft.Draft, kept: tuple[int, int], back: Mapping[int, plan.Leg]) -> list[lane.NewDelivery]:
+def _owed(
+    one: draft.Draft, kept: tuple[int, int], back: Mapping[int, plan.Leg], site: sites.Site
+) -> list[lane.NewDelivery]:
     decided = one.plan
     if decided is None:
         return []
@@ -308,7 +306,7 @@ def _owed(one: draft.Draft, kept: tuple[int, int], back: Mapping[int, plan.Leg])
             kind=leg.kind,
             record_id=row,
             lane=plan.lane(leg.target.connection, one.entity, link),
-            version=one.version,
+            version=None if site.merging(one.entity) else one.version,  # merged values are the newest in any event
             hop=decided.hop,
             priority=inbox.LIVE,
             delay=leg.route.after,

@@ -19,15 +19,15 @@ from typing import Any
 from retry_queue.sync import echo, route
 
 Field = dict[str, Any]
-"""One merged field: value, at (Unix seconds), from (connection key), record, and ``other`` while it is disputed."""
+"""One merged field: value, at (Unix seconds), from (connection key), record, ``seen`` (digests of what was said
+before, newest first), and ``other`` while it is disputed."""
 Fields = dict[str, Field]
 
 PERSON = "person"
 """Stands where a connection key stands, when a person decided."""
-CROSSING = 1.0
-"""Seconds by which a source's clock may be coarse: an edit this close to our write may have been overwritten."""
 NORMALISED = 120.0
 """Seconds after our write within which the same value in another spelling is the vendor's doing."""
+SEEN = 16
 _CUT = 20
 """Characters that must agree before a shorter value counts as ours, cut off."""
 
@@ -42,10 +42,13 @@ class Source:
     event: int
     before: Mapping[str, Any] | None = None
     """The record as it was known until now."""
-    wrote: Mapping[str, str] = field(default_factory=dict)
+    wrote: Mapping[str, Any] = field(default_factory=dict)
+    """Digests as ``echo`` keeps them: what we wrote there last, and before that."""
     wrote_at: float | None = None
     reread: bool = False
     """The record was read after our last write had been settled: nothing can have crossed."""
+    stale: bool = False
+    """A newer state of the record is known already; ``before`` is that one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,8 @@ class Judged:
     disputes: tuple[Dispute, ...] = ()
     settled: tuple[str, ...] = ()
     """Disputed fields on which the systems agree by now."""
+    fresh: bool = False
+    """Something was said that nobody had said before: no echo of ours in another spelling."""
 
 
 def atoms(canonical: Mapping[str, Any], paths: Iterable[str]) -> dict[str, Any]:
@@ -96,6 +101,7 @@ def claims(now: Mapping[str, Any], paths: Sequence[str], source: Source, held: F
     """What an event says anew: fields that differ from the last known state and are not our own write."""
     said = atoms(now, paths)
     known = atoms(source.before, paths) if source.before is not None else {}
+    late = source.stale or echo.late(source.at, source.wrote_at)
     found = {}
     for path, value in said.items():
         if path in known and echo.digest(known[path]) == echo.digest(value):
@@ -104,11 +110,17 @@ def claims(now: Mapping[str, Any], paths: Sequence[str], source: Source, held: F
             continue
         if _wrote(path, value, source.wrote) or _spelt(path, value, source, held):
             continue
+        if late and _seen(held.get(path), value):
+            continue  # from before our last write, and known already
         found[path] = value
     return found
 
 
-def _wrote(path: str, value: Any, wrote: Mapping[str, str]) -> bool:
+def _seen(there: Field | None, value: Any) -> bool:
+    return there is not None and echo.digest(value) in (echo.digest(there["value"]), *there.get("seen", ()))
+
+
+def _wrote(path: str, value: Any, wrote: Mapping[str, Any]) -> bool:
     """Whether our last write to that system gave the field this value."""
     leaves = [leaf for leaf in wrote if leaf == path or leaf.startswith(f"{path}.")]
     return bool(leaves) and all(echo.digest(echo.pick(value, leaf[len(path) + 1 :])) == wrote[leaf] for leaf in leaves)
@@ -145,30 +157,37 @@ def judge(held: Fields, made: Mapping[str, Any], source: Source, rule: route.Ent
     fields = {path: dict(one) for path, one in held.items()}
     disputes: list[Dispute] = []
     settled: list[str] = []
-    changed = restore = False
+    changed = restore = fresh = False
     for path, value in made.items():
         claim: Field = {"value": value, "at": source.at, "from": source.connection, "record": source.record}
         there = fields.get(path)
         if there is None:
-            fields[path], changed = claim, True
+            fields[path], changed, fresh = claim, True, True
             continue
         crossed = _crossed(path, source)
-        if echo.digest(there["value"]) == echo.digest(value):
+        same = echo.digest(there["value"]) == echo.digest(value)
+        fresh = fresh or not _seen(there, value)
+        claim["seen"] = _remember(there, value)
+        if same:
             restore = restore or crossed
             if there.get("other", {}).get("from") == source.connection:
                 there.pop("other")
                 settled.append(path)
                 changed = True
             continue
+        changed = True
         if "other" in there and echo.digest(there["other"]["value"]) == echo.digest(value):
             if there["from"] == source.connection:
-                fields[path], changed = claim, True
+                fields[path] = claim
                 settled.append(path)
             continue
         policy, owner = rule.policy(path)
         if there["from"] == source.connection and "other" not in there:
-            fields[path], changed = claim, True
-            restore = restore or crossed
+            if source.at >= there["at"]:
+                fields[path] = claim
+                restore = restore or crossed
+            else:
+                there["seen"] = claim["seen"]
             continue
         knew = _knew(path, there, source) and not crossed
         verdict = _verdict(policy, owner, there, claim, knew, rule.rank)
@@ -178,22 +197,29 @@ def judge(held: Fields, made: Mapping[str, Any], source: Source, rule: route.Ent
                 fields[path] = {**claim, "other": there["other"]}
             else:
                 fields[path] = {**there, "other": claim}
-            changed = True
             continue
         if not knew or not verdict:
             disputes.append(Dispute(path, policy, (there, claim), source.connection if verdict else there["from"]))
         if verdict:
-            fields[path], changed = claim, True
+            fields[path] = claim
             restore = restore or crossed
         else:
+            there["seen"] = claim["seen"]
             restore = True
-    return Judged(fields, changed, restore, tuple(disputes), tuple(settled))
+    return Judged(fields, changed, restore, tuple(disputes), tuple(settled), fresh)
+
+
+def _remember(there: Field, value: Any) -> list[str]:
+    marks = [echo.digest(value), echo.digest(there["value"]), *there.get("seen", ())]
+    return list(dict.fromkeys(marks))[:SEEN]
 
 
 def _crossed(path: str, source: Source) -> bool:
     """Whether our last write to that system may have come after the edit, and so over it."""
+    if source.stale:
+        return True
     leaf = any(one == path or one.startswith(f"{path}.") for one in source.wrote)
-    return leaf and not source.reread and source.wrote_at is not None and source.wrote_at >= source.at - CROSSING
+    return leaf and not source.reread and echo.late(source.at, source.wrote_at)
 
 
 def _knew(path: str, there: Field, source: Source) -> bool:

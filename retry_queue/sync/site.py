@@ -55,14 +55,8 @@ class Site:
         self.templates = dict(templates)
         self.entities = dict(entities)
         self._meanings: dict[tuple[str, str], meaning.Meaning | None] = dict(overrides)
-        self._written = {
-            (target.connection, operation.entity)
-            for one in self.routes.values()
-            for target in one.to
-            if (operation := self.operation(target.connection, target.operation)) is not None
-            and operation.kind == "write"
-        }
         self._edges = flows.edges(self.routes.values(), self.operation)
+        self._written = {one.target for one in self._edges if one.writes}
         self._merging: dict[str, tuple[str, ...]] = {}
         self._messages: dict[tuple[str, str], declaration.MessageSpec | None] = {}
         self._candidates: dict[tuple[str, str], tuple[plan.Candidate, ...]] = {}

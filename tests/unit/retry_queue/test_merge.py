@@ -83,7 +83,10 @@ def test_of_two_changes_at_once_the_newer_holds_and_the_loser_is_written_back() 
 
 def test_a_change_that_our_write_may_have_crossed_is_written_back() -> None:
     said = merge.judge(
-        {"name": held("A", "crm", 100)}, {"name": "B"}, source("erp", 101, wrote=wrote(name="A"), wrote_at=101.5), NEWEST
+        {"name": held("A", "crm", 100)},
+        {"name": "B"},
+        source("erp", 101, wrote=wrote(name="A"), wrote_at=101.5),
+        NEWEST,
     )
     assert said.fields["name"]["value"] == "B"
     assert said.restore, "their record may hold A, which we wrote after their edit"
