@@ -65,7 +65,7 @@ class Courier:
         if not those:
             return
         async with self._ledger.read() as connection:
-            held = await merged.find(connection, {one.delivery.link_id for one in those})
+            held = await merged.settled(connection, {one.delivery.link_id for one in those})
         for one in those:
             fields = held.get(one.delivery.link_id, {})
             one.canonical = merge.applied(one.canonical, fields, exists=one.member is not None)
