@@ -102,7 +102,7 @@ class Courier:
         if operation is None or job.live.opened is None:
             said = job.live.problem or {"zh": "连接无法使用", "en": "the connection cannot be used"}
             return _ended(job.delivery, DeliveryState.PARKED, "connection_broken", said)
-        hold = job.delivery.route_key not in site.skipping
+        hold = site.policies.get(job.delivery.route_key) != lane.SKIP
         if job.delivery.interrupted and operation.idempotent is declaration.Idempotency.NO and not operation.flow:
             return self._result(job, verdict.unknown(), started, hold, None)
         if job.delivery.crashes >= verdict.MAX_CRASHES:

@@ -68,7 +68,8 @@ class Site:
             target.connection for one in self.routes.values() for target in one.to if not self._repeatable(target)
         )
         """Targets of operations that may not be sent again when it is not known whether they were."""
-        self.skipping = frozenset(one.key for one in self.routes.values() if one.order is route.Order.SKIP)
+        self.policies = {one.key: str(one.order) for one in self.routes.values() if one.order is not route.Order.HOLD}
+        """Route -> what becomes of its lanes when their head fails, where it is not to hold."""
 
     def _candidate(self, one: route.Route) -> plan.Candidate:
         holds = expression.condition(one.when) if one.when else None
