@@ -149,10 +149,6 @@ def _form(body: bytes) -> dict[str, str]:
     form = dict(pairs)
     if len(form) != len(pairs):
         raise errors.HookRefused("garbled", "a field came twice")
-    try:
-        "".join(form.values()).encode()
-    except UnicodeError:
-        raise errors.HookRefused("garbled", "the body is not UTF-8 text") from None
     return form
 
 
