@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl
 from connectors.core import answer, errors, jsontext, model, scope
 from connectors.core import verify as checks
 
-INIT, EXCHANGE = "/openWeb/auth/getInitToken", "/openWeb/auth/accessToken"
+INIT, EXCHANGE, RENEW = "/openWeb/auth/getInitToken", "/openWeb/auth/accessToken", "/openWeb/auth/refreshToken"
 MARGIN = 12 * 3600.0
 """Seconds before its end at which a token counts as over: the vendor asks for a renewal half a day ahead."""
 _LETTERS = string.ascii_letters + string.digits
@@ -60,9 +60,33 @@ def _secret(connection: model.Connection) -> str:
     return found
 
 
-async def login(
-    send: Callable[[model.Request], Awaitable[answer.Answer]], connection: model.Connection, now: float
-) -> model.Token:
+Send = Callable[[model.Request], Awaitable[answer.Answer]]
+
+
+async def refresh(send: Send, connection: model.Connection, kept: model.Token, now: float) -> model.Token | None:
+    """The token that is about to end, made to last longer: its value stays.
+
+    None means that there is nothing to go on from and ``login`` is next: an ISV's token cannot be renewed, and one that
+    the platform refused before its time is not worth it. Raises Throttled, Unavailable.
+    """
+    config = scope.settings(connection)
+    if config.get("app_type") == "isv" or not kept.extra.get("refresh") or now < kept.expires_at:
+        return None
+    more = {"grant_type": "refresh_token", "refresh_token": kept.extra["refresh"], "scope": "all"}
+    try:
+        return _token(await send(_request(connection, RENEW, more, now)), now, own=True)
+    except errors.CredentialRefused:
+        return None
+
+
+def _request(connection: model.Connection, path: str, more: Mapping[str, str], now: float) -> model.Request:
+    config = scope.settings(connection)
+    form = {"app_key": str(config.get("app_key", "")), "timestamp": str(int(now)), "charset": "utf-8", **more}
+    form["sign"] = signature(form, _secret(connection))
+    return model.Request("POST", str(config["base_url"]).rstrip("/") + path, form=form)
+
+
+async def login(send: Send, connection: model.Connection, now: float) -> model.Token:
     """A token that lives for about 30 days.
 
     A merchant's own app gets it by itself. An ISV app exchanges the code of the merchant's consent, which works once:
@@ -73,19 +97,11 @@ async def login(
     code = "".join(secrets.choice(_LETTERS) for _ in range(6)) if own else connection.secrets.get("auth_code", "")
     if not code:
         raise errors.CredentialRefused("no authorisation code", hint=REAUTHORISE)
-    form = {
-        "app_key": str(config.get("app_key", "")),
-        "timestamp": str(int(now)),
-        "grant_type": "authorization_code",
-        "charset": "utf-8",
-        "code": code,
-    }
-    form["sign"] = signature(form, _secret(connection))
-    url = str(config["base_url"]).rstrip("/") + (INIT if own else EXCHANGE)
-    return _token(await send(model.Request("POST", url, form=form)), now, own)
+    more = {"grant_type": "authorization_code", "code": code}
+    return _token(await send(_request(connection, INIT if own else EXCHANGE, more, now)), now, own=own)
 
 
-def _token(got: answer.Answer, now: float, own: bool) -> model.Token:
+def _token(got: answer.Answer, now: float, *, own: bool) -> model.Token:
     said = got.body if got.parsed and isinstance(got.body, dict) else {}
     if got.status >= 500 or not said:
         raise errors.Unavailable(f"the token request answered HTTP {got.status}")

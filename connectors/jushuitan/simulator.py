@@ -112,11 +112,10 @@ class Simulator(engine.Simulator):
         what = request.path_params["what"]
         try:
             form = self.gate.form(await request.body())
-            if what == "refreshToken":
-                raise erp.Refused(150, "不允许刷新" if self.settings["app_type"] == "isv" else "refresh_token无效")
-            if what not in ("getInitToken", "accessToken"):
+            if what not in ("getInitToken", "accessToken", "refreshToken"):
                 raise erp.Refused(140, "接口不存在")
-            data = self.gate.token(form, own=what == "getInitToken")
+            renew = what == "refreshToken"
+            data = self.gate.renewed(form) if renew else self.gate.token(form, own=what == "getInitToken")
         except erp.Refused as refused:
             return gate.envelope(refused.code, refused.words)
         return gate.envelope(0, gate.OK, data)
