@@ -12,8 +12,10 @@ from gateway.api import (
     connectors,
     deliveries,
     events,
+    explaining,
     ledger,
     links,
+    mapping_versions,
     mappings,
     problem_codes,
     quarantine,
@@ -26,8 +28,8 @@ from gateway.api import (
 
 PREFIX = "/api/v1"
 NOUNS = (
-    sessions, users, tokens, connectors, connections, mappings, routes, events, deliveries, links, ledger, quarantine,
-    conflicts, audits, problem_codes,
+    sessions, users, tokens, connectors, connections, mappings, mapping_versions, routes, events,
+    explaining, deliveries, links, ledger, quarantine, conflicts, audits, problem_codes,
 )  # fmt: skip
 
 
