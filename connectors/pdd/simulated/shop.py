@@ -27,7 +27,7 @@ COMPANIES = {
     85: ("圆通速递", "YTO"),
     115: ("中通快递", "ZTO"),
     118: ("EMS", "EMS"),
-    120: ("京东快递", "JD"),
+    120: ("京东快递", "JD"),  # house: vendor-word because a courier's code
     121: ("韵达快递", "YUNDA"),
     132: ("邮政快递包裹", "POSTB"),
 }
