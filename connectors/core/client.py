@@ -167,6 +167,9 @@ class Client:
             found = await self._there(work, made, given)
             if found is not None:
                 return found
+        held = await self._held(work, made, given)
+        if held is not None:
+            return held
         try:
             return (await work.once(made, given))[0]
         except sending.AlreadySo as error:
@@ -179,6 +182,17 @@ class Client:
             raise errors.Rejected(
                 error.found.message, code=error.found.code, hint=error.found.hint, operation=made.name
             ) from None
+
+    async def _held(self, work: sending.Sending, made: plan.Plan, given: Mapping[str, Any]) -> model.Outcome | None:
+        """A waiting outcome while the declared guard says that the record must not go out now; else None."""
+        guard = made.operation.guard
+        if guard is None:
+            return None
+        look, filled = plan.of(work.way.connection.declaration, guard.operation), made.filled(given)
+        seen = await self._safely(lambda: _settled(work, look, filled))
+        if not predicate.holds(guard.when, {"result": seen.data, "input": filled}):
+            return None
+        return model.Outcome(seen.data, None, (f"{guard.hint.zh} ({guard.hint.en})",), waiting=True)
 
     async def _there(self, work: sending.Sending, made: plan.Plan, given: Mapping[str, Any]) -> model.Outcome | None:
         """What the lookup finds when it confirms that our write is there; None when it does not."""

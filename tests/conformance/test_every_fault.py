@@ -68,7 +68,8 @@ async def test_a_web_page_with_status_200_is_no_success(id: str, operation: str)
         await stage.warm(operation)
         connection, given = await stage.prepared(operation)
         spec = stage.spec.operations[operation]
-        safe = plan.of(stage.spec, operation).safe if spec.flow is None else _looks_first(spec.flow)
+        safe = plan.of(stage.spec, operation).safe or spec.guard is not None
+        safe = safe if spec.flow is None else _looks_first(spec.flow)
         stage.simulator.faults.garbage = ENOUGH
         problems = []
         try:
