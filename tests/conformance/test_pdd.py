@@ -185,17 +185,30 @@ async def test_shipping_again_is_success_only_with_the_same_waybill(url: engine.
     assert happened == ["shipment", "shipment_changed"]
 
 
-@pytest.mark.parametrize("state", ["review", "refunded"])
-async def test_what_must_not_be_shipped_is_refused(url: engine.Url, calls: client.Client, state: str) -> None:
+@pytest.mark.parametrize("state", ["review", "refunding", "refunded"])
+async def test_what_must_not_be_shipped_waits_or_is_refused(url: engine.Url, calls: client.Client, state: str) -> None:
     sn, shop = await pdd_peer.sold(url), pdd_peer.connection(url)
     if state == "review":
         await pdd_peer.control(url, f"orders/{sn}/review")
     else:
         number = (await pdd_peer.control(url, f"orders/{sn}/refund"))["id"]
-        await pdd_peer.control(url, f"refunds/{number}", status=10)
-    with pytest.raises(errors.Rejected):
-        await calls.call(shop, "shipment.send", {"order_sn": sn, "logistics_id": "44", "tracking_number": "SF1000001"})
+        if state == "refunded":
+            await pdd_peer.control(url, f"refunds/{number}", status=10)
+    parcel = {"order_sn": sn, "logistics_id": "44", "tracking_number": "SF1000001"}
+    if state == "refunded":
+        with pytest.raises(errors.Rejected):
+            await calls.call(shop, "shipment.send", parcel)
+    else:
+        outcome = await calls.call(shop, "shipment.send", parcel)
+        assert outcome.waiting
+        assert [one.operation for one in outcome.exchanges] == ["order.get"], "it was not even tried"
     assert not pdd_peer.shop(url).journal.effects
+
+
+async def test_the_vendor_itself_refuses_what_is_under_review(url: engine.Url) -> None:
+    sn = await pdd_peer.sold(url, review=True)
+    parcel = {"order_sn": sn, "logistics_id": "44", "tracking_number": "SF1000001"}
+    assert (await raw(url, "pdd.logistics.online.send", **parcel))["error_response"]["error_code"] == 50001
 
 
 async def test_agreeing_again_is_success_and_agreeing_to_what_was_withdrawn_is_not(
