@@ -125,6 +125,7 @@ async def test_the_keys_of_answers_are_the_vendors_own(url: engine.Url) -> None:
     assert states["order_status_get_response"]["order_status_list"][0]["orderSn"] == sn
     asked = json.dumps({"order_sn": sn, "after_sales_id": number, "operate_desc": "好"})
     assert (await raw(url, "pdd.refund.agree", request=asked))["response"]["result"]["succ"] is True
+    assert "logistics_ordertrace_get_resposne" in await raw(url, "pdd.logistics.ordertrace.get", mail_no="SF1")
     assert (await raw(url, "pdd.nobody.knows"))["error_response"]["error_code"] == 10017
 
 

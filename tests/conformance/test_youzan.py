@@ -335,6 +335,12 @@ async def test_a_customer_that_is_there_already_counts_as_created(url: engine.Ur
     assert found.data is None
 
 
+async def test_an_order_that_is_not_there_yet_is_asked_for_again(url: engine.Url, calls: client.Client) -> None:
+    with pytest.raises(errors.Unavailable) as wait:
+        await calls.call(connection(url), "order.get", {"tid": "E1"})
+    assert "半分钟" in wait.value.hint["zh"]
+
+
 # The simulator's own schedule
 
 

@@ -41,6 +41,8 @@ class Calls:
             "pdd.refund.agree": self.agree_refund,
             "pdd.refund.returngoods.agree": self.agree_return,
             "pdd.refund.address.list.get": self.addresses,
+            "pdd.rdc.pddgenius.sendgoods.cancel": self.intercept,
+            "pdd.logistics.ordertrace.get": self.trace,
             "pdd.open.decrypt.batch": self.decrypt,
             "pdd.pmc.user.permit": self.pmc_permit,
             "pdd.pmc.user.get": self.pmc_user,
@@ -184,6 +186,19 @@ class Calls:
     def addresses(self, _given: Params) -> Answer:
         row = {"id": 70001, "refund_name": "仓库", "refund_phone": "1*********0", "refund_address": "余杭区****"}
         return "refund_address_list_get_response", {"refund_address_list": [row]}
+
+    def intercept(self, given: Params) -> Answer:
+        asked = tree(given, "param", dict)
+        if asked.get("status") not in ("SUCCESS", "FAIL") or str(asked.get("tid")) not in self.shop.orders:
+            raise shop.business("停发货请求不存在或状态不正确")
+        data = {"result_data": {"refund_id": asked.get("refund_id")}}
+        return "rdc_pddgenius_sendgoods_cancel_response", {"result": data}
+
+    def trace(self, given: Params) -> Answer:
+        waybill = need(given, "mail_no")
+        sent = [one for one in self.shop.orders.values() if one["tracking_number"] == waybill]
+        rows = [{"action": "GOT", "desc": "已揽收", "time": one["shipping_time"]} for one in sent]
+        return "logistics_ordertrace_get_resposne", {"trace_list": rows}
 
     def decrypt(self, given: Params) -> Answer:
         asked = tree(given, "data_list", list)
