@@ -145,7 +145,7 @@ def _token(value: str, following: str, ends: float | None, given: tuple[str, str
     until = now + UNKNOWN_END if ends is None else max(ends - EARLY, min(ends, now + SOON))
     if not following:
         return model.Token(value, until)
-    return model.Token(value, until, grant.extra(following, ends, given))  # noqa: S610 - no Django here
+    return model.Token(value, until, grant.carried(following, ends, given))
 
 
 def _given(connection: model.Connection) -> tuple[str, str]:

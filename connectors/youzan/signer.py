@@ -98,5 +98,5 @@ async def _renewed(
         raise errors.CredentialRefused("the answer holds no token", hint=grant.AGAIN)
     ends = float(data.get("expires") or 0) / 1000
     lifetime = ends - now if ends > now else 7 * 86400.0
-    kept = grant.extra(str(data.get("refresh_token") or following), now + GRANTED, given)  # noqa: S610 - no Django here
+    kept = grant.carried(str(data.get("refresh_token") or following), now + GRANTED, given)
     return model.Token(str(data["access_token"]), now + lifetime - min(EARLY, lifetime / 2), kept)
