@@ -135,13 +135,6 @@ class Idempotency(StrEnum):
     NO = "no"  # neither: an unknown outcome parks
 
 
-class Partial(terms.Part):
-    """Success in part: where the refused pieces of an accepted call are listed."""
-
-    path: Path
-    label: Text
-
-
 class Guard(terms.Part):
     """Asked before a record is sent: while ``when`` holds, somebody over there must decide first, and it waits."""
 
@@ -150,6 +143,13 @@ class Guard(terms.Part):
     when: Condition
     """Over its ``result`` and our ``input``."""
     hint: Text
+
+
+class Partial(terms.Part):
+    """Success in part: where the refused pieces of an accepted call are listed."""
+
+    path: Path
+    label: Text
 
 
 class Step(terms.Part):
@@ -337,8 +337,8 @@ class Declaration(terms.Part):
 
         need(self.probe, "probe")
         for key, operation in self.operations.items():
-            need(operation.lookup, f"operations.{key}.lookup")
             need(operation.guard.operation if operation.guard else None, f"operations.{key}.guard")
+            need(operation.lookup, f"operations.{key}.lookup")
             if operation.flow:
                 need(operation.flow.lookup, f"operations.{key}.flow.lookup")
                 for step in operation.flow.steps:
