@@ -22,7 +22,7 @@ from starlette.routing import BaseRoute, Route
 
 from connectors.simulator import control, engine, push, world
 from connectors.youzan import callback
-from connectors.youzan.simulated import calls, shop, tokens
+from connectors.youzan.simulated import calls, people, refunds, shop, tokens
 
 MINUTES = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 20, 30)
 
@@ -190,7 +190,9 @@ class Simulator(engine.Simulator):
                 tid, shop.DONE, "已完成", "trade_TradeSuccess", success_time=shop.local(self.now())
             ),
             "close": lambda: place.turn(tid, shop.CLOSED, "已关闭", "trade_TradeClose", close_type=4),
-            "refund": lambda: place.open_refund(tid, bool(wish.get("returning")), str(wish.get("reason", "不想要了"))),
+            "refund": lambda: refunds.open_refund(
+                place, tid, bool(wish.get("returning")), str(wish.get("reason", "不想要了"))
+            ),
         }
         if what not in changes:
             raise LookupError(f"no '{what}' here; there are: {', '.join(changes)}")
@@ -198,15 +200,15 @@ class Simulator(engine.Simulator):
 
     async def change_refund(self, request: Request) -> Response:
         wish = await control.body(request)
-        return control.answer(self.shop.advance(request.path_params["number"], str(wish.get("status", ""))))
+        return control.answer(refunds.advance(self.shop, request.path_params["number"], str(wish.get("status", ""))))
 
     async def touch_refund(self, request: Request) -> Response:
-        self.shop.touch(request.path_params["number"])
+        refunds.touch(self.shop, request.path_params["number"])
         return control.answer({"touched": True})
 
     async def add_customer(self, request: Request) -> Response:
         wish = await control.body(request)
-        return control.answer(self.shop.join(str(wish.get("mobile", "")), wish))
+        return control.answer(people.join(self.shop, str(wish.get("mobile", "")), wish))
 
     async def show_goods(self, _request: Request) -> Response:
         rows = [{"item_id": str(one.item_id), "sku_id": str(one.sku_id), "sku_no": one.sku_no} for one in self.sold]

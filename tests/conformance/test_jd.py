@@ -208,6 +208,18 @@ async def test_an_unknown_order_fails_with_code_0(url: engine.Url, calls: client
     assert (refused.value.code, refused.value.message) == ("10400001", "订单不存在")
 
 
+async def test_a_used_up_day_stops_every_call(url: engine.Url, calls: client.Client) -> None:
+    shop = jd_peer.connection(url)
+    await jd_peer.control(url, "faults", ban=60)
+    with pytest.raises(errors.Throttled) as banned:
+        await calls.probe(shop)
+    assert (banned.value.banned, banned.value.code, banned.value.retry_after) == (True, "2", 3600)
+    await jd_peer.control(url, "faults", ban=-60)
+    with pytest.raises(errors.Throttled) as again:
+        await calls.probe(shop)
+    assert not again.value.exchange, "nothing was sent"
+
+
 # Nothing twice
 
 

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from connectors.core import auth, client, decode, errors, model, pacing, registry, verify
 from connectors.simulator import engine
 from connectors.youzan import callback, simulator
+from connectors.youzan.simulated import refunds
 from mappings import library
 
 OURS: dict[str, Any] = simulator.Simulator.SETTINGS
@@ -308,14 +309,14 @@ async def test_a_refund_changed_between_reading_and_answering_is_tried_again(
 ) -> None:
     tid, mall = await sold(url), connection(url)
     number = (await control(url, f"orders/{tid}/refund", returning=True))["refund_id"]
-    place, answer = shop(url).shop, shop(url).shop.answer
+    place, answer = shop(url).shop, refunds.answer
 
     def overtaken(*given: Any) -> None:
-        monkeypatch.setattr(place, "answer", answer)
-        place.touch(number)
+        monkeypatch.setattr(refunds, "answer", answer)
+        refunds.touch(place, number)
         answer(*given)
 
-    monkeypatch.setattr(place, "answer", overtaken)
+    monkeypatch.setattr(refunds, "answer", overtaken)
     with pytest.raises(errors.Unavailable):
         await calls.call(mall, "refund.agree", {"refund_id": number})
     await calls.call(mall, "refund.agree", {"refund_id": number}, fresh=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from connectors.youzan.simulated import shop
+from connectors.youzan.simulated import people, refunds, shop
 
 Params = dict[str, Any]
 SPAN = 93 * 86400
@@ -115,20 +115,20 @@ class Calls:
 
     def answer(self, given: Params, agree: bool) -> Any:
         number, version = str(given.get("refund_id") or ""), int(given.get("version") or 0)
-        self.shop.answer(number, version, agree, str(given.get("remark") or ""))
+        refunds.answer(self.shop, number, version, agree, str(given.get("remark") or ""))
         return {"is_success": True}
 
     def customer(self, given: Params) -> Any:
-        return self.shop.person(str(given.get("account_type")), str(given.get("account_id")))
+        return people.person(self.shop, str(given.get("account_type")), str(given.get("account_id")))
 
     def join(self, given: Params) -> Any:
-        person = self.shop.join(str(given.get("mobile") or ""), dict(given.get("customer_create") or {}))
+        person = people.join(self.shop, str(given.get("mobile") or ""), dict(given.get("customer_create") or {}))
         return {"yz_open_id": person["yz_open_id"]}
 
     def edit(self, given: Params) -> Any:
         account = dict(given.get("account") or {})
-        person = self.shop.person(str(account.get("account_type")), str(account.get("account_id")))
-        self.shop.edit(str(person["mobile"]), dict(given.get("customer_update") or {}))
+        person = people.person(self.shop, str(account.get("account_type")), str(account.get("account_id")))
+        people.edit(self.shop, str(person["mobile"]), dict(given.get("customer_update") or {}))
         return {"is_success": True}
 
     def companies(self, _given: Params) -> Any:

@@ -230,101 +230,7 @@ class Shop:
         self.commit("stock", str(number), {"quantity": level})
         self.tell("youzan_item_SkuStockChanged", str(item), "", {"item_id": item, "sku_id": number})
 
-    # Refunds.
-
-    def open_refund(self, tid: str, returning: bool, reason: str) -> Record:
-        """The buyer asks for the money of the first line back."""
-        info, line, at = self.info(tid), self.orders[tid]["full_order_info"]["orders"][0], local(self.now())
-        if info["pay_time"] == "":
-            raise ValueError(f"order {tid} is not paid")
-        number = f"{re.sub(r'[^0-9]', '', at)}{self._base % 10**6:06d}{len(self.refunds):04d}"
-        self.refunds[number] = {
-            "refund_id": number,
-            "tid": tid,
-            "oid": line["oid"],
-            "kdt_id": self.kdt_id(),
-            "status": "WAIT_SELLER_AGREE",
-            "cs_status": 1,
-            "refund_type": "REFUND_AND_RETURN" if returning else "REFUND_ONLY",
-            "demand": 2 if returning else 1,
-            "phase": 2 if info["status"] == DONE else 1,
-            "reason": 12,
-            "desc": reason,
-            "refund_fee": line["payment"],
-            "return_goods": returning,
-            "version": int(self.now() * 1000),
-            "created": at,
-            "modified": at,
-            "logistics": {},
-        }
-        self._refund_told("RefundCreated", self.refunds[number], 1)
-        return self.refunds[number]
-
-    def answer(self, number: str, version: int, agree: bool, remark: str) -> None:
-        """The seller's answer, with the version that was read."""
-        refund = self.refunds.get(number)
-        if refund is None:
-            raise Refused(103011024, "退款单不存在")
-        if version != refund["version"]:
-            raise Refused(103010039, "退款单版本已变更")
-        if refund["status"] != "WAIT_SELLER_AGREE":
-            raise Refused(102010002, "退款单状态已变更")
-        self.commit("refund_answer", number, {"agree": agree, "remark": remark})
-        after = "WAIT_BUYER_RETURN_GOODS" if refund["return_goods"] else "SUCCESS"
-        self.advance(number, after if agree else "SELLER_REFUSE_BUYER")
-
-    def advance(self, number: str, status: str) -> Record:
-        """The refund reaches another state."""
-        if number not in self.refunds:
-            raise LookupError(f"no refund {number}")
-        refund = self.refunds[number]
-        refund |= {"status": status, "modified": local(self.now()), "version": refund["version"] + 1}
-        kinds = {"SUCCESS": "RefundSuccess", "CLOSED": "RefundClosed", "WAIT_BUYER_RETURN_GOODS": "RefundSellerAgree"}
-        lines = self.orders[refund["tid"]]["full_order_info"]["orders"]
-        state = {"SUCCESS": 12 if len(lines) == 1 else 2, "CLOSED": 0}.get(status, 1)
-        self._refund_told(kinds.get(status, "RefundUpdated"), refund, state)
-        return refund
-
-    def touch(self, number: str) -> None:
-        """Somebody else changes the refund: only its version moves."""
-        self.refunds[number]["version"] += 1
-
-    def _refund_told(self, kind: str, refund: Record, state: int) -> None:
-        self.info(refund["tid"])["refund_state"] = state
-        self.info(refund["tid"])["update_time"] = refund["modified"]
-        msg = {name: refund[name] for name in ("tid", "refund_id", "refund_type", "version")}
-        msg |= {"oids": refund["oid"], "refunded_fee": refund["refund_fee"], "update_time": refund["modified"]}
-        self.tell(f"youzan_trade_{kind}", refund["refund_id"], refund["status"], msg)
-
-    # Customers.
-
-    def join(self, mobile: str, given: Record) -> Record:
-        if mobile in self.customers:
-            raise Refused(143001027, "客户已存在")
-        if not re.fullmatch(r"1\d{10}", mobile):
-            raise Refused(141500101, "手机号不正确")
-        # The buyer's number belongs to the phone, whoever writes it first.
-        person = {"yz_open_id": f"yt{hashlib.sha256(mobile.encode()).hexdigest()[:20]}", "mobile": mobile}
-        self.customers[mobile] = {**person, "name": "", "gender": 0, "remark": "", **_known(given)}
-        self.commit("customer", mobile, given)
-        self._customer_told(mobile, "CUSTOMER_CREATED")
-        return self.customers[mobile]
-
-    def edit(self, mobile: str, given: Record) -> None:
-        if mobile not in self.customers:
-            raise Refused(141001107, "客户不存在")
-        if all(self.customers[mobile].get(name) == value for name, value in _known(given).items()):
-            return
-        self.customers[mobile] |= _known(given)
-        self.commit("customer_update", mobile, given)
-        self._customer_told(mobile, "CUSTOMER_UPDATED")
-
-    def person(self, kind: str, number: str) -> Record:
-        name = {"YzOpenId": "yz_open_id", "Mobile": "mobile"}.get(kind, "yz_open_id")
-        found = [one for one in self.customers.values() if one[name] == number]
-        if not found:
-            raise Refused(141502108, "客户不存在")
-        return found[0]
+    # Looking up.
 
     def info(self, tid: str) -> Record:
         if tid not in self.orders:
@@ -338,14 +244,6 @@ class Shop:
         if whole:
             msg = {"full_order_info": self.orders[tid]["full_order_info"]}
         self.tell(kind, tid, info["status"], msg)
-
-    def _customer_told(self, mobile: str, status: str) -> None:
-        person = self.customers[mobile]
-        self.tell("SCRM_CUSTOMER_EVENT", person["yz_open_id"], status, {"yz_open_id": person["yz_open_id"]})
-
-
-def _known(given: Record) -> Record:
-    return {name: given[name] for name in ("name", "gender", "remark") if name in given}
 
 
 def _line(oid: int, sku: Goods, count: int) -> Record:
