@@ -172,6 +172,8 @@ class Flow(terms.Part):
     done: list[str]
     waiting: list[str] = Field(default_factory=list)
     """States in which somebody else must act (a workflow): ask again later."""
+    ask: bool = False
+    """Look before the first step even when nothing was sent before: this system takes the same record twice."""
 
 
 class Operation(RequestSpec):

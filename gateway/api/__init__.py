@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends
 from gateway import schema, security
 from gateway.api import (
     audits,
+    conflicts,
     connections,
     connectors,
     deliveries,
@@ -26,7 +27,7 @@ from gateway.api import (
 PREFIX = "/api/v1"
 NOUNS = (
     sessions, users, tokens, connectors, connections, mappings, routes, events, deliveries, links, ledger, quarantine,
-    audits, problem_codes,
+    conflicts, audits, problem_codes,
 )  # fmt: skip
 
 

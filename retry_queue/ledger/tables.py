@@ -39,7 +39,8 @@ Key = String(80)
 RowId = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows itself only for INTEGER
 
 
-def _partial(name: str, *columns: object, where: str) -> Index:
+def partial(name: str, *columns: object, where: str) -> Index:
+    """An index over the rows for which ``where`` holds."""
     return Index(name, *columns, postgresql_where=text(where), sqlite_where=text(where))  # type: ignore[arg-type]
 
 
@@ -122,8 +123,8 @@ inbox = Table(
     Column("detail", Text),  # JSON {zh, en, ...} for people
     Column("received_at", Double, nullable=False),
     UniqueConstraint("connection_key", "dedupe"),
-    _partial("ix_inbox_due", "priority", "next_at", "id", where="state = 'received'"),
-    _partial("ix_inbox_parked", "id", where="state = 'parked'"),
+    partial("ix_inbox_due", "priority", "next_at", "id", where="state = 'received'"),
+    partial("ix_inbox_parked", "id", where="state = 'parked'"),
     sqlite_autoincrement=True,
 )
 
@@ -266,10 +267,13 @@ deliveries = Table(
     Column("detail", Text),  # JSON {zh, en, code}
     Column("created_at", Double, nullable=False),
     Column("settled_at", Double),
+    Column("stage", SmallInteger, nullable=False, server_default="0"),  # later ones wait for all earlier ones
+    Column("mapping", String(120)),  # connector/name@version it was planned with
+    Column("passed", Integer, nullable=False, server_default="0"),  # how often others went past it
     UniqueConstraint("event_id", "route_key", "position"),
-    _partial("ix_deliveries_lane", "lane", "id", where="state IN ('pending', 'in_flight', 'retrying', 'parked')"),
-    _partial("ix_deliveries_dead", "connection_key", "id", where="state = 'dead'"),
-    _partial("ix_deliveries_parked", "connection_key", "id", where="state = 'parked'"),
+    partial("ix_deliveries_lane", "lane", "id", where="state IN ('pending', 'in_flight', 'retrying', 'parked')"),
+    partial("ix_deliveries_dead", "connection_key", "id", where="state = 'dead'"),
+    partial("ix_deliveries_parked", "connection_key", "id", where="state = 'parked'"),
     Index("ix_deliveries_record_id", "record_id", "id"),
     sqlite_autoincrement=True,
 )

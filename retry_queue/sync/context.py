@@ -4,11 +4,13 @@
 ``@order`` …    the record a reference points to (``Shipment.order_id``), its ``id`` in the target's words
 ``@customer``   the customer behind it, by reference or by the buyer's identities
 ``@contact``    that customer as the target itself knows it
+``@step``       what the route's earlier steps came to, by connection: ``@step.crm.id``, ``@step.crm.state``
 ``@config``     the target connection's settings; ``@event`` where it came from
 """
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,11 +18,13 @@ from typing import Any
 import orjson
 
 from mappings import canonical as models
-from retry_queue.ledger import lane, records, secrets, session
-from retry_queue.sync import draft, meaning, route
+from retry_queue.ledger import lane, records, secrets, session, stages
+from retry_queue.sync import draft, meaning, plan, route
 from retry_queue.sync import site as sites
 
 PEOPLE = "customer"
+_KEYS = uuid.UUID("5a0f2d0c-6f0e-5f0b-9d0e-2f6d1c3b4a59")
+"""The namespace of idempotency keys; never change it."""
 
 
 @dataclass(slots=True)
@@ -61,7 +65,9 @@ class Job:
 async def resolve(ledger: session.Ledger, sealer: secrets.Sealer, jobs: Sequence[Job]) -> None:
     """Fills ``scope``, ``member`` and ``missing`` of every job, and translates references in place."""
     refs = {(job.delivery.source_key, entity, value) for job in jobs for _, entity, value in job.refs()}
+    later = [job for job in jobs if job.delivery.stage]
     async with ledger.read() as connection:
+        steps = await stages.earlier(connection, [job.delivery for job in later]) if later else {}
         known = await records.find(connection, refs)
         links = {one.link_id for one in known.values()} | {job.delivery.link_id for job in jobs if _linked(job)}
         groups = await records.groups(connection, links)
@@ -71,6 +77,12 @@ async def resolve(ledger: session.Ledger, sealer: secrets.Sealer, jobs: Sequence
         more = {one.link_id for one in named.values()} | {link for _, links_ in people.values() for link in links_}
         if more - groups.keys():
             groups |= await records.groups(connection, more - groups.keys())
+    for job in later:
+        job.scope["step"] = {
+            row.connection_key: {"id": row.target_record, "state": row.state}
+            for row in steps.get((job.delivery.event_id, job.delivery.route_key), ())
+            if row.stage < job.delivery.stage
+        }
     for job in jobs:
         _fill(job, known, groups)
         if job.wants(PEOPLE):
@@ -87,7 +99,10 @@ def _linked(job: Job) -> bool:
 def _fill(job: Job, known: Mapping[records.Ref, records.Known], groups: Mapping[int, list[records.Known]]) -> None:
     delivery = job.delivery
     group = groups.get(delivery.link_id, [])
-    job.member = member(group, delivery.connection_key, delivery.entity)
+    own = delivery.position >= plan.RESTORE  # the very record that the event is about
+    job.member = next((one for one in group if own and one.id == delivery.record_id), None) or member(
+        group, delivery.connection_key, delivery.entity
+    )
     job.scope |= {
         "config": job.live.opened.config if job.live.opened else {},
         "link": {"id": job.member.record} if job.member else {},
@@ -96,6 +111,7 @@ def _fill(job: Job, known: Mapping[records.Ref, records.Known], groups: Mapping[
             "connection": delivery.source_key,
             "record": delivery.source_record,
             "trace": delivery.trace,
+            "key": key(delivery),
         },
     }
     for name, entity, value in job.refs():
@@ -112,6 +128,14 @@ def _fill(job: Job, known: Mapping[records.Ref, records.Known], groups: Mapping[
             job.canonical[name] = there.record
         elif job.meaning is not None and name in job.meaning.reads and not (best and entity in job.meaning.roots):
             job.missing.append(f"{entity} {value}")  # a mapping that reads the joined record can do without the id
+
+
+def key(delivery: lane.ClaimedDelivery) -> str:
+    """An idempotency key: a UUID that belongs to one delivery, at every try and every replay of it.
+
+    It does not follow from the ledger's own numbers, which begin anew with a new ledger.
+    """
+    return str(uuid.uuid5(_KEYS, f"{delivery.trace}/{delivery.route_key}/{delivery.position}"))
 
 
 def _people(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -30,7 +32,8 @@ class Order(StrEnum):
     """What the rest of a lane does while its head fails."""
 
     HOLD = "hold"  # waits
-    SKIP = "skip"  # goes on; the failed one keeps its own schedule
+    SUPERSEDE = "supersede"  # waits, until a newer state of the record replaces what is parked
+    SKIP = "skip"  # goes on; the failed one keeps its own schedule and is marked as passed
 
 
 class _Part(BaseModel):
@@ -51,17 +54,41 @@ class Target(_Part):
     mapping: str | None = None
 
 
+class Step(_Part):
+    """What follows when everything before it has arrived: ``after`` that time, to these targets."""
+
+    to: list[Target] = Field(min_length=1, max_length=20)
+    after: Seconds = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A target with its step (0: at once) and how long it waits when its turn has come."""
+
+    target: Target
+    stage: int
+    after: float
+
+
 class Route(_Part):
-    """Events of ``source`` for which ``when`` holds go to every target."""
+    """Events of ``source`` for which ``when`` holds go to every target of ``to``, then to each step of ``then``."""
 
     key: Key
     source: Source = Field(alias="from")
     when: str | None = Field(default=None, max_length=1000)
     to: list[Target] = Field(min_length=1, max_length=20)
+    then: list[Step] = Field(default_factory=list, max_length=4)
     after: Seconds = 0.0
     order: Order = Order.HOLD
     enabled: bool = True
     label: str | None = None
+
+    @cached_property
+    def targets(self) -> tuple[Placed, ...]:
+        """Every target in order; its place in this tuple is a delivery's position."""
+        first = [Placed(one, 0, self.after) for one in self.to]
+        later = [Placed(one, stage, step.after) for stage, step in enumerate(self.then, 1) for one in step.to]
+        return (*first, *later)
 
 
 class Template(_Part):
@@ -75,7 +102,36 @@ class Template(_Part):
     url: str | None = None
 
 
+Conflicts = Literal["newest", "rank", "manual"]
+"""What holds when two systems change a field at once: the newest, the higher in rank, what a person says."""
+
+
 class EntityRule(_Part):
-    """Who owns which field of an entity written from several sides."""
+    """Whose word counts for the fields of an entity that several systems change.
+
+    ``owners``: field -> the connection whose value holds. ``fields``: field -> policy; ``conflicts`` for all the
+    others. ``rank``: connections, the highest first. A field means everything below it as well.
+    """
 
     owners: dict[str, Key] = Field(default_factory=dict)
+    conflicts: Conflicts | None = None
+    fields: dict[str, Conflicts] = Field(default_factory=dict)
+    rank: list[Key] = Field(default_factory=list)
+
+    def policy(self, path: str) -> tuple[str, str | None]:
+        """(policy, owner) of a field; ``newest`` where nothing is said."""
+        for prefix in _prefixes(path):
+            if prefix in self.owners:
+                return "owner", self.owners[prefix]
+            if prefix in self.fields:
+                return self.fields[prefix], None
+        return self.conflicts or "newest", None
+
+    def says(self, path: str) -> bool:
+        """Whether the rule says what holds for a field."""
+        return self.conflicts is not None or any(one in self.owners or one in self.fields for one in _prefixes(path))
+
+
+def _prefixes(path: str) -> list[str]:
+    parts = path.split(".")
+    return [".".join(parts[:n]) for n in range(len(parts), 0, -1)]

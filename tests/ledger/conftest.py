@@ -16,7 +16,7 @@ from sqlalchemy.engine import make_url
 from gateway import migrate
 from gateway.trial import postgres
 from retry_queue import pump
-from retry_queue.ledger import session, tables
+from retry_queue.ledger import session, upkeep
 from retry_queue.sync import backoff
 from tests.ledger import hub as hubs
 from tests.ledger import target
@@ -65,7 +65,7 @@ def postgres_url(_postgres_database: tuple[postgres.Postgres, str]) -> str:
     """The worker's database, emptied."""
     server, url = _postgres_database
     server.sql(
-        "SET lock_timeout = '5s'; " + "; ".join(f"DELETE FROM {name}" for name in tables.metadata.tables),
+        "SET lock_timeout = '5s'; " + "; ".join(f"DELETE FROM {name}" for name in upkeep.metadata.tables),
         str(make_url(url).database),
     )
     return url

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, MetaData, inspect, text
 
 from gateway import migrate
 from gateway.trial import postgres
-from retry_queue.ledger import session, tables
+from retry_queue.ledger import session, upkeep
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def sqlite_url(tmp_path: Path) -> str:
 
 def _differences(connection: Connection) -> list[Any]:
     context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
-    return compare_metadata(context, tables.metadata)
+    return compare_metadata(context, upkeep.metadata)
 
 
 _INDEXES = {
@@ -86,12 +86,12 @@ async def test_migrated_and_created_look_the_same(database_url: str, tmp_path: P
     migrated = await _look(database_url, _shape)
     if database_url.startswith("sqlite"):
         other = f"sqlite+aiosqlite:///{tmp_path / 'created.sqlite3'}"
-        await _look(other, tables.metadata.create_all)
+        await _look(other, upkeep.metadata.create_all)
         assert await _look(other, _shape) == migrated
     else:
         server: postgres.Postgres = request.getfixturevalue("postgres_server")
         with server.database() as other:
-            await _look(other, tables.metadata.create_all)
+            await _look(other, upkeep.metadata.create_all)
             assert await _look(other, _shape) == migrated
 
 
@@ -107,7 +107,7 @@ async def test_twice_changes_nothing(database_url: str) -> None:
 
 
 def test_every_constraint_has_a_name() -> None:
-    named: MetaData = tables.metadata
+    named: MetaData = upkeep.metadata
     for table in named.tables.values():
         for one in [*table.indexes, *table.constraints]:
             assert one.name, f"{table.name} has a constraint without a name"

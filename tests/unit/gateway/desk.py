@@ -18,7 +18,7 @@ from sqlalchemy import insert
 from connectors.core import auth, client, pacing
 from gateway import api, problems, security, settings
 from gateway.api import services
-from retry_queue.ledger import inbox, lane, outbox, records, secrets, session, tables, tallies
+from retry_queue.ledger import inbox, lane, outbox, records, secrets, session, tables, tallies, upkeep
 from retry_queue.ledger.states import DeliveryState, EventState
 from retry_queue.sync import site as sites
 
@@ -133,7 +133,7 @@ class Desk:
     async def attempt(self, target: str, state: DeliveryState, **more: Any) -> list[int]:
         """Claims what is due for a target and settles it so."""
         async with self.ledger.write() as connection:
-            claimed = await outbox.claim(connection, target, 10, "desk", 60, frozenset())
+            claimed = await outbox.claim(connection, target, 10, "desk", 60, {})
             results = [lane.Result(one, state, str(state), 0.25, **more) for one in claimed]
             return sorted(await outbox.settle(connection, results, "desk"))
 
@@ -150,7 +150,7 @@ async def opened(url: str, tmp_path: Path, public_url: str = "http://hub.test") 
     """A desk over a fresh ledger."""
     ledger = session.open_ledger(url, owner="desk", pool=5)
     async with ledger.write() as connection:
-        await connection.run_sync(tables.metadata.create_all)
+        await connection.run_sync(upkeep.metadata.create_all)
     sealer = secrets.Sealer("a master key of the test that is long enough")
     clock = Clock()
     calls = client.Client(auth.MemoryTokens(), pacing.LocalPacer())

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway import current, hub, hub_file
-from retry_queue.ledger import configuration, connections, secrets, session, tables, tokens
+from retry_queue.ledger import configuration, connections, secrets, session, tables, tokens, upkeep
 from retry_queue.ledger.states import ConnectionState
 from retry_queue.sync import site as sites
 
@@ -82,7 +82,7 @@ entities:
 async def ledger(database_url: str) -> AsyncIterator[session.Ledger]:
     made = session.open_ledger(database_url, owner="test", pool=3)
     async with made.write() as connection:
-        await connection.run_sync(tables.metadata.create_all)
+        await connection.run_sync(upkeep.metadata.create_all)
     yield made
     await made.close()
 

@@ -16,7 +16,7 @@ from sqlalchemy import text
 
 from connectors.core import model, registry
 from retry_queue import append
-from retry_queue.ledger import session, tables
+from retry_queue.ledger import session, upkeep
 from retry_queue.ledger.states import ConnectionState
 from webhooks import receive, router
 
@@ -130,7 +130,7 @@ async def front(
     """The app with these doors open."""
     ledger = session.open_ledger(f"sqlite+aiosqlite:///{folder / 'hooks.sqlite3'}", owner="api")
     async with ledger.write() as connection:
-        await connection.run_sync(tables.metadata.create_all)
+        await connection.run_sync(upkeep.metadata.create_all)
     known = {one.key: one for one in doors or (door(),)}
     appender = append.Appender(ledger, lambda: None)
     receiver = receive.Receiver(known.get, appender, *([now] if now else []))

@@ -1,0 +1,167 @@
+"""Tables for what keeps systems equal: merged records, conflicts, reconciliation, backfills, timers.
+
+In the same metadata and by the same rules as ``tables.py``: moments are Unix seconds, JSON is text.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Double, Index, Integer, SmallInteger, String, Table, Text
+
+from retry_queue.ledger import tables
+
+Key, RowId, metadata = tables.Key, tables.RowId, tables.metadata
+
+merged = Table(
+    "merged",
+    metadata,
+    Column("link_id", RowId, primary_key=True, autoincrement=False),
+    Column("entity", String(40), nullable=False),
+    Column("fields", Text, nullable=False),  # JSON path -> {value, at, from, event, frozen?}
+    Column("updated_at", Double, nullable=False),
+)
+
+conflicts = Table(
+    "conflicts",
+    metadata,
+    Column("id", RowId, primary_key=True, autoincrement=True),
+    Column("link_id", RowId, nullable=False),
+    Column("entity", String(40), nullable=False),
+    Column("field", String(200), nullable=False),
+    Column("policy", String(12), nullable=False),  # owner | rank | newest | manual
+    Column("state", String(10), nullable=False),  # open | settled
+    Column("sides", Text, nullable=False),  # JSON [{connection, record, value, at, event}], the later claim last
+    Column("winner", Key),  # the connection whose value holds, or the word person
+    Column("reason", Text),  # JSON {zh, en}
+    Column("event_id", RowId, nullable=False),  # the event that brought it up
+    Column("created_at", Double, nullable=False),
+    Column("settled_at", Double),
+    Column("settled_by", String(80)),
+    tables.partial("ix_conflicts_open", "id", where="state = 'open'"),
+    Index("ix_conflicts_link_id", "link_id", "id"),
+    sqlite_autoincrement=True,
+)
+
+reconciliations = Table(
+    "reconciliations",
+    metadata,
+    Column("id", RowId, primary_key=True, autoincrement=True),
+    Column("plan_key", Key),  # the schedule it belongs to; absent when a person asked
+    Column("left_key", Key, nullable=False),
+    Column("right_key", Key, nullable=False),
+    Column("entity", String(40), nullable=False),
+    Column("window_start", Double, nullable=False),
+    Column("window_end", Double, nullable=False),
+    Column("spec", Text, nullable=False),  # JSON: fields, tolerances, conditions
+    Column("state", String(10), nullable=False),  # waiting | running | done | failed | cancelled
+    Column("progress", Text),  # JSON: where it is, to go on after a restart
+    Column("counts", Text),  # JSON: left, right, matched, missing, extra, different
+    Column("detail", Text),  # JSON {zh, en}
+    Column("owner", String(40)),
+    Column("fence", Integer, nullable=False, server_default="0"),
+    Column("next_at", Double, nullable=False),
+    Column("requested_by", String(80), nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("ended_at", Double),
+    tables.partial("ix_reconciliations_due", "next_at", "id", where="state IN ('waiting', 'running')"),
+    sqlite_autoincrement=True,
+)
+
+findings = Table(
+    "findings",
+    metadata,
+    Column("id", RowId, primary_key=True, autoincrement=True),
+    Column("reconciliation_id", RowId, nullable=False),
+    Column("kind", String(10), nullable=False),  # missing | extra | different
+    Column("number", String(200)),
+    Column("left_record", String(200)),
+    Column("right_record", String(200)),
+    Column("link_id", RowId),
+    Column("fields", Text),  # JSON [{path, left, right}]
+    Column("state", String(10), nullable=False),  # open | repairing | repaired | ignored | failed
+    Column("event_id", RowId),  # the event that repairs it
+    Column("detail", Text),  # JSON {zh, en}
+    Column("created_at", Double, nullable=False),
+    Column("ended_at", Double),
+    Index("ix_findings_reconciliation_id", "reconciliation_id", "state", "id"),
+    tables.partial("ix_findings_event", "event_id", where="event_id IS NOT NULL"),
+    sqlite_autoincrement=True,
+)
+
+backfills = Table(
+    "backfills",
+    metadata,
+    Column("id", RowId, primary_key=True, autoincrement=True),
+    Column("connection_key", Key, nullable=False),
+    Column("source", String(40), nullable=False),  # the poll that reads it
+    Column("cause", String(12), nullable=False),  # person | gap | first
+    Column("window_start", Double, nullable=False),
+    Column("window_end", Double, nullable=False),
+    Column("state", String(10), nullable=False),  # waiting | running | paused | done | failed | cancelled
+    Column("cursor", Text),  # JSON: the next window and page
+    Column("counts", Text),  # JSON: rows, new, windows done and in all
+    Column("budget", Double, nullable=False),  # records a second at most
+    Column("priority", SmallInteger, nullable=False),  # as in inbox
+    Column("detail", Text),  # JSON {zh, en}
+    Column("owner", String(40)),
+    Column("fence", Integer, nullable=False, server_default="0"),
+    Column("next_at", Double, nullable=False),
+    Column("failures", Integer, nullable=False, server_default="0"),
+    Column("requested_by", String(80), nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("ended_at", Double),
+    tables.partial("ix_backfills_due", "next_at", "id", where="state IN ('waiting', 'running')"),
+    sqlite_autoincrement=True,
+)
+
+timers = Table(
+    "timers",
+    metadata,
+    Column("delivery_id", RowId, primary_key=True, autoincrement=False),
+    Column("event_id", RowId, nullable=False),
+    Column("route_key", Key, nullable=False),
+    Column("connection_key", Key, nullable=False),  # the target
+    Column("record_id", RowId, nullable=False),  # whom or what it is about: a row of records
+    Column("due_at", Double, nullable=False),
+    Column("state", String(10), nullable=False),  # waiting | fired | cancelled
+    Column("reason", String(60)),
+    Column("cancelled_by", RowId),  # the event that made it pointless
+    Column("created_at", Double, nullable=False),
+    Column("ended_at", Double),
+    tables.partial("ix_timers_waiting", "route_key", "record_id", where="state = 'waiting'"),
+    tables.partial("ix_timers_due", "due_at", "delivery_id", where="state = 'waiting'"),
+)
+
+quotas = Table(
+    "quotas",
+    metadata,
+    Column("connection_key", Key, primary_key=True),
+    Column("subject", String(64), primary_key=True),  # keyed digest of the recipient
+    Column("period", String(20), primary_key=True),  # e.g. 2026-11-22, 2026-W47
+    Column("n", BigInteger, nullable=False),
+)
+
+apart = Table(
+    "apart",
+    metadata,
+    Column("low", RowId, primary_key=True, autoincrement=False),  # two rows of records that a person parted
+    Column("high", RowId, primary_key=True, autoincrement=False),
+    Column("by", String(80), nullable=False),
+    Column("at", Double, nullable=False),
+)
+
+matches = Table(
+    "matches",
+    metadata,
+    Column("id", RowId, primary_key=True, autoincrement=True),
+    Column("left_link", RowId, nullable=False),
+    Column("right_link", RowId, nullable=False),
+    Column("confidence", Double, nullable=False),  # 0..1
+    Column("reasons", Text, nullable=False),  # JSON [{rule, zh, en, weight}]
+    Column("state", String(10), nullable=False),  # open | accepted | refused
+    Column("created_at", Double, nullable=False),
+    Column("settled_at", Double),
+    Column("settled_by", String(80)),
+    tables.partial("ix_matches_open", "id", where="state = 'open'"),
+    Index("ix_matches_left_link", "left_link", "right_link"),
+    sqlite_autoincrement=True,
+)
