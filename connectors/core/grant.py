@@ -22,7 +22,7 @@ AGAIN = {
 }
 
 
-def extra(refresh: str, until: float | None, given: tuple[str, ...]) -> dict[str, str]:
+def carried(refresh: str, until: float | None, given: tuple[str, ...]) -> dict[str, str]:
     """What to keep beside a token.
 
     ``until``: Unix seconds after which a person must authorise again; ``given``: the credentials of the form that the

@@ -233,7 +233,7 @@ async def test_a_refresh_by_the_connectors_own_code_gets_the_token_before(calls,
     seen = []
 
     async def login(send, connection, now):
-        return model.Token("login-1", now + 60, grant.extra("r-token-1", now + 100, ("code-1",)))
+        return model.Token("login-1", now + 60, grant.carried("r-token-1", now + 100, ("code-1",)))
 
     async def refresh(send, connection, kept, now):
         seen.append((kept.value, grant.refresh_token(kept, (connection.config["shade"],), now)))
@@ -286,7 +286,7 @@ async def test_what_a_refused_login_of_the_connectors_own_code_means(calls, peer
 
 
 def test_a_grant_knows_where_it_began_and_when_it_ends():
-    kept = model.Token("t", 0.0, grant.extra("r-1", 2000.9, ("key", "code")))
+    kept = model.Token("t", 0.0, grant.carried("r-1", 2000.9, ("key", "code")))
     assert grant.granted_until(kept.extra) == 2000.0
     assert grant.refresh_token(kept, ("key", "code"), 1999.0) == "r-1"
     assert grant.refresh_token(kept, ("key", "other"), 1999.0) is None
@@ -294,7 +294,7 @@ def test_a_grant_knows_where_it_began_and_when_it_ends():
     with pytest.raises(errors.CredentialRefused) as caught:
         grant.refresh_token(kept, ("key", "code"), 2000.0)
     assert caught.value.hint["zh"]
-    endless = model.Token("t", 0.0, grant.extra("r-1", None, ("code",)))
+    endless = model.Token("t", 0.0, grant.carried("r-1", None, ("code",)))
     assert grant.refresh_token(endless, ("code",), 1e12) == "r-1"
     assert grant.refresh_token(model.Token("t", 0.0), ("code",), 0.0) is None
 
