@@ -1,0 +1,1 @@
+"""What the simulated shop is made of."""
