@@ -68,6 +68,8 @@ class Signed(_Piece):
     query: list[str] = Field(default_factory=list)
     headers: list[str] = Field(default_factory=list)
     body: bool = False
+    trims: bool = False
+    """Blanks around the body are no part of it: the vendor says that they may be there."""
     window: float | None = None
 
 
