@@ -124,8 +124,8 @@ class Paging(terms.Part):
     has_next: Path | None = None
     cursor: Path | None = None
     """Where the answer carries the next cursor; empty or absent ends."""
-    start: Any = None
-    """The cursor of the first page, where it must be written (an empty text)."""
+    begin: int | str | None = None
+    """The cursor of the first page, where it must be sent (many say 0)."""
     end: list[Any] = Field(default_factory=list)
     """Cursors that mean the end, where the vendor has words for it (``nomore``)."""
     reverse: bool = False

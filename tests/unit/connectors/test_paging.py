@@ -52,7 +52,7 @@ async def test_every_row_comes(spec, count):
 
 @pytest.mark.parametrize("count", [0, 2, 3, 7])
 async def test_a_cursor_with_words_for_its_begin_and_its_end(count):
-    shelf = Shelf(list(range(count)), style="cursor", size=3, cursor="next", start="", end=["nomore", "-1"])
+    shelf = Shelf(list(range(count)), style="cursor", size=3, cursor="next", begin="", end=["nomore", "-1"])
     plain = shelf.fetch
 
     async def fetch(page):
