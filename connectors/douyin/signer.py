@@ -26,6 +26,7 @@ _NO_CODE = {
     "zh": "工具型应用需要授权码：请让商家重新授权，把回调得到的 code 填到连接里（10 分钟内有效）",
     "en": "A tool application needs a code: let the shop authorise and enter the code (valid 10 minutes)",
 }
+_NO_SECRET = {"zh": "请在连接中填写 App Secret", "en": "Enter the App Secret on the connection"}
 
 Send = Callable[[model.Request], Awaitable[answer.Answer]]
 
@@ -67,7 +68,7 @@ def sign(request: model.Request, connection: model.Connection, now: float) -> No
     """Bring the body into its canonical form and put the public parameters into the query; ``now`` in Unix seconds."""
     secret = connection.secrets.get("app_secret", "")
     if not secret:
-        raise errors.CredentialRefused("no App Secret on this connection", hint=grant.AGAIN)
+        raise errors.Misdeclared("no App Secret on this connection", hint=_NO_SECRET)
     text = param_json(jsontext.loads(request.body) if request.body else {})
     app_key, stamp = str(scope.settings(connection).get("app_key", "")), str(int(now))
     request.body = text.encode()

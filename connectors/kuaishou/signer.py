@@ -30,6 +30,7 @@ _NO_GRANT = {
     "zh": "还没有授权：请填写授权码 code（2 分钟内有效）或 refresh_token",
     "en": "Not authorised yet: enter the authorisation code (valid 2 minutes) or a refresh token",
 }
+_NO_SECRET = {"zh": "请在连接中填写 签名密钥 signSecret", "en": "Enter the signSecret on the connection"}
 
 Send = Callable[[model.Request], Awaitable[answer.Answer]]
 
@@ -52,7 +53,7 @@ def sign(request: model.Request, connection: model.Connection, now: float) -> No
     """Add the public parameters and the signature; a POST carries all of it in its form. ``now`` in Unix seconds."""
     secret = connection.secrets.get("sign_secret", "")
     if not secret:
-        raise errors.CredentialRefused("no signSecret on this connection", hint=grant.AGAIN)
+        raise errors.Misdeclared("no signSecret on this connection", hint=_NO_SECRET)
     params = {
         "param": "{}",
         **request.query,

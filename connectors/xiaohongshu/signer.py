@@ -29,6 +29,7 @@ _WRONG_SHOP = {
     "zh": "授权的店铺与连接里填的店铺 ID 不一致，请核对",
     "en": "The authorisation is for another shop than the shop id of this connection",
 }
+_NO_SECRET = {"zh": "请在连接中填写 App Secret", "en": "Enter the App Secret on the connection"}
 
 Send = Callable[[model.Request], Awaitable[answer.Answer]]
 
@@ -62,7 +63,7 @@ def sign(request: model.Request, connection: model.Connection, now: float) -> No
     """Make one flat object of business parameters, token and public parameters; ``now`` in Unix seconds."""
     secret = connection.secrets.get("app_secret", "")
     if not secret:
-        raise errors.CredentialRefused("no App Secret on this connection", hint=grant.AGAIN)
+        raise errors.Misdeclared("no App Secret on this connection", hint=_NO_SECRET)
     body = jsontext.loads(request.body)
     app_id, stamp = str(scope.settings(connection).get("app_id", "")), str(int(now))
     public = {"appId": app_id, "timestamp": stamp, "version": VERSION}

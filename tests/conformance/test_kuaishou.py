@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from connectors.core import auth, client, decode, errors, grant, model, pacing, registry, verify
 from connectors.kuaishou import signer
+from gateway import signature as explaining
 from mappings import library
 from tests.conformance import door, rehearsal
 
@@ -74,6 +75,16 @@ def test_an_independent_signer_agrees(param: dict[str, Any], method: str, secret
         "param": text,
     }
     assert signature.SignatureManager(config).sign_request(theirs) == signer.signature(ours, secret)
+
+
+def test_the_signature_debugger_signs_what_a_call_would_carry() -> None:
+    config, secrets = {"app_key": APP}, {"app_secret": "an-app-secret", "sign_secret": "sign-secret"}
+    made = explaining.explain("kuaishou", "order.get", config, secrets, {"oid": "1"}, 1583271919.0, "token-1234")
+    (seen,) = made.proofs
+    assert seen.text == (
+        f'access_token=***&appkey={APP}&method=open.order.detail&param={{"oid":1}}&signMethod=HMAC_SHA256'
+        "&timestamp=1583271919000&version=1&signSecret=***"
+    )
 
 
 async def test_the_chain_of_single_use_refresh_tokens() -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from connectors.core import answer, decode, errors, failure, model, registry, verify
 from connectors.xiaohongshu import signer
+from gateway import signature
 from mappings import library
 from tests.conformance import door, rehearsal
 
@@ -41,6 +42,15 @@ async def control(found: rehearsal.Stage, path: str, **body: Any) -> dict[str, A
 async def read(found: rehearsal.Stage, connection: model.Connection, number: str) -> dict[str, Any]:
     outcome = await found.call(connection, "order.get", {"orderId": number})
     return dict(library.shipped("xiaohongshu", "order").from_native(outcome.data))
+
+
+def test_the_signature_debugger_shows_a_signature_inside_the_body() -> None:
+    made = signature.explain(
+        "xiaohongshu", "order.list", {"app_id": APP}, {"app_secret": SECRET}, {}, 1752812658.0, "token-1234"
+    )
+    assert made.added == {}
+    assert json.loads(made.body)["sign"] == "96f8581709da750d3098149d0ccb72dc"
+    assert json.loads(made.body)["accessToken"] == "***"
 
 
 # Pushes.
