@@ -61,7 +61,10 @@ class LedgerTokens:
                 await tokens.unlock(connection, key, epoch)
             raise
         async with self._ledger.write() as connection:
-            await tokens.put(connection, self._sealer, key, epoch, token.value, dict(token.extra), token.expires_at)
+            extra = dict(token.extra)
+            stored = await tokens.put(connection, self._sealer, key, epoch, token.value, extra, token.expires_at)
+            if not stored:  # the old refresh token is used up by now; only this one leads on
+                await tokens.carry(connection, self._sealer, key, token.value, extra)
         return token
 
     async def _stored(self, key: str) -> tokens.Stored | None:

@@ -272,6 +272,15 @@ async def test_the_heartbeat_is_acknowledged_and_means_nothing() -> None:
 # Shipping, stock and after-sales.
 
 
+async def test_a_change_carries_nothing_secret_in_its_address() -> None:
+    async with stage() as (found, connection):
+        parcel = {"orderId": int(await sold(found)), "expressNo": "SF1000000000001", "expressCode": 4}
+        sent = (await found.call(connection, "shipment.send", parcel)).exchanges[-1]
+        assert sent.method == "POST"
+        assert "?" not in sent.url
+        assert "access_token=***" in sent.request
+
+
 async def test_the_same_waybill_again_is_a_success_and_another_one_is_not() -> None:
     async with stage() as (found, connection):
         oid = await sold(found)
