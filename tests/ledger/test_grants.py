@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import structlog
 
 from connectors.core import client, errors, grant, model, pacing, registry
 from connectors.simulator import engine
@@ -75,6 +76,19 @@ async def test_an_edit_of_the_connection_keeps_the_chain_and_a_new_grant_begins_
         renewed = replace(edited, secrets={**edited.secrets, "code": "another-code"})
         async with process(open_ledger("w3")) as caller:
             assert (await caller.probe(renewed)).data
+
+
+async def test_the_last_two_weeks_of_a_grant_are_told_at_every_renewal(
+    open_ledger: Open, logs: list[structlog.typing.EventDict]
+) -> None:
+    async with shop() as (simulator, connection), process(open_ledger("w1")) as caller:
+        await caller.probe(connection)
+        assert not [one for one in logs if one["event"] == "grant.ends_soon"]
+        simulator.tokens.refresh_ends = simulator.now() + 13.5 * 86400
+        simulator.tokens.expire()
+        await caller.probe(connection)
+        (told,) = [one for one in logs if one["event"] == "grant.ends_soon"]
+        assert (told["connection"], told["days"], told["log_level"]) == ("ks", 13.5, "warning")
 
 
 async def test_a_connection_that_is_removed_takes_its_grant_with_it(open_ledger: Open) -> None:
