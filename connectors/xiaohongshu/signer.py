@@ -111,8 +111,8 @@ async def _token(send: Send, connection: model.Connection, wanted: dict[str, str
     if seller and str(data.get("sellerId")) != seller:
         raise errors.Misdeclared(f"the token is for shop {data.get('sellerId')}", hint=_WRONG_SHOP)
     lifetime = float(data["accessTokenExpiresAt"]) / 1000 - now if data.get("accessTokenExpiresAt") else 604800.0
-    until = float(data["refreshTokenExpiresAt"]) / 1000 if data.get("refreshTokenExpiresAt") else None
-    more = grant.carried(str(data["refreshToken"]), until, _given(connection))
+    # Each renewal moves the end of the refresh token (14 days) on, so there is no day a person must be told of.
+    more = grant.carried(str(data["refreshToken"]), None, _given(connection))
     return model.Token(str(data["accessToken"]), now + lifetime - min(EARLY, max(lifetime, 0.0) / 2), more)
 
 
