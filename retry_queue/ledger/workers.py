@@ -8,7 +8,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from retry_queue.ledger import cursors, inbox, outbox, session, sql, tables
+from retry_queue.ledger import backfills, cursors, inbox, outbox, reconciliations, session, sql, tables
 
 W = tables.workers
 _ENTER = sql.Statement(
@@ -67,4 +67,6 @@ async def bury(connection: AsyncConnection, owners: list[str]) -> None:
     await inbox.release(connection, owners)
     await outbox.release(connection, owners)
     await cursors.release(connection, owners)
+    await reconciliations.release(connection, owners)
+    await backfills.release(connection, owners)
     await connection.execute(delete(W).where(W.c.owner.in_(owners)))

@@ -20,7 +20,7 @@ from connectors.core import client
 from mappings import errors as mapping_errors
 from retry_queue.ledger import configuration, inbox, lane, outbox, records, secrets, session, sql, tallies
 from retry_queue.ledger.states import EventState
-from retry_queue.sync import draft, plan, reading
+from retry_queue.sync import aim, draft, plan, reading
 from retry_queue.sync import site as sites
 
 LEASE = 60.0
@@ -187,7 +187,7 @@ class Intake:
                     one.version,
                     before,
                     wrote,
-                    site.candidates(one.event.connection_key, one.entity),
+                    aim.of_event(one.event, site.candidates(one.event.connection_key, one.entity)),
                     now,
                     replay=one.event.replay,
                     event_id=one.arrival,
@@ -304,7 +304,7 @@ def _owed(one: draft.Draft, kept: tuple[int, int]) -> list[lane.NewDelivery]:
             lane=plan.lane(leg.target.connection, one.entity, link),
             version=one.version,
             hop=decided.hop,
-            priority=inbox.LIVE,
+            priority=max(one.event.priority, inbox.LIVE),
             delay=leg.route.after,
         )
         for leg in decided.legs
