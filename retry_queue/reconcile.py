@@ -18,11 +18,12 @@ from typing import Any
 import pydantic
 import structlog
 
-from connectors.core import client, declaration
+from connectors.core import client, declaration, errors
 from mappings import errors as mapping_errors
 from retry_queue import append, metrics, rest
 from retry_queue.ledger import (
     configuration,
+    departed,
     findings,
     inbox,
     reconciliations,
@@ -149,8 +150,8 @@ class Reconciler:
         except session.LedgerUnavailable as error:
             log.warning("reconcile.waiting", reconciliation=row.id, error=str(error))
             return  # the lease ends, and somebody goes on
-        except Exception as error:  # noqa: BLE001 - judged and written down, whatever it is
-            log.warning("reconcile.stopped", reconciliation=row.id, kind=type(error).__name__)
+        except Exception as error:  # judged and written down, whatever it is
+            log.warning("reconcile.stopped", reconciliation=row.id, kind=type(error).__name__, exc_info=_ours(error))
             with suppress(session.LedgerUnavailable):
                 ended = await self._stopped(row, dict(run.progress) if run else dict(row.progress), error)
                 if ended:
@@ -196,10 +197,11 @@ class Reconciler:
     async def _repair(self, row: reconciliations.Row, one: findings.Found) -> None:
         try:
             event, target = await self._event(row, one)
+            gone = await self._gone(row, one, target)
         except Exception as error:
             if isinstance(error, session.LedgerUnavailable):
                 raise
-            log.warning("repair.failed", finding=one.id, kind=type(error).__name__)
+            log.warning("repair.failed", finding=one.id, kind=type(error).__name__, exc_info=_ours(error))
             words, delay = judged(error, 1)
             async with self._ledger.write() as db:
                 if delay is not None:
@@ -211,6 +213,7 @@ class Reconciler:
             record = one.right_record if target == row.right_key else one.left_record
             if record is not None:
                 await records.forget_written(db, [(target, row.entity, record)])
+            await departed.leave(db, gone)
         made = (await self._appender.append([event]))[0]
         async with self._ledger.write() as db:
             number = made if made is not None else await inbox.number(db, event.connection_key, event.dedupe)
@@ -254,6 +257,32 @@ class Reconciler:
             target,
         )
 
+    async def _gone(self, row: reconciliations.Row, one: findings.Found, target: str) -> list[records.Known]:
+        """Records of the target that the ledger still links with what is missing there, and that are not there."""
+        if one.kind == "different":
+            return []
+        source, record = (
+            (row.left_key, one.left_record) if target == row.right_key else (row.right_key, one.right_record)
+        )
+        ref = (source, row.entity, record or "")
+        async with self._ledger.read() as db:
+            known = await records.find(db, [ref])
+            groups = await records.groups(db, [each.link_id for each in known.values()])
+        linked = [
+            each
+            for group in groups.values()
+            for each in group
+            if each.connection_key == target and each.entity == row.entity
+        ]
+        if not linked:
+            return []
+        spec = schedule.Comparison.model_validate(row.spec)
+        there = spec.right if target == row.right_key else spec.left
+        side = sides.find(self._site(), target, row.entity, there.list, there.get)
+        if side.gets is None:
+            return linked
+        return [each for each in linked if await side.one(self._calls, each.record) is None]
+
     def _owned(self, site: sites.Site, row: reconciliations.Row, one: findings.Found) -> bool:
         """Whether every field that differs belongs to the right side."""
         rule = site.entities.get(row.entity)
@@ -280,6 +309,12 @@ def _schedules(given: Any) -> Any:
     for one in given:
         with suppress(pydantic.ValidationError):
             yield schedule.Schedule.model_validate(one)
+
+
+def _ours(error: Exception) -> Exception | None:
+    """An error that is ours to mend, for the log."""
+    theirs = (sides.Unreadable, errors.ConnectorError, mapping_errors.MappingError, mapping_errors.ExpressionError)
+    return None if isinstance(error, theirs) else error
 
 
 def judged(error: Exception, failures: int) -> tuple[dict[str, str], float | None]:

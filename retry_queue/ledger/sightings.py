@@ -26,23 +26,23 @@ class Sighting:
     record: str
     link_id: int | None
     number: str | None
-    natural: str | None
+    named: str | None
     at: float | None
     timely: bool
     holds: bool
     body: str | None
 
 
-_COLUMNS = "s.record, s.link_id, s.number, s.natural, s.at, s.inside, s.body"
+_COLUMNS = "s.record, s.link_id, s.number, s.named, s.at, s.inside, s.body"
 _PUT = sql.Statement(
     """
-    INSERT INTO sightings (reconciliation_id, side, record, link_id, number, natural, at, inside, body)
-    SELECT CAST({1} AS BIGINT), CAST({2} AS SMALLINT), record, link_id, number, natural, at, inside, body
+    INSERT INTO sightings (reconciliation_id, side, record, link_id, number, named, at, inside, body)
+    SELECT CAST({1} AS BIGINT), CAST({2} AS SMALLINT), record, link_id, number, named, at, inside, body
     FROM {src} {more}
     ON CONFLICT (reconciliation_id, side, record) DO UPDATE SET link_id = excluded.link_id, number = excluded.number,
-        natural = excluded.natural, at = excluded.at, inside = excluded.inside, body = excluded.body
+        named = excluded.named, at = excluded.at, inside = excluded.inside, body = excluded.body
     """,
-    "record text, link_id int, number text, natural text, at float, inside small, body text",
+    "record text, link_id int, number text, named text, at float, inside small, body text",
 )
 _CHUNK = sql.Statement(
     f"""
@@ -61,7 +61,7 @@ _BY = {
         """,
         f"record text, value {kind}",
     )
-    for name, kind in (("link_id", "int"), ("number", "text"), ("natural", "text"))
+    for name, kind in (("link_id", "int"), ("number", "text"), ("named", "text"))
 }
 _PAIR = sql.Statement(
     """
@@ -81,15 +81,15 @@ _DROP = sql.Statement(
 
 
 def _sighting(row: Any) -> Sighting:
-    record, link_id, number, natural, at, inside, body = row
-    return Sighting(record, link_id, number, natural, at, bool(inside & 1), bool(inside & 2), body)
+    record, link_id, number, named, at, inside, body = row
+    return Sighting(record, link_id, number, named, at, bool(inside & 1), bool(inside & 2), body)
 
 
 async def put(connection: AsyncConnection, reconciliation: int, side: int, seen: Sequence[Sighting]) -> None:
     """Keeps what was read; of one record the later reading stays."""
     newest = {one.record: one for one in seen}
     rows = [
-        (one.record, one.link_id, one.number, one.natural, one.at, one.timely + 2 * one.holds, one.body)
+        (one.record, one.link_id, one.number, one.named, one.at, one.timely + 2 * one.holds, one.body)
         for _, one in sorted(newest.items())
     ]
     await _PUT.run(connection, rows, reconciliation, side)
@@ -115,7 +115,7 @@ async def partners(
     for row in await _BY["link_id"].run(connection, rows, reconciliation, side, 1):
         found.setdefault(row[0], []).append(_sighting(row[1:]))
     taken = {one.record for many in found.values() for one in many}
-    for name in ("number", "natural"):
+    for name in ("number", "named"):
         left = [(one.record, getattr(one, name)) for one in seen if one.record not in found and getattr(one, name)]
         for row in await _BY[name].run(connection, left, reconciliation, side, 0):
             other = _sighting(row[1:])

@@ -99,14 +99,14 @@ sightings = Table(
     Column("record", String(200), primary_key=True),
     Column("link_id", RowId),
     Column("number", String(200)),
-    Column("natural", String(80)),  # a keyed digest of what names the thing in any system
+    Column("named", String(80)),  # a keyed digest of what names the thing in any system
     Column("at", Double),  # the record's own time
     Column("inside", SmallInteger, nullable=False),  # 1 changed within the window, 2 the condition holds, 3 both
     Column("body", Text),  # JSON path -> value of what is compared; absent: it could not be read
     Column("paired", SmallInteger, nullable=False, server_default="0"),
     Index("ix_sightings_link_id", "reconciliation_id", "side", "link_id"),
     Index("ix_sightings_number", "reconciliation_id", "side", "number"),
-    Index("ix_sightings_natural", "reconciliation_id", "side", "natural"),
+    Index("ix_sightings_named", "reconciliation_id", "side", "named"),
 )
 
 backfills = Table(

@@ -154,7 +154,7 @@ def upgrade() -> None:
         sa.Column('record', sa.String(length=200), nullable=False),
         sa.Column('link_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=True),
         sa.Column('number', sa.String(length=200), nullable=True),
-        sa.Column('natural', sa.String(length=80), nullable=True),
+        sa.Column('named', sa.String(length=80), nullable=True),
         sa.Column('at', sa.Double(), nullable=True),
         sa.Column('inside', sa.SmallInteger(), nullable=False),
         sa.Column('body', sa.Text(), nullable=True),
@@ -163,7 +163,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table('sightings', schema=None) as batch_op:
         batch_op.create_index('ix_sightings_link_id', ['reconciliation_id', 'side', 'link_id'], unique=False)
-        batch_op.create_index('ix_sightings_natural', ['reconciliation_id', 'side', 'natural'], unique=False)
+        batch_op.create_index('ix_sightings_named', ['reconciliation_id', 'side', 'named'], unique=False)
         batch_op.create_index('ix_sightings_number', ['reconciliation_id', 'side', 'number'], unique=False)
 
     op.create_table('timers',
@@ -206,7 +206,7 @@ def downgrade() -> None:
     op.drop_table('timers')
     with op.batch_alter_table('sightings', schema=None) as batch_op:
         batch_op.drop_index('ix_sightings_number')
-        batch_op.drop_index('ix_sightings_natural')
+        batch_op.drop_index('ix_sightings_named')
         batch_op.drop_index('ix_sightings_link_id')
 
     op.drop_table('sightings')
