@@ -75,11 +75,13 @@ _RELEASE = sql.Statement(
 )
 _LAST = sql.Statement(
     """
-    SELECT r.left_key, r.right_key, r.entity, r.ended_at, f.kind, f.n FROM reconciliations r
-    LEFT JOIN (SELECT reconciliation_id, kind, count(*) AS n FROM findings
-               WHERE state IN ('open', 'repairing', 'failed') GROUP BY reconciliation_id, kind) f
-      ON f.reconciliation_id = r.id
-    WHERE r.id IN (SELECT max(id) FROM reconciliations WHERE state = 'done' GROUP BY left_key, right_key, entity)
+    WITH newest AS (
+        SELECT max(id) AS id FROM reconciliations WHERE state = 'done' GROUP BY left_key, right_key, entity
+    )
+    SELECT r.left_key, r.right_key, r.entity, r.ended_at, f.kind, count(f.id) AS n
+    FROM newest JOIN reconciliations r ON r.id = newest.id
+    LEFT JOIN findings f ON f.reconciliation_id = r.id AND f.state IN ('open', 'repairing', 'failed')
+    GROUP BY r.left_key, r.right_key, r.entity, r.ended_at, f.kind
     """
 )
 

@@ -193,13 +193,17 @@ def find(site: sites.Site, key: str, entity: str, lists: str | None = None, gets
             f"没有能读取 {entity} 的字段映射 {live.connector}/{named}",
             f"no mapping {live.connector}/{named} that reads {entity}",
         )
-    names = plan.of(spec, name).names
     step = next((one.window - one.overlap for one in spec.events.values() if one.operation == name), DAY)
-    windowed = any(one.startswith("window.") for one in names)
     return Side(
-        live.opened, live.connector, entity, name, made, message, _getter(spec, entity, message, gets), windowed,
+        live.opened, live.connector, entity, name, made, message, _getter(spec, entity, message, gets),
+        windowed(spec, name),
         max(step, 60.0),
     )  # fmt: skip
+
+
+def windowed(spec: declaration.Declaration, operation: str) -> bool:
+    """Whether a list operation can be asked for what changed within a window."""
+    return any(one.startswith("window.") for one in plan.of(spec, operation).names)
 
 
 def list_operation(spec: declaration.Declaration, entity: str, opened: model.Connection | None = None) -> str | None:
