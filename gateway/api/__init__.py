@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends
 from gateway import schema, security
 from gateway.api import (
     audits,
+    backfills,
     connections,
     connectors,
     deliveries,
@@ -16,6 +17,7 @@ from gateway.api import (
     mappings,
     problem_codes,
     quarantine,
+    reconciliations,
     routes,
     services,
     sessions,
@@ -26,7 +28,7 @@ from gateway.api import (
 PREFIX = "/api/v1"
 NOUNS = (
     sessions, users, tokens, connectors, connections, mappings, routes, events, deliveries, links, ledger, quarantine,
-    audits, problem_codes,
+    audits, reconciliations, backfills, problem_codes,
 )  # fmt: skip
 
 

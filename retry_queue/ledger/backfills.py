@@ -157,7 +157,7 @@ async def create(connection: AsyncConnection, wanted: New, now: float) -> int:
     values = {
         "connection_key": wanted.connection_key, "source": wanted.source, "cause": wanted.cause,
         "window_start": wanted.window[0], "window_end": wanted.window[1], "state": "waiting",
-        "budget": wanted.budget, "priority": wanted.priority, "next_at": now, "requested_by": wanted.by,
+        "budget": wanted.budget, "priority": wanted.priority, "next_at": 0.0, "requested_by": wanted.by,
         "created_at": now,
     }  # fmt: skip
     return int((await connection.execute(insert(T).values(**values).returning(T.c.id))).scalar_one())

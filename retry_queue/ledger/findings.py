@@ -89,11 +89,11 @@ _UNDER_WAY = sql.Statement(
     """,
     "link_id int",
 )
+# The connection is compared as an expression: an index on it would be read from end to end for every record.
 _UNPLANNED = sql.Statement(
     """
-    SELECT DISTINCT src.connection_key, src.record FROM {src} JOIN events e ON e.record = src.record
-        AND e.connection_key = src.connection_key
-    JOIN inbox i ON i.id = e.id WHERE i.state = 'received'
+    SELECT DISTINCT src.connection_key, src.record FROM {src} CROSS JOIN events e JOIN inbox i ON i.id = e.id
+    WHERE e.record = src.record AND e.connection_key || '' = src.connection_key AND i.state = 'received'
     """,
     "connection_key text, record text",
 )

@@ -141,7 +141,7 @@ async def create(connection: AsyncConnection, wanted: New, now: float) -> int:
     values = {
         "plan_key": wanted.plan_key, "left_key": wanted.left_key, "right_key": wanted.right_key,
         "entity": wanted.entity, "window_start": wanted.window[0], "window_end": wanted.window[1],
-        "spec": json.dumps(wanted.spec, ensure_ascii=False), "state": "waiting", "next_at": now,
+        "spec": json.dumps(wanted.spec, ensure_ascii=False), "state": "waiting", "next_at": 0.0,
         "requested_by": wanted.by, "created_at": now,
     }  # fmt: skip
     return int((await connection.execute(insert(T).values(**values).returning(T.c.id))).scalar_one())

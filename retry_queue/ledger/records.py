@@ -77,10 +77,9 @@ _GROUP = sql.Statement(
 )
 _NUMBERED = sql.Statement(
     f"""
-    SELECT {_COLUMNS} FROM {{src}} JOIN records r ON r.number = src.number
-    AND r.connection_key = src.connection_key AND r.entity = {{1}} ORDER BY r.id
+    SELECT {_COLUMNS} FROM {{src}} CROSS JOIN records r WHERE r.number = src.number ORDER BY r.id
     """,
-    "number text, connection_key text",
+    "number text",
 )
 # As if we had never written there: what we know of the target has turned out wrong.
 _FORGET = sql.Statement(
@@ -167,10 +166,11 @@ async def numbered(
     connection: AsyncConnection, entity: str, keys: Iterable[str], numbers: Iterable[str]
 ) -> dict[str, list[Known]]:
     """Number -> the records of these connections that have it."""
-    rows = [(number, key) for number in sorted(set(numbers)) for key in sorted(set(keys))]
+    wanted = set(keys)
     found: dict[str, list[Known]] = {}
-    for row in await _NUMBERED.run(connection, rows, entity):
-        found.setdefault(row.number, []).append(Known(*row))
+    for row in await _NUMBERED.run(connection, [(number,) for number in sorted(set(numbers))]):
+        if row.entity == entity and row.connection_key in wanted:
+            found.setdefault(row.number, []).append(Known(*row))
     return found
 
 

@@ -51,12 +51,13 @@ _CHUNK = sql.Statement(
     ORDER BY record LIMIT {{4}}
     """
 )
+# Crossed, so that SQLite begins with the batch and looks each up, instead of reading all that was seen.
 _BY = {
     name: sql.Statement(
         f"""
-        SELECT src.record AS mine, {_COLUMNS} FROM {{src}} JOIN sightings s
-          ON s.reconciliation_id = CAST({{1}} AS BIGINT) AND s.side = {{2}} AND s.{name} = src.value
-        WHERE s.paired = 0 OR {{3}} = 1
+        SELECT src.record AS mine, {_COLUMNS} FROM {{src}} CROSS JOIN sightings s
+        WHERE s.reconciliation_id = CAST({{1}} AS BIGINT) AND s.side = {{2}} AND s.{name} = src.value
+          AND (s.paired = 0 OR {{3}} = 1)
         ORDER BY s.record
         """,
         f"record text, value {kind}",
@@ -65,8 +66,8 @@ _BY = {
 }
 _PAIR = sql.Statement(
     """
-    UPDATE sightings SET paired = 1 FROM {src}
-    WHERE sightings.reconciliation_id = CAST({1} AS BIGINT) AND sightings.side = {2} AND sightings.record = src.record
+    UPDATE sightings SET paired = 1 WHERE reconciliation_id = CAST({1} AS BIGINT) AND side = {2}
+        AND record IN (SELECT record FROM {src})
     """,
     "record text",
 )

@@ -119,6 +119,17 @@ class Schedule(Comparison):
         ]
         return max(moment for moment in moments if moment <= now)
 
+    def next(self, now: float) -> float | None:
+        """When the next turn is due; None while it is off."""
+        if not self.enabled:
+            return None
+        if self.every is not None:
+            return self.slot(now) + self.every
+        day = self.slot(now + 86400.0)
+        while (earlier := self.slot(day - 1.0)) > now:
+            day = earlier
+        return day
+
     def turn(self, now: float) -> reconciliations.New:
         """The turn that is due at ``now``: its window ends so long before that nothing is on its way any more."""
         end = self.slot(now) - self.grace
