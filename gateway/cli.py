@@ -20,6 +20,7 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
     "doctor": ("check",),
     "debugging": ("sign", "map"),
     "accounts": ("ledger", "replay", "migrate"),
+    "upkeep": ("reconcile", "backfill"),
     "people": ("user", "token"),
 }
 """Module of gateway/commands -> the commands it brings."""

@@ -107,6 +107,10 @@ class Backfiller:
             except Exception:
                 log.exception("backfill.failed")
             await rest.until(stopped, LOOK)
+        await self.close()
+
+    async def close(self) -> None:
+        """Stops what is under way at its next step; it is given back."""
         self._halt.set()
         if self._running:
             await asyncio.wait(set(self._running), timeout=10.0)

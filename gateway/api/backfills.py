@@ -15,6 +15,7 @@ from gateway.api import paging, services
 from retry_queue import backfill
 from retry_queue.ledger import audit
 from retry_queue.ledger import backfills as rows
+from retry_queue.sync import site as sites
 
 routes = APIRouter(prefix="/backfills", tags=["backfills"])
 State = Literal["waiting", "running", "paused", "done", "failed", "cancelled"]
@@ -135,7 +136,7 @@ async def offered(
 async def start(request: Request, body: Start) -> Backfill:
     """Reads the history of a source; it only brings records up to date and sends nobody a message."""
     hub, who = services.of(request), security.principal(request)
-    wanted = asked(hub, body, who.name)
+    wanted = asked(hub.site(), hub.clock(), body, who.name)
     async with hub.ledger.write() as db:
         number = await rows.create(db, wanted, hub.clock())
         detail = {"connection": wanted.connection_key, "source": wanted.source}
@@ -143,12 +144,12 @@ async def start(request: Request, body: Start) -> Backfill:
         return _shown(await _get(db, str(number)))
 
 
-def asked(hub: services.Services, body: Start, who: str) -> rows.New:
+def asked(site: sites.Site, now: float, body: Start, who: str) -> rows.New:
     """A checked request. Raises the problem ``invalid``."""
-    live = hub.site().live.get(body.connection)
+    live = site.live.get(body.connection)
     if live is None or live.opened is None:
         what = ("连接", "connection")
-        wrong = soundness.unknown("unknown_connection", what, body.connection, hub.site().live, "connection")
+        wrong = soundness.unknown("unknown_connection", what, body.connection, site.live, "connection")
         raise problems.Problem("invalid", faults=[wrong])
     known = backfill.readable(live.opened)
     name = body.source if body.source is not None else next(iter(known), "") if len(known) == 1 else ""
@@ -157,7 +158,7 @@ def asked(hub: services.Services, body: Start, who: str) -> rows.New:
         raise problems.Problem("invalid", faults=[wrong])
     open_ = name in scope.open_sources(live.opened)
     until = body.until.timestamp() if body.until else None
-    window = backfill.window(known[name], open_, hub.clock(), body.since.timestamp(), until)
+    window = backfill.window(known[name], open_, now, body.since.timestamp(), until)
     if window[0] >= window[1]:
         zh, en = (
             "这段时间已由轮询覆盖，或开始晚于结束",

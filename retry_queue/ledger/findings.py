@@ -210,6 +210,14 @@ async def ignore(connection: AsyncConnection, wanted: Filter, words: Mapping[str
     return len(await _IGNORE.run(connection, rows))
 
 
+async def repairing(connection: AsyncConnection, reconciliation: int, *, begun: bool = True) -> int:
+    """How many repairs of a reconciliation are not ended; without ``begun`` only those that have no event yet."""
+    query = select(func.count()).where(F.c.reconciliation_id == reconciliation, F.c.state == "repairing")
+    if not begun:
+        query = query.where(F.c.event_id.is_(None))
+    return int((await connection.execute(query)).scalar_one())
+
+
 async def claim(connection: AsyncConnection, limit: int, lease: float) -> list[Found]:
     """Leases findings whose repair was asked for and not begun, for ``lease`` seconds."""
     return sorted((_found(row) for row in await _CLAIM.run(connection, (), limit, lease)), key=lambda one: one.id)

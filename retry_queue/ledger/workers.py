@@ -19,6 +19,7 @@ _ENTER = sql.Statement(
 )
 _BEAT = sql.Statement("UPDATE workers SET beat_at = {now} WHERE owner = {1} RETURNING owner")
 _SILENT = sql.Statement("SELECT owner FROM workers WHERE beat_at < {now} - {1}")
+_ALIVE = sql.Statement("SELECT role FROM workers WHERE beat_at >= {now} - {1}")
 _PIDS = sql.Statement("SELECT owner FROM workers WHERE host = {1} AND pid = {2}")
 
 
@@ -53,6 +54,11 @@ async def again(ledger: session.Ledger) -> bool:
 async def silent(connection: AsyncConnection, seconds: float) -> list[str]:
     """Processes without a heartbeat for so long."""
     return [row.owner for row in await _SILENT.run(connection, (), seconds)]
+
+
+async def alive(connection: AsyncConnection, seconds: float) -> set[str]:
+    """The roles of the processes that were heard of so recently."""
+    return {row.role for row in await _ALIVE.run(connection, (), seconds)}
 
 
 async def by_pid(connection: AsyncConnection, host: str, pid: int) -> list[str]:
