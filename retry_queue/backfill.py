@@ -89,11 +89,14 @@ class Backfiller:
         site: Callable[[], sites.Site],
         calls: client.Client,
         appender: append.Appender,
+        only: int | None = None,
     ) -> None:
+        """``only``: work on this one and nothing else."""
         self._ledger = ledger
         self._site = site
         self._calls = calls
         self._appender = appender
+        self._only = only
         self._running: set[asyncio.Task[None]] = set()
         self._halt = asyncio.Event()
 
@@ -122,7 +125,7 @@ class Backfiller:
         """Begins what is due."""
         while len(self._running) < AT_ONCE:
             async with self._ledger.write() as db:
-                row = await backfills.claim(db, self._ledger.owner, LEASE)
+                row = await backfills.claim(db, self._ledger.owner, LEASE, self._only)
             if row is None:
                 return
             task = asyncio.create_task(self._one(row), name=f"backfill {row.id}")

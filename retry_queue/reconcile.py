@@ -66,12 +66,15 @@ class Reconciler:
         calls: client.Client,
         sealer: secrets.Sealer,
         appender: append.Appender,
+        only: int | None = None,
     ) -> None:
+        """``only``: work on this comparison and nothing else, for a command that was asked to make one."""
         self._ledger = ledger
         self._site = site
         self._calls = calls
         self._sealer = sealer
         self._appender = appender
+        self._only = only
         self._plans = _Plans()
         self._running: set[asyncio.Task[None]] = set()
         self._halt = asyncio.Event()
@@ -99,10 +102,11 @@ class Reconciler:
 
     async def step(self) -> None:
         """Notes turns that are due, begins comparisons, begins and follows repairs."""
-        await self._turns()
+        if self._only is None:
+            await self._turns()
         while len(self._running) < AT_ONCE:
             async with self._ledger.write() as db:
-                row = await reconciliations.claim(db, self._ledger.owner, agreement.LEASE)
+                row = await reconciliations.claim(db, self._ledger.owner, agreement.LEASE, self._only)
             if row is None:
                 break
             task = asyncio.create_task(self._one(row), name=f"reconcile {row.id}")
@@ -190,7 +194,7 @@ class Reconciler:
 
     async def _repairs(self) -> None:
         async with self._ledger.write() as db:
-            asked = await findings.claim(db, REPAIRS, REPAIR_LEASE)
+            asked = await findings.claim(db, REPAIRS, REPAIR_LEASE, self._only)
             rows = {i: await reconciliations.get(db, i) for i in {one.reconciliation_id for one in asked}}
         for one in asked:
             row = rows[one.reconciliation_id]

@@ -27,7 +27,7 @@ _CLAIM = sql.Statement(
     f"""
     UPDATE backfills SET state = 'running', owner = {{1}}, fence = fence + 1, next_at = {{now}} + {{2}}
     WHERE id = (SELECT id FROM backfills WHERE state IN ('waiting', 'running') AND next_at <= {{now}}
-                ORDER BY priority, next_at, id LIMIT 1 {{lock}})
+                AND (CAST({{3}} AS BIGINT) IS NULL OR id = {{3}}) ORDER BY priority, next_at, id LIMIT 1 {{lock}})
     RETURNING {_COLUMNS}
     """
 )
@@ -163,9 +163,9 @@ async def create(connection: AsyncConnection, wanted: New, now: float) -> int:
     return int((await connection.execute(insert(T).values(**values).returning(T.c.id))).scalar_one())
 
 
-async def claim(connection: AsyncConnection, owner: str, lease: float) -> Row | None:
-    """Leases the one that is due, gaps before history, for ``lease`` seconds."""
-    rows = await _CLAIM.run(connection, (), owner, lease)
+async def claim(connection: AsyncConnection, owner: str, lease: float, only: int | None = None) -> Row | None:
+    """Leases the one that is due (or ``only`` this one), gaps before history, for ``lease`` seconds."""
+    rows = await _CLAIM.run(connection, (), owner, lease, only)
     return _row(rows[0]) if rows else None
 
 

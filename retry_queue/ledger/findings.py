@@ -49,7 +49,7 @@ _CLAIM = sql.Statement(
     """
     UPDATE findings SET next_at = {now} + {2}
     WHERE id IN (SELECT id FROM findings WHERE state = 'repairing' AND event_id IS NULL AND next_at <= {now}
-                 ORDER BY next_at, id LIMIT {1} {lock})
+                 AND (CAST({3} AS BIGINT) IS NULL OR reconciliation_id = {3}) ORDER BY next_at, id LIMIT {1} {lock})
     RETURNING id, reconciliation_id, kind, number, left_record, right_record, link_id, fields, state, event_id,
         detail, created_at, ended_at, asked_at
     """
@@ -218,9 +218,10 @@ async def repairing(connection: AsyncConnection, reconciliation: int, *, begun: 
     return int((await connection.execute(query)).scalar_one())
 
 
-async def claim(connection: AsyncConnection, limit: int, lease: float) -> list[Found]:
-    """Leases findings whose repair was asked for and not begun, for ``lease`` seconds."""
-    return sorted((_found(row) for row in await _CLAIM.run(connection, (), limit, lease)), key=lambda one: one.id)
+async def claim(connection: AsyncConnection, limit: int, lease: float, only: int | None = None) -> list[Found]:
+    """Leases findings (``only`` of this reconciliation) whose repair was asked for and not begun."""
+    rows = await _CLAIM.run(connection, (), limit, lease, only)
+    return sorted((_found(row) for row in rows), key=lambda one: one.id)
 
 
 async def begun(connection: AsyncConnection, events: Sequence[tuple[int, int, float]]) -> None:

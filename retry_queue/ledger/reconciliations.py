@@ -38,7 +38,7 @@ _CLAIM = sql.Statement(
     f"""
     UPDATE reconciliations SET state = 'running', owner = {{1}}, fence = fence + 1, next_at = {{now}} + {{2}}
     WHERE id = (SELECT id FROM reconciliations WHERE state IN ('waiting', 'running') AND next_at <= {{now}}
-                ORDER BY next_at, id LIMIT 1 {{lock}})
+                AND (CAST({{3}} AS BIGINT) IS NULL OR id = {{3}}) ORDER BY next_at, id LIMIT 1 {{lock}})
     RETURNING {_COLUMNS}
     """
 )
@@ -156,9 +156,9 @@ async def turn(connection: AsyncConnection, wanted: New) -> int | None:
     return int(made[0].id) if made else None
 
 
-async def claim(connection: AsyncConnection, owner: str, lease: float) -> Row | None:
-    """Leases the one that is longest due, for ``lease`` seconds."""
-    rows = await _CLAIM.run(connection, (), owner, lease)
+async def claim(connection: AsyncConnection, owner: str, lease: float, only: int | None = None) -> Row | None:
+    """Leases the one that is longest due (or ``only`` this one), for ``lease`` seconds."""
+    rows = await _CLAIM.run(connection, (), owner, lease, only)
     return _row(rows[0]) if rows else None
 
 

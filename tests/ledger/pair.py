@@ -15,7 +15,7 @@ from connectors.crm import records
 from connectors.crm import simulator as crm
 from connectors.simulator import engine, server, world
 from retry_queue import reconcile
-from retry_queue.ledger import configuration, connections, findings, reconciliations, session
+from retry_queue.ledger import configuration, connections, findings, reconciliations, secrets, session
 from retry_queue.ledger.states import ConnectionState
 from tests.ledger import hub as hubs
 from tests.ledger import making
@@ -153,12 +153,14 @@ async def systems() -> AsyncIterator[Pair]:
         yield Pair(made[0], made[1], {"left": f"{urls[0]}/crm", "right": f"{urls[1]}/crm"})
 
 
-async def connect(ledger: session.Ledger, urls: dict[str, str], *, both: bool = True, intake: str = "closed") -> None:
+async def connect(
+    ledger: session.Ledger, urls: dict[str, str], *, both: bool = True, sealer: secrets.Sealer = hubs.SEALER
+) -> None:
     """Both connections, and routes of all customers there and back."""
     async with ledger.write() as db:
         for key, url in urls.items():
             await connections.put(
-                db, hubs.SEALER, key, "crm", {"base_url": url, "intake": intake}, {"api_key": KEY},
+                db, sealer, key, "crm", {"base_url": url, "intake": "closed"}, {"api_key": KEY},
                 ConnectionState.ENABLED, time.time(),
             )  # fmt: skip
         ways = [("left", "right"), ("right", "left")] if both else [("left", "right")]
