@@ -298,7 +298,7 @@ REFERENCES = {
     },
     "docs/connectors.md": {
         *_names(declaration.Declaration, terms.Failure), *terms.ErrorClass, *terms.FieldType, *declaration.Idempotency,
-        *(name for name in declaration.EventSource.model_fields if name in ("every", "window", "overlap", "lag", "gap")),
+        *{"every", "window", "overlap", "lag", "horizon", "gap"} & {*declaration.EventSource.model_fields},
         *signing.SCHEMES, *verify.SCHEMES, *proving.STOCK, *_names(rehearsal.Rehearsal, rehearsal.Call, rehearsal.Push),
         *(name for name in faults.Faults.model_fields if name not in ("ban_until", "duplicate_rate")),
     },
