@@ -19,7 +19,7 @@ from connectors.core import client
 from mappings import errors as mapping_errors
 from mappings import expression
 from retry_queue.ledger import findings, reconciliations, records, secrets, session, sightings
-from retry_queue.sync import compare, draft, schedule, sides
+from retry_queue.sync import carried, compare, draft, schedule, sides
 from retry_queue.sync import site as sites
 
 LEASE = 120.0
@@ -70,7 +70,7 @@ class Run:
             sides.find(site, left.connection, row.entity, left.list, left.get),
             sides.find(site, right.connection, row.entity, right.list, right.get),
         )
-        self._terms = self._spec.terms(self._sides[0].meaning.shared, self._sides[1].meaning.shared)
+        self._terms = self._spec.terms(*(carried.of(side.meaning.mapping) for side in self._sides))
         conditions = (self._spec.when, self._spec.when_right)
         self._holds = tuple(expression.condition(text) if text else None for text in conditions)
         self._counts: Counter[str] = Counter(row.counts)
@@ -318,6 +318,8 @@ class Run:
     def _differing(self, doubt: Doubt, here: sides.Seen, there: sides.Seen) -> findings.New | str:
         if here.canonical is None or there.canonical is None:
             return "unreadable"
+        if any(len(known) > 1 for known in doubt.counterparts.values()):
+            return "matched"  # split or merged: none of the parts alone says what the other side says
         apart = self._apart(here.canonical, there.canonical)
         return self._finding("different", doubt, here, there, apart) if apart else "matched"
 

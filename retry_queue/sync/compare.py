@@ -15,7 +15,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from mappings import canonical as models
-from retry_queue.sync import echo
+from retry_queue.sync import carried, echo
 
 SECOND = Decimal(1)
 """Systems cut fractions off; times that near are one."""
@@ -23,6 +23,9 @@ LONGEST = 2000
 """Characters of a value that a finding shows."""
 _KEYS = ("sku", "code", "barcode", "title", "kind")
 """What tells the elements of a list apart, the first that does."""
+
+_ADDRESS_PARTS = ("province", "city", "district", "town", "street")
+_ADDRESS = frozenset(_ADDRESS_PARTS)
 
 Body = dict[str, Any]
 """Path -> value in one spelling; a list of objects stands whole under its own path."""
@@ -37,16 +40,21 @@ class Terms:
 
 
 def paths(
-    entity: str, left: Iterable[str], right: Iterable[str], only: Sequence[str] = (), ignore: Sequence[str] = ()
+    entity: str,
+    left: carried.Carried,
+    right: carried.Carried,
+    only: Sequence[str] = (),
+    ignore: Sequence[str] = (),
 ) -> tuple[str, ...]:
-    """The leaf paths that both mappings carry, narrowed to ``only`` and without ``ignore`` (each may name a branch).
+    """The leaf paths to compare: those both mappings carry both ways, or of what both read those in ``only``.
 
-    Ids that only their own system knows are left out unless ``only`` names them.
+    ``only`` and ``ignore`` may name a branch. Ids that only their own system knows are left out unless ``only``
+    names them.
     """
     model = models.MODELS.get(entity)
     refs = set(model.REFS) if model else set()
     found = []
-    for path in sorted(set(left) & set(right)):
+    for path in sorted(left.reads & right.reads if only else left.both & right.both):
         leaf = path.rpartition(".")[2]
         own = path in refs or path.partition(".")[0] in echo.UNCOMPARED or leaf == "id" or leaf.endswith("_id")
         if any(_under(path, one) for one in ignore) or (own and path not in only):
@@ -154,6 +162,8 @@ def _equal(left: Any, right: Any, near: Decimal | None) -> bool:
         return _empty(left) and _empty(right)
     if left == right:
         return True
+    if isinstance(left, Mapping) and isinstance(right, Mapping):
+        return bool(left.keys() & _ADDRESS and right.keys() & _ADDRESS) and _spoken(left) == _spoken(right)
     if isinstance(left, list) and isinstance(right, list):
         return Counter(map(_written, left)) == Counter(map(_written, right))
     if not isinstance(left, str) or not isinstance(right, str):
@@ -167,6 +177,13 @@ def _equal(left: Any, right: Any, near: Decimal | None) -> bool:
         if numbers is not None:
             return bool(abs(numbers[0] - numbers[1]) <= near)
     return _masked(left, right) or _masked(right, left)
+
+
+def _spoken(address: Mapping[str, Any]) -> str:
+    """An address as one would say it, wherever a system cuts it into parts. Municipalities are named once."""
+    parts = [str(address[name]) for name in _ADDRESS_PARTS if address.get(name)]
+    text = "".join(part for place, part in enumerate(parts) if place == 0 or part != parts[place - 1])
+    return "".join(character for character in text if character.isalnum() or character == "*")
 
 
 def _both(read: Callable[[str], Any], left: str, right: str) -> tuple[Any, Any] | None:

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from retry_queue.ledger import reconciliations
-from retry_queue.sync import compare, route
+from retry_queue.sync import carried, compare, route
 
 _CLOCK = re.compile(r"^([01]\d|2[0-3]):[0-5]\d$")
 MARGIN = 3600.0
@@ -68,8 +68,8 @@ class Comparison(_Part):
         """As the ledger keeps it."""
         return self.model_dump(mode="json", exclude_defaults=True, include=set(Comparison.model_fields))
 
-    def terms(self, left: tuple[str, ...], right: tuple[str, ...]) -> compare.Terms:
-        """The terms for two mappings that carry these paths."""
+    def terms(self, left: carried.Carried, right: carried.Carried) -> compare.Terms:
+        """The terms for two mappings."""
         return compare.Terms(compare.paths(self.entity, left, right, self.fields, self.ignore), self.tolerance)
 
 

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from connectors.core import auth, client, declaration, model, pacing, registry
-from retry_queue import append, backfill, gap
+from retry_queue import append, backfill, gap, poll
 from retry_queue.ledger import backfills, cursors, inbox, marks, session
 from retry_queue.ledger.states import ConnectionState
 from retry_queue.sync import site as sites
@@ -133,6 +133,14 @@ async def test_an_open_poll_is_only_hurried(ledger: session.Ledger) -> None:
     assert [row.source for row in await asked(ledger)] == ["failed"]
     async with ledger.write() as db:
         assert await cursors.claim(db, "shelf", "rows", "p", 5.0) is not None
+
+
+async def test_a_list_of_failed_pushes_is_no_poll(ledger: session.Ledger) -> None:
+    found = site("http://x", declared(polled=True))
+    calls = client.Client(auth.MemoryTokens(), pacing.LocalPacer())
+    poller = poll.Poller(ledger, lambda: found, calls, append.Appender(ledger, lambda: None))
+    assert [name for _, name, _ in poller._sources()] == ["rows"]
+    await calls.aclose()
 
 
 async def test_marks_go_on_after_the_ledger_was_away(ledger: session.Ledger, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -122,6 +122,20 @@ async def test_conditions_fields_and_tolerances_narrow_it(two: pair.Pair) -> Non
     assert {each["path"] for one in found for each in one.fields} == {"level", "tags"}
 
 
+async def test_what_is_linked_several_to_one_is_paired_and_not_compared(two: pair.Pair) -> None:
+    """Two customers here were found to be one person, and are one customer there."""
+    two.fill(10)
+    await two.link(10)
+    two.spoil({4}, set(), {7})
+    await making.change(
+        two.ledger,
+        "UPDATE records SET link_id = 10000003 WHERE link_id = 10000004 AND connection_key = 'left'",
+    )
+    row = await two.compared()
+    found = await two.findings(row.id)
+    assert [(one.kind, one.right_record) for one in found] == [("different", "R000007")]
+
+
 async def test_what_was_read_is_forgotten_at_the_end(two: pair.Pair) -> None:
     two.fill(30)
     two.spoil({1}, set(), set())

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -159,3 +161,15 @@ def test_the_file_is_checked_to_the_line(run: Run, tmp_path: Path) -> None:
     (tmp_path / "less.yaml").write_text(text.split("reconciliations:", maxsplit=1)[0])
     gone = data(run("apply", "-f", "less.yaml", "--prune", "--json"))["changes"]
     assert [(one["kind"], one["key"], one["action"]) for one in gone] == [("reconciliation", "nightly", "remove")]
+
+
+def test_the_doctor_looks_at_stored_schedules(run: Run, tmp_path: Path) -> None:
+    assert "nightly" not in run("check").output
+    with contextlib.closing(sqlite3.connect(next((tmp_path / "data").glob("*.sqlite3")))) as ledger, ledger:
+        ledger.execute(
+            'UPDATE settings SET value = replace(value, \'"connection": "right"\', \'"connection": "rigth"\')'
+            " WHERE key = 'reconciliations'"
+        )
+    told = run("check", code=1).output
+    assert "reconciliation nightly" in told
+    assert "did you mean right?" in told

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from retry_queue.sync import compare
+from mappings import library
+from retry_queue.sync import carried, compare
 
 ORDER = ("status", "total", "paid_at", "receiver.phone", "lines.sku", "lines.quantity", "lines.price", "tags")
 
@@ -90,12 +91,30 @@ def test_tolerances_are_for_numbers_and_times() -> None:
 
 
 def test_only_what_both_carry_is_compared() -> None:
-    left = ("status", "customer_id", "lines.id", "lines.sku", "lines.sku_id", "id", "number", "total")
-    right = ("status", "customer_id", "lines.id", "lines.sku", "lines.sku_id", "id", "number", "freight")
+    common = {"status", "customer_id", "lines.id", "lines.sku", "lines.sku_id", "id", "number"}
+    left = carried.Carried(frozenset({*common, "total"}), frozenset({*common, "freight"}))
+    right = carried.Carried(frozenset({*common, "total", "freight"}), frozenset(common))
     assert compare.paths("order", left, right) == ("lines.sku", "status")
     assert compare.paths("order", left, right, only=["lines"]) == ("lines.sku",)
     assert compare.paths("order", left, right, only=["lines", "lines.id"]) == ("lines.id", "lines.sku")
     assert compare.paths("order", left, right, ignore=["lines"]) == ("status",)
+    assert compare.paths("order", left, right, only=["total", "freight"]) == ("total",)
+
+
+def test_what_a_mapping_carries_both_ways() -> None:
+    found = carried.of(library.shipped("kingdee", "order"))
+    assert {"lines.sku", "lines.quantity", "receiver.phone"} <= found.both
+    assert not {"total", "lines.unit_price", "lines.paid", "status"} & found.both
+    assert {"total", "lines.unit_price", "lines.paid", "status"} <= found.reads
+
+
+def test_an_address_is_compared_by_what_it_says() -> None:
+    split = {"province": "上海市", "city": "上海市", "district": "徐汇区", "street": "漕溪北路 18号"}
+    whole = {"street": "上海市 徐汇区 漕溪北路18号"}
+    terms = compare.Terms(("address",))
+    assert compare.differences({"address": split}, {"address": whole}, terms) == []
+    assert compare.differences({"address": split}, {"address": {"street": "上海市徐汇区漕溪北路19号"}}, terms)
+    assert compare.differences({"address": split}, {"address": {"zip": "1"}}, terms)
 
 
 def test_what_names_a_thing_in_any_system() -> None:
