@@ -28,11 +28,13 @@ AT_ONCE = 3
 """Backfills that one process works on at a time."""
 BUDGET = 20.0
 """Records a second, when nobody says otherwise."""
+UNPLANNED = 8
+"""Events of history that wait for planning, at most: their detail calls are in the way of live ones."""
 UNDER_WAY = 200
-"""Events and deliveries of history under way, at most: the rest waits outside."""
+"""Deliveries of history that are owed, at most: the rest waits outside."""
 PATIENCE = 1.0
 """Seconds overdue after which live work counts as late."""
-RESTS = 0.2
+RESTS = 0.1
 TRIES = 10
 """Failures in a row after which a backfill is given up."""
 
@@ -199,7 +201,7 @@ class Backfiller:
         self, row: backfills.Row, opened: model.Connection, rows: list[Any], counts: dict[str, int]
     ) -> None:
         """Appends one page in pieces that the budget allows, each when there is room for it."""
-        piece = len(rows) if row.budget <= 0 else max(1, min(len(rows), int(row.budget * RESTS) or 1))
+        piece = len(rows) if row.budget <= 0 else max(1, min(UNPLANNED, int(row.budget * RESTS)))
         kept = asyncio.get_running_loop().time()
         for begin in range(0, len(rows), piece):
             events = [self._event(row, opened, one) for one in rows[begin : begin + piece]]
@@ -229,7 +231,7 @@ class Backfiller:
         while row.priority >= inbox.BACKFILL:
             async with self._ledger.read() as db:
                 found = await backfills.pressure(db, PATIENCE)
-            if not found.late and found.unplanned < UNDER_WAY and found.owed < UNDER_WAY:
+            if not found.late and found.unplanned < UNPLANNED and found.owed < UNDER_WAY:
                 return
             await self._pause(RESTS)
             waited += RESTS
