@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import yaml
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway import current, hub_file, problems, schedules, soundness
+from gateway import consistency, current, hub_file, problems, schedules, soundness
 from mappings import engine
 from retry_queue.ledger import audit, configuration, connections, logins, secrets, session
 from retry_queue.ledger.states import ConnectionState
@@ -74,9 +74,11 @@ def check(draft: hub_file.Draft, now: current.Current, *, prune: bool = False) -
                 continue
             draft.say(fault, *draft.place("routes", key))
     for name, rule in draft.entities.items():
-        for path, key in rule.owners.items():
+        spoken = [(key, ("owners", path)) for path, key in rule.owners.items()]
+        spoken += [(key, ("rank", place)) for place, key in enumerate(rule.rank)]  # type: ignore[misc]
+        for key, path in spoken:
             if key not in known and key not in named:
-                fault = soundness.unknown("unknown_connection", ("连接", "connection"), key, known, "owners", path)
+                fault = soundness.unknown("unknown_connection", ("连接", "connection"), key, known, *path)
                 draft.say(fault, *draft.place("entities", name))
     for key, turn in draft.reconciliations.items():
         for fault in schedules.faults(turn, world):
@@ -87,6 +89,21 @@ def check(draft: hub_file.Draft, now: current.Current, *, prune: bool = False) -
         _left_behind(draft, now, world)
     unique = list(dict.fromkeys(draft.problems))
     return sorted(unique, key=lambda one: one.line)
+
+
+def doubts(draft: hub_file.Draft, now: current.Current, *, prune: bool = False) -> list[hub_file.Problem]:
+    """What the whole configuration leaves unsaid once the file is applied; meant for a file without problems."""
+    stored = current.Current({}, {}, {}, {}, {}) if prune else now
+    known = {key: (row.connector, row.config) for key, row in stored.connections.items()}
+    known |= {key: (one.connector, one.config) for key, one in draft.connections.items()}
+    own = dict(stored.world().mappings)
+    own |= {place: made for place, text in draft.mappings.items() if (made := current.compiled(text, place))}
+    every = {one.key: one for one in stored.parsed_routes()} | draft.routes
+    rules = stored.rules() | draft.entities
+    for fault in consistency.faults(every.values(), rules, soundness.World(known, own)):
+        section, key = (str(step) for step in fault.path)
+        draft.say(replace(fault, path=()), *draft.place(section, key))
+    return sorted(dict.fromkeys(draft.problems), key=lambda one: one.line)
 
 
 def _left_behind(draft: hub_file.Draft, now: current.Current, world: soundness.World) -> None:
@@ -257,10 +274,11 @@ async def _write(
         gone = one.action == "remove"
         match one.kind:
             case "connection":
-                await logins.forget(connection, one.key)
                 if gone:
+                    await logins.forget(connection, one.key)
                     await connections.remove(connection, one.key)
                 else:
+                    await logins.end(connection, one.key)
                     await _put(connection, sealer, one.key, draft.connections[one.key], now, at)
             case "mapping":
                 connector, _, name = one.key.partition("/")
@@ -281,7 +299,7 @@ async def _write(
 async def _settings(
     connection: AsyncConnection, draft: hub_file.Draft, now: current.Current, changes: list[Change]
 ) -> None:
-    """What is kept as one setting per section: templates, entities, reconciliations."""
+    """Sections that are one setting each."""
     for kind, key, before, wanted in (
         ("template", current.TEMPLATES, now.templates, draft.templates),
         ("entity", current.ENTITIES, now.entities, draft.entities),
@@ -362,9 +380,8 @@ async def export(ledger: session.Ledger) -> tuple[str, list[str]]:
         if row.state in (ConnectionState.PAUSED, ConnectionState.DISABLED):
             entry["state"] = str(row.state)
         document["connections"].append(entry)
-    document["mappings"] = [
-        {"connector": connector, "name": name, "body": row.body} for (connector, name), row in now.mappings.items()
-    ]
+    mappings = now.mappings.items()
+    document["mappings"] = [{"connector": place[0], "name": place[1], "body": row.body} for place, row in mappings]
     document["templates"] = [dict(one) for one in now.templates.values()]
     document["entities"] = now.entities
     document["routes"] = [_exported(row) for row in now.routes.values()]

@@ -281,9 +281,9 @@ class _Reader:
             if rule is None:
                 continue
             fields = canonical.MODELS[name].model_fields
-            for path in rule.owners:
+            for part, path in [*(("owners", one) for one in rule.owners), *(("fields", one) for one in rule.fields)]:
                 if path.split(".")[0] not in fields:
-                    fault = soundness.unknown("unknown_field", ("字段", "field"), path, fields, "owners", path)
+                    fault = soundness.unknown("unknown_field", ("字段", "field"), path, fields, part, path)
                     self._draft.say(fault, *place)
             self._draft.where[("entities", name)] = place
             self._draft.entities[name] = rule

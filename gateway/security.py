@@ -92,6 +92,7 @@ PERMISSIONS: dict[str, Role | None] = {
     "event_list": V, "event_get": V, "event_timeline": V, "event_replay": OP,
     "delivery_list": V, "delivery_get": V, "delivery_replay": OP, "delivery_replay_many": OP, "delivery_skip": OP,
     "link_find": V,
+    "conflict_list": V, "conflict_get": V, "conflict_settle": OP,
     "ledger_balance": V, "ledger_connections": V, "ledger_audit": OP,
     "reconciliation_list": V, "reconciliation_get": V, "reconciliation_schedules": V, "reconciliation_findings": V,
     "reconciliation_export": V, "reconciliation_start": OP, "reconciliation_cancel": OP, "reconciliation_repair": OP,

@@ -224,11 +224,14 @@ class Backfiller:
             raise Halted
 
     async def _room(self, row: backfills.Row, counts: dict[str, int]) -> None:
-        """Waits while live work is late or enough of history is under way. A gap is live itself."""
+        """Waits while live work is late or enough of history is under way. A gap is live itself.
+
+        A command that works alone waits for nobody: no hub is there that anything could be in the way of.
+        """
         if self._halt.is_set():
             raise Halted
         waited = 0.0
-        while row.priority >= inbox.BACKFILL:
+        while row.priority >= inbox.BACKFILL and self._only is None:
             async with self._ledger.read() as db:
                 found = await backfills.pressure(db, PATIENCE)
             if not found.late and found.unplanned < UNPLANNED and found.owed < UNDER_WAY:

@@ -217,10 +217,10 @@ class Pumps:
         of: tuple[int, int] = (inbox.FAST, inbox.LIVE),
     ) -> int:
         """Claims a batch; what needs no call is settled at once. Returns how many it got."""
-        skip = self._site().skipping
+        policies = self._site().policies
         try:
             async with self._ledger.write() as connection:
-                claimed = await outbox.claim(connection, target, wanted, self._ledger.owner, lane.LEASE, skip, of)
+                claimed = await outbox.claim(connection, target, wanted, self._ledger.owner, lane.LEASE, policies, of)
             made = await self._prepared(claimed) if claimed else []
         except session.LedgerUnavailable as error:
             log.warning("claim.waiting", error=str(error))

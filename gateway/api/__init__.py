@@ -8,6 +8,7 @@ from gateway import schema, security
 from gateway.api import (
     audits,
     backfills,
+    conflicts,
     connections,
     connectors,
     deliveries,
@@ -28,7 +29,7 @@ from gateway.api import (
 PREFIX = "/api/v1"
 NOUNS = (
     sessions, users, tokens, connectors, connections, mappings, routes, events, deliveries, links, ledger, quarantine,
-    audits, reconciliations, backfills, problem_codes,
+    conflicts, audits, reconciliations, backfills, problem_codes,
 )  # fmt: skip
 
 

@@ -30,7 +30,8 @@ class Order(StrEnum):
     """What the rest of a lane does while its head fails."""
 
     HOLD = "hold"  # waits
-    SKIP = "skip"  # goes on; the failed one keeps its own schedule
+    SUPERSEDE = "supersede"  # waits, until a newer state of the record replaces what is parked
+    SKIP = "skip"  # goes on; the failed one keeps its own schedule and is marked as passed
 
 
 class _Part(BaseModel):
@@ -75,7 +76,36 @@ class Template(_Part):
     url: str | None = None
 
 
+Conflicts = Literal["newest", "rank", "manual"]
+"""What holds when two systems change a field at once: the newest, the higher in rank, what a person says."""
+
+
 class EntityRule(_Part):
-    """Who owns which field of an entity written from several sides."""
+    """Whose word counts for the fields of an entity that several systems change.
+
+    ``owners``: field -> the connection whose value holds. ``fields``: field -> policy; ``conflicts`` for all the
+    others. ``rank``: connections, the highest first. A field means everything below it as well.
+    """
 
     owners: dict[str, Key] = Field(default_factory=dict)
+    conflicts: Conflicts | None = None
+    fields: dict[str, Conflicts] = Field(default_factory=dict)
+    rank: list[Key] = Field(default_factory=list)
+
+    def policy(self, path: str) -> tuple[str, str | None]:
+        """(policy, owner) of a field; ``newest`` where nothing is said."""
+        for prefix in _prefixes(path):
+            if prefix in self.owners:
+                return "owner", self.owners[prefix]
+            if prefix in self.fields:
+                return self.fields[prefix], None
+        return self.conflicts or "newest", None
+
+    def says(self, path: str) -> bool:
+        """Whether the rule says what holds for a field."""
+        return self.conflicts is not None or any(one in self.owners or one in self.fields for one in _prefixes(path))
+
+
+def _prefixes(path: str) -> list[str]:
+    parts = path.split(".")
+    return [".".join(parts[:n]) for n in range(len(parts), 0, -1)]

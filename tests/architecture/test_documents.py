@@ -17,7 +17,7 @@ from connectors.core import declaration, registry, signing, terms, verify
 from connectors.simulator import faults
 from gateway import api, cli, current, hub, hub_file, settings
 from mappings import canonical, check, functions, library, linter, spec
-from retry_queue.ledger import tables
+from retry_queue.ledger import upkeep
 from retry_queue.sync import plan, route, schedule
 from scripts import house
 from tests.conformance import proving, rehearsal
@@ -272,7 +272,7 @@ def test_the_map_names_files_that_exist() -> None:
 
 def test_the_tables_of_the_ledger_are_all_told() -> None:
     told = [one for cells in rows(section("ARCHITECTURE.md", "Tables of the ledger")) for one in CODE.findall(cells[0])]
-    assert sorted(told) == sorted(tables.metadata.tables)
+    assert sorted(told) == sorted(upkeep.metadata.tables)
 
 
 def test_every_reason_for_skipping_is_told() -> None:

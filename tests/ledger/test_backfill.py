@@ -98,7 +98,10 @@ async def taken(ledger: session.Ledger) -> list[tuple[str, int]]:
     return [(row.dedupe, row.priority) for row in rows]
 
 
-async def test_the_whole_history_is_read_once_at_the_last_priority(history: History, shelf: test_poll.Shelf) -> None:
+async def test_the_whole_history_is_read_once_at_the_last_priority(
+    history: History, shelf: test_poll.Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backfill, "UNPLANNED", 100)  # nobody plans here
     for n in range(9):
         shelf.put(f"R{n}", n * 3 * DAY + 5)
     row = await history.done(await history.ask())
@@ -110,8 +113,13 @@ async def test_the_whole_history_is_read_once_at_the_last_priority(history: Hist
 
 
 async def test_goes_on_after_its_process_died(
-    history: History, shelf: test_poll.Shelf, server: target.Target, open_ledger: Open
+    history: History,
+    shelf: test_poll.Shelf,
+    server: target.Target,
+    open_ledger: Open,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(backfill, "UNPLANNED", 100)  # nobody plans here
     for n in range(9):
         shelf.put(f"R{n}", (29 - n * 3) * DAY)
     number = await history.ask(budget=20.0)
