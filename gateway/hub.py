@@ -116,7 +116,7 @@ def _left_behind(draft: hub_file.Draft, now: current.Current, world: soundness.W
         if key in draft.routes or not changed:
             continue
         given = routes.Route.model_validate({**row.spec, "key": key, "enabled": row.enabled})
-        touched = {given.source.connection, *(target.connection for target in given.to)} & changed
+        touched = {given.source.connection, *(placed.target.connection for placed in given.targets)} & changed
         if touched and soundness.route(given, world):
             first = min(touched)
             zh = f"现有路由 {key} 不再可用：连接 {first} 换了连接器；请同时修改该路由"
@@ -127,8 +127,7 @@ def _left_behind(draft: hub_file.Draft, now: current.Current, world: soundness.W
 def _spoken(given: routes.Route, fault: problems.Fault) -> str:
     if fault.path[:1] == ("from",):
         return given.source.connection
-    place = fault.path[1]
-    return given.to[place].connection if isinstance(place, int) else ""
+    return next((one.connection for path, one in soundness.spots(given) if fault.path[: len(path)] == path), "")
 
 
 # --- compare ------------------------------------------------------------------------------------

@@ -288,14 +288,24 @@ def route(given: routes.Route, world: World) -> list[Fault]:
                 )
             )
     found += _condition(given)
-    for place, target in enumerate(given.to):
-        found += [one.under("to", place) for one in _target(target, entity, world)]
+    for path, target in spots(given):
+        found += [one.under(*path) for one in _target(target, entity, world)]
     seen: set[tuple[str, str, str | None]] = set()
-    for place, target in enumerate(given.to):
+    for path, target in spots(given):
         same = (target.connection, target.operation, target.template)
         if same in seen:
-            found.append(Fault("twice", "与上面的目标重复", "the same target as above", ("to", place)))
+            found.append(Fault("twice", "与上面的目标重复", "the same target as above", path))
         seen.add(same)
+    return found
+
+
+def spots(given: routes.Route) -> list[tuple[tuple[str | int, ...], routes.Target]]:
+    """Every target of a route with the path to it."""
+    found: list[tuple[tuple[str | int, ...], routes.Target]] = [
+        (("to", place), target) for place, target in enumerate(given.to)
+    ]
+    for number, step in enumerate(given.then):
+        found += [(("then", number, "to", place), target) for place, target in enumerate(step.to)]
     return found
 
 
@@ -357,7 +367,7 @@ def doubtful(given: routes.Route, states: Mapping[str, str]) -> list[Fault]:
     """What is no error, but should be looked at: connections that are not enabled."""
     found = []
     keys = [(given.source.connection, ("from", "connection"))]
-    keys += [(one.connection, ("to", place, "connection")) for place, one in enumerate(given.to)]  # type: ignore[misc]
+    keys += [(one.connection, (*path, "connection")) for path, one in spots(given)]  # type: ignore[misc]
     for key, path in keys:
         state = states.get(key)
         if state is not None and state != "enabled":

@@ -4,6 +4,7 @@
 ``@order`` …    the record a reference points to (``Shipment.order_id``), its ``id`` in the target's words
 ``@customer``   the customer behind it, by reference or by the buyer's identities
 ``@contact``    that customer as the target itself knows it
+``@step``       what the route's earlier steps came to, by connection: ``@step.crm.id``, ``@step.crm.state``
 ``@config``     the target connection's settings; ``@event`` where it came from
 """
 
@@ -17,7 +18,7 @@ from typing import Any
 import orjson
 
 from mappings import canonical as models
-from retry_queue.ledger import lane, records, secrets, session
+from retry_queue.ledger import lane, records, secrets, session, stages
 from retry_queue.sync import draft, meaning, plan, route
 from retry_queue.sync import site as sites
 
@@ -64,7 +65,9 @@ class Job:
 async def resolve(ledger: session.Ledger, sealer: secrets.Sealer, jobs: Sequence[Job]) -> None:
     """Fills ``scope``, ``member`` and ``missing`` of every job, and translates references in place."""
     refs = {(job.delivery.source_key, entity, value) for job in jobs for _, entity, value in job.refs()}
+    later = [job for job in jobs if job.delivery.stage]
     async with ledger.read() as connection:
+        steps = await stages.earlier(connection, [job.delivery for job in later]) if later else {}
         known = await records.find(connection, refs)
         links = {one.link_id for one in known.values()} | {job.delivery.link_id for job in jobs if _linked(job)}
         groups = await records.groups(connection, links)
@@ -74,6 +77,12 @@ async def resolve(ledger: session.Ledger, sealer: secrets.Sealer, jobs: Sequence
         more = {one.link_id for one in named.values()} | {link for _, links_ in people.values() for link in links_}
         if more - groups.keys():
             groups |= await records.groups(connection, more - groups.keys())
+    for job in later:
+        job.scope["step"] = {
+            row.connection_key: {"id": row.target_record, "state": row.state}
+            for row in steps.get((job.delivery.event_id, job.delivery.route_key), ())
+            if row.stage < job.delivery.stage
+        }
     for job in jobs:
         _fill(job, known, groups)
         if job.wants(PEOPLE):

@@ -30,6 +30,8 @@ class Leg:
     position: int
     target: routes.Target
     kind: str
+    stage: int = 0
+    after: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +129,10 @@ def decide(
         return skip("stale") if stale else skip("no_route", state)
     scope = {ref[1]: canonical, "event": {"connection": ref[0], "entity": ref[1], "record": ref[2], "hop": hop}}
     legs = tuple(
-        Leg(one.route, place, target, one.kinds[place])
+        Leg(one.route, place, placed.target, one.kinds[place], placed.stage, placed.after)
         for one in candidates
         if one.holds is None or one.holds(scope)
-        for place, target in enumerate(one.route.to)
+        for place, placed in enumerate(one.route.targets)
         if one.open[place]
     )
     if stale:
