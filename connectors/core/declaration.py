@@ -305,6 +305,9 @@ class EventSource(terms.Part):
     """How far back a first poll begins, seconds."""
     order_by: Path | None = None
     """The row's own modification time; the cursor follows it."""
+    gap: Literal["read", "only", "never"] = "read"
+    """After nobody could take anything in: read again also where it is closed; ``only``: read at no other time
+    (a list of failed pushes); ``never``: not then."""
 
 
 class Declaration(terms.Part):

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends
 from gateway import schema, security
 from gateway.api import (
     audits,
+    backfills,
     conflicts,
     connections,
     connectors,
@@ -19,6 +20,7 @@ from gateway.api import (
     mappings,
     problem_codes,
     quarantine,
+    reconciliations,
     routes,
     services,
     sessions,
@@ -28,8 +30,8 @@ from gateway.api import (
 
 PREFIX = "/api/v1"
 NOUNS = (
-    sessions, users, tokens, connectors, connections, mappings, mapping_versions, routes, events,
-    explaining, deliveries, links, ledger, quarantine, conflicts, audits, problem_codes,
+    sessions, users, tokens, connectors, connections, mappings, mapping_versions, routes, events, explaining,
+    deliveries, links, ledger, quarantine, conflicts, reconciliations, backfills, audits, problem_codes,
 )  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from connectors.core import client
 from mappings import errors as mapping_errors
 from retry_queue.ledger import configuration, inbox, lane, outbox, records, secrets, session, tallies
 from retry_queue.ledger.states import EventState
-from retry_queue.sync import claiming, draft, plan, reading
+from retry_queue.sync import aim, claiming, draft, plan, reading
 from retry_queue.sync import site as sites
 
 LEASE = 60.0
@@ -180,7 +180,7 @@ class Intake:
                     one.version,
                     before,
                     wrote,
-                    site.candidates(one.event.connection_key, one.entity),
+                    aim.of_event(one.event, site.candidates(one.event.connection_key, one.entity)),
                     now,
                     replay=one.event.replay,
                     event_id=one.arrival,
@@ -311,7 +311,7 @@ def _owed(
             lane=plan.lane(leg.target.connection, one.entity, link),
             version=None if site.merging(one.entity) else one.version,  # merged values are the newest in any event
             hop=decided.hop,
-            priority=inbox.LIVE,
+            priority=max(one.event.priority, inbox.LIVE),
             delay=leg.after if leg.stage <= first.get(leg.route.key, 0) else lane.BLOCKED + leg.after,
             stage=leg.stage,
             mapping=site.carried(leg.target, one.entity),
