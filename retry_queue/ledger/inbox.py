@@ -55,6 +55,7 @@ class ClaimedEvent:
     hop: int
     replay: bool
     """A person asked for it: planned even when nothing seems to have changed."""
+    priority: int = LIVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,17 +99,17 @@ _CLAIM = sql.Statement(
     )
     UPDATE inbox SET owner = {2}, fence = fence + 1, next_at = {now} + {3}
     FROM due WHERE inbox.id = due.id
-    RETURNING inbox.id, fence, failures, CASE WHEN reason = 'replay' THEN 1 ELSE 0 END AS replay
+    RETURNING inbox.id, fence, failures, CASE WHEN reason = 'replay' THEN 1 ELSE 0 END AS replay, inbox.priority
     """,
     "connection_key text",
 )
 _LOAD = sql.Statement(
     """
     SELECT e.id, src.fence, src.failures, e.connection_key, e.source, e.message, e.entity, e.record, e.payload,
-           e.occurred_at, e.received_at, e.trace, e.hop, src.replay
+           e.occurred_at, e.received_at, e.trace, e.hop, src.replay, src.priority
     FROM {src} JOIN events e ON e.id = src.id ORDER BY e.id
     """,
-    "id int, fence int, failures int, replay int",
+    "id int, fence int, failures int, replay int, priority int",
 )
 _SETTLE = sql.Statement(
     """
@@ -172,7 +173,8 @@ async def claim(
 ) -> list[ClaimedEvent]:
     """Leases up to ``limit`` due events for ``lease`` seconds, fast ones first, none of ``busy`` connections."""
     leased = await _CLAIM.run(connection, [(key,) for key in busy] or [("",)], limit, owner, lease)
-    loaded = await _LOAD.run(connection, [(row.id, row.fence, row.failures, row.replay) for row in leased])
+    rows = [(row.id, row.fence, row.failures, row.replay, row.priority) for row in leased]
+    loaded = await _LOAD.run(connection, rows)
     return [ClaimedEvent(*row) for row in loaded]
 
 

@@ -224,6 +224,8 @@ link_history = Table(
     Column("became", RowId, nullable=False),
     Column("cause", String(80), nullable=False),
     Column("at", Double, nullable=False),
+    Column("by", String(80)),  # the person; absent: the hub itself
+    Index("ix_link_history_record_id", "record_id", "id"),
     sqlite_autoincrement=True,
 )
 

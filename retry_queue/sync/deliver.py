@@ -15,7 +15,7 @@ from connectors.core import client, declaration, errors, model
 from mappings import errors as mapping_errors
 from retry_queue.ledger import lane, records, secrets, session
 from retry_queue.ledger.states import DeliveryState
-from retry_queue.sync import backoff, context, echo, verdict, words
+from retry_queue.sync import backoff, context, echo, timers, verdict, words
 from retry_queue.sync import site as sites
 
 DEADLINE = 55.0
@@ -56,6 +56,7 @@ class Courier:
         jobs = [one for one in made if isinstance(one, context.Job)]
         if jobs:
             await context.resolve(self._ledger, self._sealer, jobs)
+            made = await timers.due(self._ledger, self._sealer, site, made)
         return made
 
     def _job(self, site: sites.Site, delivery: lane.ClaimedDelivery) -> context.Job | lane.Result:

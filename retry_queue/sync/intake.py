@@ -20,7 +20,7 @@ from connectors.core import client
 from mappings import errors as mapping_errors
 from retry_queue.ledger import configuration, inbox, lane, outbox, records, secrets, session, sql, tallies
 from retry_queue.ledger.states import EventState
-from retry_queue.sync import draft, plan, reading
+from retry_queue.sync import about, draft, plan, reading, timers, watch
 from retry_queue.sync import site as sites
 
 LEASE = 60.0
@@ -229,8 +229,10 @@ class Intake:
             )
             owed = [owed for one in planned for owed in _owed(one, kept[one.ref])]
             await outbox.plan(connection, owed)
+            await about.note(connection, self._sealer, mine, kept)
+            cancelled = await timers.planned(connection, self._sealer, self._site(), mine, kept, owed)
             targets.update(owed_.connection_key for owed_ in owed)
-            await tallies.add(connection, self._ledger.slot, _counts(mine))
+            await tallies.add(connection, self._ledger.slot, _counts(mine) + cancelled)
         return targets
 
     async def _identify(
@@ -304,8 +306,8 @@ def _owed(one: draft.Draft, kept: tuple[int, int]) -> list[lane.NewDelivery]:
             lane=plan.lane(leg.target.connection, one.entity, link),
             version=one.version,
             hop=decided.hop,
-            priority=inbox.LIVE,
-            delay=leg.route.after,
+            priority=one.event.priority,
+            delay=watch.delay(leg.route, time.time()),
         )
         for leg in decided.legs
     ]

@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from retry_queue.sync import calendar
+
 Key = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=60)]
 _DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?\s*$")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -49,16 +51,27 @@ class Target(_Part):
     operation: str
     template: Key | None = None
     mapping: str | None = None
+    quota: calendar.Quotas = Field(default_factory=list)
+
+
+class Unless(_Part):
+    """A later event about the same person or record that makes a waiting delivery pointless."""
+
+    entity: str
+    connection: Key | None = None
+    when: str | None = Field(default=None, max_length=1000)
 
 
 class Route(_Part):
-    """Events of ``source`` for which ``when`` holds go to every target."""
+    """Events of ``source`` for which ``when`` holds go to every target, ``after`` a while and within ``hours``."""
 
     key: Key
     source: Source = Field(alias="from")
     when: str | None = Field(default=None, max_length=1000)
     to: list[Target] = Field(min_length=1, max_length=20)
     after: Seconds = 0.0
+    unless: list[Unless] = Field(default_factory=list, max_length=20)
+    hours: calendar.Hours | None = None
     order: Order = Order.HOLD
     enabled: bool = True
     label: str | None = None
@@ -73,6 +86,7 @@ class Template(_Part):
     format: Literal["text", "markdown"] = "text"
     recipients: list[str] = Field(min_length=1)
     url: str | None = None
+    quota: calendar.Quotas = Field(default_factory=list)
 
 
 class EntityRule(_Part):

@@ -13,7 +13,7 @@ from mappings import errors as mapping_errors
 from mappings import expression, library
 from retry_queue.ledger import configuration, connections, secrets, session
 from retry_queue.ledger.states import ConnectionState
-from retry_queue.sync import meaning, plan, route
+from retry_queue.sync import meaning, plan, route, watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,7 @@ class Site:
             target.connection for one in self.routes.values() for target in one.to if not self._repeatable(target)
         )
         """Targets of operations that may not be sent again when it is not known whether they were."""
+        self.watches = watch.Watches(self.routes.values())
         self.skipping = frozenset(one.key for one in self.routes.values() if one.order is route.Order.SKIP)
 
     def _candidate(self, one: route.Route) -> plan.Candidate:
