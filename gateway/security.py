@@ -91,6 +91,7 @@ PERMISSIONS: dict[str, Role | None] = {
     "route_enable": ED, "route_disable": ED,
     "event_list": V, "event_get": V, "event_timeline": V, "event_replay": OP,
     "delivery_list": V, "delivery_get": V, "delivery_replay": OP, "delivery_replay_many": OP, "delivery_skip": OP,
+    "timer_list": V, "timer_get": V, "timer_cancel": OP, "timer_fire": OP,
     "link_find": V,
     "ledger_balance": V, "ledger_connections": V, "ledger_audit": OP,
     "quarantine_list": V, "audit_list": OW, "audit_verify": OW,

@@ -19,14 +19,15 @@ from gateway.api import (
     routes,
     services,
     sessions,
+    timers,
     tokens,
     users,
 )
 
 PREFIX = "/api/v1"
 NOUNS = (
-    sessions, users, tokens, connectors, connections, mappings, routes, events, deliveries, links, ledger, quarantine,
-    audits, problem_codes,
+    sessions, users, tokens, connectors, connections, mappings, routes, events, deliveries, timers, links, ledger,
+    quarantine, audits, problem_codes,
 )  # fmt: skip
 
 

@@ -191,6 +191,7 @@ class Intake:
                     now,
                     replay=one.event.replay,
                     event_id=one.arrival,
+                    message=one.event.message,
                 )
             except mapping_errors.ExpressionError as error:
                 one.plan = plan.Plan(EventState.PARKED, "condition", {"zh": error.zh, "en": error.en})

@@ -87,11 +87,13 @@ def decide(
     *,
     replay: bool = False,
     event_id: int | None = None,
+    message: str = "",
 ) -> Plan:
     """Decides one event.
 
     ``text`` is ``canonical`` as JSON, ``wrote`` the digests of our own last write,
-    ``event_id`` the event when its arrival tells the age of what it says (not when that was read later).
+    ``event_id`` the event when its arrival tells the age of what it says (not when that was read later),
+    ``message`` the kind of message it came as.
 
     Raises whatever a route's condition raises (the caller parks the event and names the route).
     """
@@ -113,7 +115,8 @@ def decide(
         return skip("hop_limit", state)
     if not candidates:
         return skip("no_route", state)
-    scope = {ref[1]: canonical, "event": {"connection": ref[0], "entity": ref[1], "record": ref[2], "hop": hop}}
+    said = {"connection": ref[0], "entity": ref[1], "record": ref[2], "hop": hop, "message": message}
+    scope = {ref[1]: canonical, "event": said}
     legs = tuple(
         Leg(one.route, place, target, one.kinds[place])
         for one in candidates

@@ -32,6 +32,12 @@ def recipients(template: route.Template, scope: Mapping[str, Any]) -> list[str]:
     return [name for name in dict.fromkeys(found) if name not in gone]
 
 
+def reads(template: route.Template, root: str) -> bool:
+    """Whether any mark of a template begins with ``root``."""
+    texts = [template.text, template.title or "", template.url or "", *template.recipients]
+    return any(found.startswith(root) for text in texts for found in _MARK.findall(text))
+
+
 def message(template: route.Template, scope: Mapping[str, Any], key: str) -> dict[str, Any]:
     """A canonical message. ``recipients`` is empty when nobody could be found."""
     made: dict[str, Any] = {
