@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from retry_queue.ledger import lane, records, sql
+from retry_queue.ledger import lane, links, records, sql
 from retry_queue.ledger.states import TERMINAL_DELIVERY, DeliveryState
 
 _LANES = sql.Statement(
@@ -44,6 +44,9 @@ _CLAIM = sql.Statement(
     """
     WITH due AS MATERIALIZED (
         SELECT lane FROM lanes WHERE connection_key = {1} AND next_at <= {now}
+          AND NOT EXISTS (SELECT 1 FROM detours x JOIN lanes o ON o.lane = x.behind WHERE x.lane = lanes.lane)
+          AND NOT EXISTS (SELECT 1 FROM detours x JOIN lanes o ON o.lane = x.lane
+                          WHERE x.behind = lanes.lane AND o.owner IS NOT NULL AND o.next_at > {now})
         ORDER BY priority, next_at, lane LIMIT {2} {lock}
     )
     UPDATE lanes SET owner = {3}, fence = fence + 1, next_at = {now} + {4}
@@ -292,7 +295,7 @@ async def settle(connection: AsyncConnection, results: Sequence[lane.Result], wo
             if r.tried
         ],
     )
-    await records.bind(connection, [r.binding for r in mine if r.binding is not None])
+    await links.bind(connection, [r.binding for r in mine if r.binding is not None])
     closing: list[tuple[str, int, int]] = []
     freeing: list[tuple[str, int, int, float]] = []
     for r in mine:

@@ -226,6 +226,7 @@ link_history = Table(
     Column("at", Double, nullable=False),
     Column("by", String(80)),  # the person; absent: the hub itself
     Index("ix_link_history_record_id", "record_id", "id"),
+    Index("ix_link_history_at", "at"),
     sqlite_autoincrement=True,
 )
 

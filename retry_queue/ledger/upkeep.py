@@ -164,6 +164,7 @@ detours = Table(
     metadata,
     Column("lane", String(200), primary_key=True),  # waits
     Column("behind", String(200), primary_key=True),  # while this one is there: both lead to one record now
+    Index("ix_detours_behind", "behind"),
 )
 
 matches = Table(

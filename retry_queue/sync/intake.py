@@ -11,7 +11,6 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
 import orjson
 import structlog
@@ -20,7 +19,7 @@ from connectors.core import client
 from mappings import errors as mapping_errors
 from retry_queue.ledger import configuration, inbox, lane, outbox, records, secrets, session, sql, tallies
 from retry_queue.ledger.states import EventState
-from retry_queue.sync import about, draft, plan, reading, timers, watch
+from retry_queue.sync import about, draft, identity, plan, reading, timers, watch
 from retry_queue.sync import site as sites
 
 LEASE = 60.0
@@ -222,7 +221,7 @@ class Intake:
             if len(ours) < len(drafts):  # roll back: a state kept for it would make the event look unchanged to them
                 raise _Lost(ours)
             mine = [one for one in drafts if one.plan is not None]
-            kept = await self._identify(connection, mine, kept)
+            kept = await identity.join(connection, self._sealer, self._site().match, mine, kept)
             planned = [one for one in mine if one.plan is not None and one.plan.ruling is EventState.PLANNED]
             await _CANONICAL.run(
                 connection,
@@ -235,37 +234,6 @@ class Intake:
             targets.update(owed_.connection_key for owed_ in owed)
             await tallies.add(connection, self._ledger.slot, _counts(mine) + cancelled)
         return targets
-
-    async def _identify(
-        self, connection: Any, drafts: Sequence[draft.Draft], kept: dict[records.Ref, tuple[int, int]]
-    ) -> dict[records.Ref, tuple[int, int]]:
-        """Joins customers that share an identity; returns ``kept`` with the links after that."""
-        people: dict[records.Ref, list[tuple[str, str]]] = {}
-        for one in drafts:
-            if one.entity == "customer" and one.ref in kept and one.canonical is not None:
-                people[one.ref] = list(draft.marks(self._sealer, one.canonical))
-        if not people:
-            return kept
-        found = await records.by_identity(connection, {mark for known in people.values() for mark in known})
-        became: dict[int, int] = {}
-        here: dict[tuple[str, str], int] = {}
-
-        def root(link: int) -> int:
-            while link in became:
-                link = became[link]
-            return link
-
-        for ref, known in sorted(people.items()):
-            links = {root(kept[ref][1]), *(root(found[mark].link_id) for mark in known if mark in found)}
-            links |= {root(here[mark]) for mark in known if mark in here}
-            keeper = min(links)
-            became.update({link: keeper for link in links if link != keeper})
-            here.update(dict.fromkeys(known, keeper))
-        await records.merge(connection, [(was, root(was), "identity") for was in sorted(became)])
-        await records.identify(
-            connection, [(kind, digest, kept[ref][0]) for ref, known in people.items() for kind, digest in known]
-        )
-        return {ref: (row, root(link)) for ref, (row, link) in kept.items()}
 
 
 def _after(before: records.Known | None, state: records.State) -> records.Known:

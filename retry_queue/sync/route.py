@@ -6,7 +6,7 @@ import re
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from retry_queue.sync import calendar
 
@@ -89,7 +89,50 @@ class Template(_Part):
     quota: calendar.Quotas = Field(default_factory=list)
 
 
-class EntityRule(_Part):
-    """Who owns which field of an entity written from several sides."""
+ANY_IDENTITY = "identity"
+"""Stands for every identity kind that has no rule of its own."""
+WEAK = frozenset({"masked_phone", "masked_email", "name", "company"})
+"""Evidence that identifies nobody by itself."""
+EVIDENCE = {
+    "identity": ("身份标识", "identity"), "phone": ("手机号", "phone"), "email": ("邮箱", "email"),
+    "tax_number": ("税号", "tax number"), "masked_phone": ("脱敏手机号", "masked phone"),
+    "masked_email": ("脱敏邮箱", "masked email"), "name": ("姓名", "name"), "company": ("公司", "company"),
+}  # fmt: skip
 
+
+class MatchRule(_Part):
+    """Customers that agree in all of ``by`` are one with this confidence, 0 to 1."""
+
+    by: list[str] = Field(min_length=1, max_length=4)
+    confidence: float = Field(gt=0, le=1)
+
+
+class Match(_Part):
+    """When two customers are one: joined by themselves, or suggested to a person."""
+
+    rules: list[MatchRule] = Field(max_length=40, default_factory=lambda: [
+        MatchRule(by=[ANY_IDENTITY], confidence=1.0), MatchRule(by=["phone"], confidence=0.95),
+        MatchRule(by=["email"], confidence=0.95), MatchRule(by=["tax_number"], confidence=0.8),
+        MatchRule(by=["masked_phone", "name"], confidence=0.6),
+        MatchRule(by=["masked_email", "name"], confidence=0.6),
+    ])  # fmt: skip
+    merge_at: float = Field(default=0.9, gt=0, le=1)
+    suggest_at: float = Field(default=0.5, gt=0, le=1)
+
+    @model_validator(mode="after")
+    def _sound(self) -> Match:
+        for rule in self.rules:
+            named = "+".join(rule.by)
+            if len(set(rule.by)) < len(rule.by) or (ANY_IDENTITY in rule.by and len(rule.by) > 1):
+                raise ValueError(f"'{named}' makes no sense; name each once, identity alone / 规则 {named} 不成立")
+            if rule.confidence >= self.merge_at and set(rule.by) <= WEAK:
+                en, zh = f"'{named}' identifies nobody: keep it below merge_at", "不足以确定身份，置信度须低于 merge_at"
+                raise ValueError(f"{en} / {named} {zh}")
+        return self
+
+
+class EntityRule(_Part):
+    """Who owns which field of an entity written from several sides, and when two customers are one."""
+
+    match: Match | None = None
     owners: dict[str, Key] = Field(default_factory=dict)

@@ -72,6 +72,8 @@ class Site:
             target.connection for one in self.routes.values() for target in one.to if not self._repeatable(target)
         )
         """Targets of operations that may not be sent again when it is not known whether they were."""
+        people = self.entities.get("customer")
+        self.match = people.match if people is not None and people.match is not None else route.Match()
         self.watches = watch.Watches(self.routes.values())
         self.skipping = frozenset(one.key for one in self.routes.values() if one.order is route.Order.SKIP)
 

@@ -177,9 +177,13 @@ def upgrade() -> None:
         sa.Column('behind', sa.String(length=200), nullable=False),
         sa.PrimaryKeyConstraint('lane', 'behind', name=op.f('pk_detours'))
     )
+    with op.batch_alter_table('detours', schema=None) as batch_op:
+        batch_op.create_index('ix_detours_behind', ['behind'], unique=False)
+
     with op.batch_alter_table('link_history', schema=None) as batch_op:
         batch_op.add_column(sa.Column('by', sa.String(length=80), nullable=True))
         batch_op.create_index('ix_link_history_record_id', ['record_id', 'id'], unique=False)
+        batch_op.create_index('ix_link_history_at', ['at'], unique=False)
 
     with op.batch_alter_table('deliveries', schema=None) as batch_op:
         batch_op.add_column(sa.Column('stage', sa.SmallInteger(), server_default='0', nullable=False))
@@ -197,8 +201,12 @@ def downgrade() -> None:
         batch_op.drop_column('stage')
 
     with op.batch_alter_table('link_history', schema=None) as batch_op:
+        batch_op.drop_index('ix_link_history_at')
         batch_op.drop_index('ix_link_history_record_id')
         batch_op.drop_column('by')
+
+    with op.batch_alter_table('detours', schema=None) as batch_op:
+        batch_op.drop_index('ix_detours_behind')
 
     op.drop_table('detours')
     with op.batch_alter_table('mentions', schema=None) as batch_op:
