@@ -92,7 +92,9 @@ PERMISSIONS: dict[str, Role | None] = {
     "event_list": V, "event_get": V, "event_timeline": V, "event_replay": OP,
     "delivery_list": V, "delivery_get": V, "delivery_replay": OP, "delivery_replay_many": OP, "delivery_skip": OP,
     "timer_list": V, "timer_get": V, "timer_cancel": OP, "timer_fire": OP,
-    "link_find": V,
+    "link_find": V, "link_get": V, "link_merge": OP, "link_split": OP,
+    "customer_list": V, "customer_get": V, "customer_merge": OP, "customer_split": OP,
+    "match_list": V, "match_accept": OP, "match_refuse": OP,
     "ledger_balance": V, "ledger_connections": V, "ledger_audit": OP,
     "quarantine_list": V, "audit_list": OW, "audit_verify": OW,
 }  # fmt: skip

@@ -9,6 +9,7 @@ from gateway.api import (
     audits,
     connections,
     connectors,
+    customers,
     deliveries,
     events,
     ledger,
@@ -26,8 +27,8 @@ from gateway.api import (
 
 PREFIX = "/api/v1"
 NOUNS = (
-    sessions, users, tokens, connectors, connections, mappings, routes, events, deliveries, timers, links, ledger,
-    quarantine, audits, problem_codes,
+    sessions, users, tokens, connectors, connections, mappings, routes, events, deliveries, timers, links,
+    customers, ledger, quarantine, audits, problem_codes,
 )  # fmt: skip
 
 

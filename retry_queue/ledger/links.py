@@ -178,6 +178,17 @@ async def split(
     return (name, link) if moved is rest else (link, name)
 
 
+async def keep_apart(connection: AsyncConnection, one: int, other: int, by: str) -> None:
+    """A person says that two links are not the same thing."""
+    now = await current(connection, [one, other], lock=True)
+    groups = await records.groups(connection, now.values())
+    left, right = groups.get(now.get(one, one), []), groups.get(now.get(other, other), [])
+    if left and right and left[0].link_id == right[0].link_id:
+        raise Refused("它们已合并，请先拆分", "they are joined; part them first")
+    pairs = [(min(a.id, b.id), max(a.id, b.id), by[:80]) for a in left for b in right]
+    await _PART.run(connection, sorted(set(pairs)))
+
+
 async def steps(connection: AsyncConnection, record_ids: Iterable[int]) -> list[Step]:
     """How these records came to be linked and parted, oldest first."""
     return [Step(*row) for row in await _STEPS.run(connection, [(i,) for i in sorted(set(record_ids))])]

@@ -203,6 +203,7 @@ records = Table(
     UniqueConstraint("connection_key", "entity", "record"),
     Index("ix_records_link", func.coalesce(text("link_id"), text("id"))),
     Index("ix_records_number", "number"),
+    partial("ix_records_people", "id", where="entity = 'customer'"),
     sqlite_autoincrement=True,
 )
 

@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from retry_queue.ledger import links, matches, mentions, records, secrets
 from retry_queue.sync import about, draft, route
 
+_SHOWN = ("masked_phone", "masked_email")
 COMMON = 20
 """A weak mark that more records than this share says nothing: a family name, a switchboard."""
 _MASKED_PHONE = re.compile(r"^(?:\+?86)?(\d{3})[*xX•]{2,8}(\d{4})$")
@@ -96,6 +97,19 @@ def evidence(sealer: secrets.Sealer, match: route.Match, canonical: Mapping[str,
     return found
 
 
+def shown_marks(sealer: secrets.Sealer, canonical: Mapping[str, Any]) -> list[mentions.Mark]:
+    """Marks by which a customer is found from a masked phone or address; they identify nobody."""
+    told = values(canonical)
+    return [(f"~{kind}", sealer.digest(f"~{kind}", value)) for kind in _SHOWN for value in told.get(kind, ())]
+
+
+def asked(sealer: secrets.Sealer, text: str, kinds: Iterable[str]) -> list[mentions.Mark]:
+    """What a person looks for may be any identifier: its marks, for every kind there is."""
+    found = [(kind, sealer.digest(kind, draft.normal(kind, text))) for kind in sorted({*kinds, "phone", "email"})]
+    shown = {"masked_phone": masked_phone(text), "masked_email": masked_mail(text)} if "*" in text else {}
+    return found + [(f"~{kind}", sealer.digest(f"~{kind}", value)) for kind, value in shown.items() if value]
+
+
 async def join(
     connection: AsyncConnection,
     sealer: secrets.Sealer,
@@ -105,12 +119,15 @@ async def join(
 ) -> dict[records.Ref, tuple[int, int]]:
     """Joins the customers among these records with those they are the same as; returns ``kept`` with the new links."""
     people: dict[records.Ref, list[Evidence]] = {}
+    shown: list[tuple[str, str, int]] = []
     for one in drafts:
         if one.entity == about.PEOPLE and one.ref in kept and one.canonical is not None:
             people[one.ref] = evidence(sealer, match, one.canonical)
+            shown += [(*mark, kept[one.ref][0]) for mark in shown_marks(sealer, one.canonical)]
     if not people:
         return kept
     await _remember(connection, people, kept)
+    await mentions.keep(connection, shown)
     # Read after writing: whoever wrote the same mark at the same time was waited for and is seen now.
     strong = await records.by_identity(connection, {e.mark for told in people.values() for e in told if _strong(e)})
     weak = await _sharing(connection, {e.mark for told in people.values() for e in told if not _strong(e)})

@@ -177,6 +177,9 @@ def upgrade() -> None:
         sa.Column('behind', sa.String(length=200), nullable=False),
         sa.PrimaryKeyConstraint('lane', 'behind', name=op.f('pk_detours'))
     )
+    with op.batch_alter_table('records', schema=None) as batch_op:
+        batch_op.create_index('ix_records_people', ['id'], unique=False, postgresql_where=sa.text("entity = 'customer'"), sqlite_where=sa.text("entity = 'customer'"))
+
     with op.batch_alter_table('detours', schema=None) as batch_op:
         batch_op.create_index('ix_detours_behind', ['behind'], unique=False)
 
@@ -204,6 +207,9 @@ def downgrade() -> None:
         batch_op.drop_index('ix_link_history_at')
         batch_op.drop_index('ix_link_history_record_id')
         batch_op.drop_column('by')
+
+    with op.batch_alter_table('records', schema=None) as batch_op:
+        batch_op.drop_index('ix_records_people', postgresql_where=sa.text("entity = 'customer'"), sqlite_where=sa.text("entity = 'customer'"))
 
     with op.batch_alter_table('detours', schema=None) as batch_op:
         batch_op.drop_index('ix_detours_behind')
