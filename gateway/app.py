@@ -15,7 +15,7 @@ from prometheus_client.core import Metric
 
 from gateway import __version__, api, problems, telemetry, wiring
 from gateway.api import services
-from retry_queue.ledger import cursors, outbox, session, tallies
+from retry_queue.ledger import cursors, outbox, session, tallies, timers
 from retry_queue.ledger.states import ConnectionState
 from webhooks import receive, router, streams
 
@@ -133,6 +133,7 @@ async def gauges(hub: wiring.Hub) -> list[Metric]:
         counted = await tallies.by_connection(connection)
         depth = await outbox.depth(connection)
         polls = await cursors.all_rows(connection)
+        waiting = await timers.depth(connection)
     now = await hub.ledger.now()
     kinds = ("received", "delivered", "duplicate", "filtered", "dead", "in_flight", "parked", "rejected")
     gauge = telemetry.gauge
@@ -171,6 +172,12 @@ async def gauges(hub: wiring.Hub) -> list[Metric]:
                 for key in {row.connection_key for row in depth}
             },
             ("connection",),
+        ),
+        gauge(
+            "shuniu_timers_waiting",
+            "Deliveries that wait for their hour.",
+            {(route,): float(number) for route, number in waiting.items()},
+            ("route",),
         ),
         gauge(
             "shuniu_connection_up",

@@ -147,8 +147,9 @@ _ORPHANS = sql.Statement(
 )
 _DEPTH = sql.Statement(
     """
-    SELECT connection_key, state, count(*) AS n, min(created_at) AS oldest FROM deliveries
-    WHERE state IN ('pending', 'in_flight', 'retrying', 'parked') GROUP BY connection_key, state
+    SELECT d.connection_key, d.state, count(*) AS n, min(coalesce(t.due_at, d.created_at)) AS oldest
+    FROM deliveries d LEFT JOIN timers t ON t.delivery_id = d.id
+    WHERE d.state IN ('pending', 'in_flight', 'retrying', 'parked') GROUP BY d.connection_key, d.state
     """
 )
 _OVERTAKEN = sql.Statement(
@@ -335,7 +336,7 @@ async def busy(connection: AsyncConnection, targets: Iterable[str]) -> dict[str,
 
 
 async def depth(connection: AsyncConnection) -> Sequence[Any]:
-    """(connection_key, state, n, oldest created_at) of everything not ended."""
+    """(connection_key, state, n, oldest) of everything not ended; what waits for its hour is as old as that hour."""
     return await _DEPTH.run(connection)
 
 

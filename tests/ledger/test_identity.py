@@ -126,7 +126,9 @@ async def test_two_that_come_at_once_are_joined(database_url: str, sources: targ
         await one.settled()
         assert await groups(one) == sorted(({f"contacts/C{n}", f"crm/K{n}"} for n in range(20)), key=sorted)
         query = "SELECT id FROM records r WHERE link_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM records n"
-        assert await making.rows(one.ledger, f"{query} WHERE n.id = r.link_id AND coalesce(n.link_id, n.id) = n.id)") == []
+        assert (
+            await making.rows(one.ledger, f"{query} WHERE n.id = r.link_id AND coalesce(n.link_id, n.id) = n.id)") == []
+        )
 
 
 async def test_everything_about_one_customer(database_url: str, sources: target.Target) -> None:
