@@ -16,7 +16,7 @@ from typing import Any, Literal
 import pydantic
 
 from connectors.core import declaration, errors, grade, plan, registry, signing, verify
-from gateway import current, hub_file, problems, soundness
+from gateway import consistency, current, hub_file, problems, soundness
 from mappings import check as mapping_check
 from mappings import errors as mapping_errors
 from mappings import library, linter
@@ -256,6 +256,8 @@ def site(report: Report, now: current.Current) -> None:
             report.say("error", f"route {key}{fault.pointer}", fault.zh, fault.en)
         for fault in soundness.doubtful(given, states) if given.enabled else []:
             report.say("warning", f"route {key}{fault.pointer}", fault.zh, fault.en)
+    for fault in consistency.faults(now.parsed_routes(), now.rules(), world):
+        report.say("error", " ".join(str(step) for step in fault.path), fault.zh, fault.en)
 
 
 def drafted(report: Report, found: list[hub_file.Problem]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import pydantic
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway import soundness
@@ -35,6 +36,20 @@ class Current:
             {place: made for place, row in self.mappings.items() if (made := compiled(row.body, place)) is not None},
             frozenset(self.templates),
         )
+
+    def parsed_routes(self) -> list[route.Route]:
+        """The routes that still have the right shape."""
+        found = []
+        for key, row in self.routes.items():
+            try:
+                found.append(route.Route.model_validate({**row.spec, "key": key, "enabled": row.enabled}))
+            except pydantic.ValidationError:
+                continue
+        return found
+
+    def rules(self) -> dict[str, route.EntityRule]:
+        """The rules per entity."""
+        return {name: route.EntityRule.model_validate(rule) for name, rule in self.entities.items()}
 
 
 def route_spec(given: route.Route) -> dict[str, Any]:

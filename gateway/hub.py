@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import yaml
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway import current, hub_file, problems, soundness
+from gateway import consistency, current, hub_file, problems, soundness
 from mappings import engine
 from retry_queue.ledger import audit, configuration, connections, logins, secrets, session
 from retry_queue.ledger.states import ConnectionState
@@ -73,14 +73,31 @@ def check(draft: hub_file.Draft, now: current.Current, *, prune: bool = False) -
                 continue
             draft.say(fault, *draft.place("routes", key))
     for name, rule in draft.entities.items():
-        for path, key in rule.owners.items():
+        spoken = [(key, ("owners", path)) for path, key in rule.owners.items()]
+        spoken += [(key, ("rank", place)) for place, key in enumerate(rule.rank)]  # type: ignore[misc]
+        for key, path in spoken:
             if key not in known and key not in named:
-                fault = soundness.unknown("unknown_connection", ("连接", "connection"), key, known, "owners", path)
+                fault = soundness.unknown("unknown_connection", ("连接", "connection"), key, known, *path)
                 draft.say(fault, *draft.place("entities", name))
     if not prune:
         _left_behind(draft, now, world)
     unique = list(dict.fromkeys(draft.problems))
     return sorted(unique, key=lambda one: one.line)
+
+
+def doubts(draft: hub_file.Draft, now: current.Current, *, prune: bool = False) -> list[hub_file.Problem]:
+    """What the whole configuration leaves unsaid once the file is applied; meant for a file without problems."""
+    stored = current.Current({}, {}, {}, {}, {}) if prune else now
+    known = {key: (row.connector, row.config) for key, row in stored.connections.items()}
+    known |= {key: (one.connector, one.config) for key, one in draft.connections.items()}
+    own = dict(stored.world().mappings)
+    own |= {place: made for place, text in draft.mappings.items() if (made := current.compiled(text, place))}
+    every = {one.key: one for one in stored.parsed_routes()} | draft.routes
+    rules = stored.rules() | draft.entities
+    for fault in consistency.faults(every.values(), rules, soundness.World(known, own)):
+        section, key = (str(step) for step in fault.path)
+        draft.say(replace(fault, path=()), *draft.place(section, key))
+    return sorted(dict.fromkeys(draft.problems), key=lambda one: one.line)
 
 
 def _left_behind(draft: hub_file.Draft, now: current.Current, world: soundness.World) -> None:

@@ -275,9 +275,9 @@ class _Reader:
             if rule is None:
                 continue
             fields = canonical.MODELS[name].model_fields
-            for path in rule.owners:
+            for part, path in [*(("owners", one) for one in rule.owners), *(("fields", one) for one in rule.fields)]:
                 if path.split(".")[0] not in fields:
-                    fault = soundness.unknown("unknown_field", ("字段", "field"), path, fields, "owners", path)
+                    fault = soundness.unknown("unknown_field", ("字段", "field"), path, fields, part, path)
                     self._draft.say(fault, *place)
             if rule.match is not None and name != "customer":
                 zh, en = "match 只用于 customer", "match is for customer only"

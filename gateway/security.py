@@ -95,6 +95,7 @@ PERMISSIONS: dict[str, Role | None] = {
     "link_find": V, "link_get": V, "link_merge": OP, "link_split": OP,
     "customer_list": V, "customer_get": V, "customer_merge": OP, "customer_split": OP,
     "match_list": V, "match_accept": OP, "match_refuse": OP,
+    "conflict_list": V, "conflict_get": V, "conflict_settle": OP,
     "ledger_balance": V, "ledger_connections": V, "ledger_audit": OP,
     "quarantine_list": V, "audit_list": OW, "audit_verify": OW,
 }  # fmt: skip

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends
 from gateway import schema, security
 from gateway.api import (
     audits,
+    conflicts,
     connections,
     connectors,
     customers,
@@ -28,7 +29,7 @@ from gateway.api import (
 PREFIX = "/api/v1"
 NOUNS = (
     sessions, users, tokens, connectors, connections, mappings, routes, events, deliveries, timers, links,
-    customers, ledger, quarantine, audits, problem_codes,
+    customers, conflicts, ledger, quarantine, audits, problem_codes,
 )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from gateway.api import paging, services
 from mappings import canonical
 from retry_queue.ledger import audit, connections, events, matches, records
 from retry_queue.ledger import links as joining
+from retry_queue.sync import claiming
 
 routes = APIRouter(prefix="/links", tags=["links"])
 LinkId = Annotated[str, Field(pattern="^[0-9]{1,18}$", examples=["42"])]
@@ -198,8 +199,9 @@ async def join(request: Request, ids: Iterable[str], reason: str, entity: str | 
             raise problems.Problem("conflict", refused.zh, refused.en) from None
         if not became:
             raise problems.Problem("conflict", "它们已经是同一组", "they are one link already")
-        await matches.settle_joined(db, [*became, *became.values()], who.name)
         keeper = next(iter(became.values()))
+        await claiming.join(db, wanted[keeper][0].entity, sorted(became.items()))
+        await matches.settle_joined(db, [*became, *became.values()], who.name)
         detail = {"joined": sorted(str(one) for one in became), "reason": reason}
         await audit.append(db, hub.sealer, hub.clock(), who.name, "link.merge", f"link/{keeper}", detail)
         found = await _one(db, keeper)

@@ -39,7 +39,8 @@ def check(
         doctor.site(report, stored)
     if file is not None:
         draft = configuring.draft(file, lenient=True)
-        doctor.drafted(report, hub.check(draft, stored or current.Current({}, {}, {}, {}, {})))
+        known = stored or current.Current({}, {}, {}, {}, {})
+        doctor.drafted(report, hub.check(draft, known) or hub.doubts(draft, known))
         report.counts["file_routes"] = len(draft.routes)
     failed = not report.ok or (strict and any(line.level == "warning" for line in report.lines))
     if as_json:

@@ -87,6 +87,8 @@ async def travel(place: stage.Stage, orders: int, console: Console, limit: float
     lost = await missing(place, made, edited)
     double = story.doubles(told, place.effects())
     notes += [f"lost: {one}" for one in lost[:10]] + [f"double: {one}" for one in double[:10]]
+    if lost:
+        notes += await place.undelivered()
     return Account(await place.balance(), len(lost), len(double), tuple(notes), time.monotonic() - begun)
 
 

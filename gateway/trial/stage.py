@@ -52,6 +52,15 @@ class Stage:
         async with self.ledger.read() as connection:
             return await tallies.balance(connection)
 
+    async def undelivered(self) -> list[str]:
+        """Why deliveries did not arrive: route, state, reason, how many, and one of the explanations."""
+        async with self.ledger.read() as connection:
+            rows = await connection.exec_driver_sql(
+                "SELECT route_key, state, reason, count(*) AS n, max(detail) AS said FROM deliveries"
+                " WHERE state NOT IN ('delivered', 'superseded') GROUP BY route_key, state, reason"
+            )
+            return [f"{row.route_key}: {row.n} {row.state} {row.reason or ''} {row.said or ''}" for row in rows]
+
     async def apply(self, text: str) -> None:
         """Applies a hub.yaml text with the demo's credentials."""
         known = {"SIM": self.sim_url, "SIM_WS": self.sim_url.replace("http", "ws"), **self.story.credentials}

@@ -133,6 +133,16 @@ _REVIVE = sql.Statement(
     """,
     "id int",
 )
+_CANONICAL = sql.Statement(
+    """
+    INSERT INTO canonicals (event_id, entity, mapping, body) SELECT event_id, entity, mapping, body FROM {src} {more}
+    ON CONFLICT (event_id) DO UPDATE SET entity = excluded.entity, mapping = excluded.mapping, body = excluded.body
+    """,
+    "event_id int, entity text, mapping text, body text",
+)
+_PLANNED = sql.Statement(
+    "UPDATE inbox SET state = 'planned' FROM {src} WHERE inbox.id = src.id AND inbox.state = 'received'", "id int"
+)
 _DUE = sql.Statement("SELECT min(next_at) - {now} AS wait FROM inbox WHERE state = 'received'")
 
 
@@ -182,6 +192,16 @@ async def settle(connection: AsyncConnection, rulings: Sequence[Ruling]) -> set[
     """Writes what planning decided; returns the ids that were still ours."""
     rows = [(r.id, r.fence, str(r.state), r.reason, r.detail, r.delay, int(r.failed)) for r in rulings]
     return {row.id for row in await _SETTLE.run(connection, rows)}
+
+
+async def carry(connection: AsyncConnection, bodies: Sequence[tuple[int, str, str, str]]) -> None:
+    """Keeps what events say in canonical form: (event id, entity, connector/name@version, JSON text)."""
+    await _CANONICAL.run(connection, bodies)
+
+
+async def planned(connection: AsyncConnection, ids: Sequence[int]) -> None:
+    """Says that events of our own making need no planning: their deliveries come with them."""
+    await _PLANNED.run(connection, [(i,) for i in ids])
 
 
 async def release(connection: AsyncConnection, owners: Sequence[str]) -> None:

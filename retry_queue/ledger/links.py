@@ -211,10 +211,11 @@ def earlier(link: int, members: Iterable[records.Known], history: Iterable[Step]
     return found
 
 
-async def bind(connection: AsyncConnection, bindings: Sequence[records.Binding]) -> None:
+async def bind(connection: AsyncConnection, bindings: Sequence[records.Binding]) -> list[tuple[str, dict[int, int]]]:
     """Binds target records to the link of their source, whatever that is called by now.
 
-    A target record that is known under another link brings its whole group along.
+    A target record that is known under another link brings its whole group along; returns (entity, old name -> new
+    name) of the groups that were joined so.
     """
     newest = {one.ref: one for one in bindings}
     names = await current(connection, {one.link_id for one in newest.values() if one.link_id is not None})
@@ -223,12 +224,11 @@ async def bind(connection: AsyncConnection, bindings: Sequence[records.Binding])
     for ref, one in sorted(newest.items()):
         link = names.get(one.link_id, one.link_id) if one.link_id is not None else None
         if link is not None and ref in known and known[ref].link_id != link:
-            joins.append({known[ref].link_id, link})
+            joins.append((ref[1], {known[ref].link_id, link}))
             link = None
         rows.append(records.Binding(ref, link, one.wrote, one.hop))
     await records.bind(connection, rows)
-    for pair in joins:
-        await merge(connection, pair, DELIVERY)
+    return [(entity, await merge(connection, pair, DELIVERY)) for entity, pair in joins]
 
 
 async def gather(connection: AsyncConnection, seconds: float) -> int:

@@ -259,8 +259,17 @@ async def claim(
     return claimed
 
 
-async def settle(connection: AsyncConnection, results: Sequence[lane.Result], worker: str) -> set[int]:
-    """Writes a batch of results and frees their lanes; returns the delivery ids that were still ours."""
+Joined = list[tuple[str, dict[int, int]]]
+"""(entity, old name -> new name) of links that turned out to be one."""
+
+
+async def settle(
+    connection: AsyncConnection, results: Sequence[lane.Result], worker: str, joined: Joined | None = None
+) -> set[int]:
+    """Writes a batch of results and frees their lanes; returns the delivery ids that were still ours.
+
+    What a binding joined is added to ``joined``.
+    """
     rows = [
         (
             r.delivery.id,
@@ -275,6 +284,7 @@ async def settle(connection: AsyncConnection, results: Sequence[lane.Result], wo
         )
         for r in results
     ]
+    await records.hold(connection, [r.binding.ref for r in results if r.binding is not None])
     if connection.dialect.name == "postgresql":
         await _HOLD.run(connection, [(name,) for name in sorted({r.delivery.lane for r in results})])
     ours = {row.id for row in await _SETTLE.run(connection, rows)}
@@ -296,7 +306,9 @@ async def settle(connection: AsyncConnection, results: Sequence[lane.Result], wo
             if r.tried
         ],
     )
-    await links.bind(connection, [r.binding for r in mine if r.binding is not None])
+    bound = await links.bind(connection, [r.binding for r in mine if r.binding is not None])
+    if joined is not None:
+        joined += bound
     closing: list[tuple[str, int, int]] = []
     freeing: list[tuple[str, int, int, float]] = []
     for r in mine:

@@ -71,6 +71,14 @@ _FIND = sql.Statement(
     """,
     "connection_key text, entity text, record text",
 )
+_LOCK = sql.Statement(
+    """
+    SELECT r.id FROM records r JOIN {src}
+    ON r.connection_key = src.connection_key AND r.entity = src.entity AND r.record = src.record
+    ORDER BY r.connection_key COLLATE "C", r.entity COLLATE "C", r.record COLLATE "C" FOR UPDATE OF r
+    """,
+    "connection_key text, entity text, record text",
+)
 _GROUP = sql.Statement(
     f"SELECT {_COLUMNS} FROM {{src}} JOIN records r ON coalesce(r.link_id, r.id) = src.link_id ORDER BY r.id",
     "link_id int",
@@ -170,6 +178,12 @@ async def bind(connection: AsyncConnection, bindings: Sequence[Binding]) -> None
     newest = {one.ref: one for one in bindings}
     rows = [(*one.ref, one.link_id, one.wrote, one.hop) for _, one in sorted(newest.items())]
     await _BIND.run(connection, rows)
+
+
+async def hold(connection: AsyncConnection, refs: Iterable[Ref]) -> None:
+    """Locks records that are there, in order, as planners do: who takes lanes afterwards meets nobody crosswise."""
+    if connection.dialect.name == "postgresql":
+        await _LOCK.run(connection, sorted(set(refs)))
 
 
 async def by_identity(

@@ -18,7 +18,7 @@ import orjson
 from connectors.core import jsontext
 from mappings import canonical as models
 from retry_queue.ledger import events, lane, records, secrets, session
-from retry_queue.sync import draft, meaning, route, words
+from retry_queue.sync import draft, meaning, plan, route, words
 from retry_queue.sync import site as sites
 
 PEOPLE = "customer"
@@ -92,7 +92,10 @@ def _linked(job: Job) -> bool:
 def _fill(job: Job, known: Mapping[records.Ref, records.Known], groups: Mapping[int, list[records.Known]]) -> None:
     delivery = job.delivery
     group = groups.get(delivery.link_id, [])
-    job.member = member(group, delivery.connection_key, delivery.entity)
+    own = delivery.position >= plan.RESTORE  # the very record that the event is about
+    job.member = next((one for one in group if own and one.id == delivery.record_id), None) or member(
+        group, delivery.connection_key, delivery.entity
+    )
     job.scope |= {
         "config": job.live.opened.config if job.live.opened else {},
         "link": {"id": job.member.record} if job.member else {},

@@ -13,9 +13,9 @@ import structlog
 
 from connectors.core import client, declaration, errors, model
 from mappings import errors as mapping_errors
-from retry_queue.ledger import lane, records, secrets, session
+from retry_queue.ledger import lane, merged, records, secrets, session
 from retry_queue.ledger.states import DeliveryState
-from retry_queue.sync import backoff, context, echo, timers, verdict, words
+from retry_queue.sync import backoff, context, echo, merge, plan, timers, verdict, words
 from retry_queue.sync import site as sites
 
 DEADLINE = 55.0
@@ -23,8 +23,8 @@ FRESH = 55.0
 """Seconds after the claim within which a call may begin: it ends before the lease does."""
 LINK_WAIT = (1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 1800.0)
 """How long to wait for a record that is referred to and not linked yet, before a person is asked."""
-AWAITED = 4
-"""How many of those waits are spent on a link that would only tell more."""
+AWAITED = 6
+"""How many of those waits are spent on a link that would only tell more: our write may be in its own retries."""
 
 INTERNAL = "internal"
 """The outcome of an attempt that an error of ours ended."""
@@ -56,16 +56,30 @@ class Courier:
         jobs = [one for one in made if isinstance(one, context.Job)]
         if jobs:
             await context.resolve(self._ledger, self._sealer, jobs)
+            await self._merge(site, jobs)
             made = await timers.due(self._ledger, self._sealer, site, made)
         return made
+
+    async def _merge(self, site: sites.Site, jobs: Sequence[context.Job]) -> None:
+        """Puts what counts by now into the records that travel both ways, whichever event each job is from."""
+        those = [one for one in jobs if one.delivery.kind == "state" and site.merging(one.delivery.entity)]
+        if not those:
+            return
+        async with self._ledger.read() as connection:
+            held = await merged.find(connection, {one.delivery.link_id for one in those})
+        for one in those:
+            fields = held.get(one.delivery.link_id, {})
+            one.canonical = merge.applied(one.canonical, fields, exists=one.member is not None)
+            one.scope.pop("owners", None)  # the merged record has heard the owner already
 
     def _job(self, site: sites.Site, delivery: lane.ClaimedDelivery) -> context.Job | lane.Result:
         found = site.routes.get(delivery.route_key)
         live = site.live.get(delivery.connection_key)
-        if found is None or delivery.position >= len(found.to) or live is None or not live.used:
+        place = delivery.position % plan.RESTORE
+        if found is None or place >= len(found.to) or live is None or not live.used:
             said = {"zh": "路由或目标连接已删除", "en": "the route or its target is gone"}
             return _ended(delivery, DeliveryState.SKIPPED, "route_gone", said)
-        target = found.to[delivery.position]
+        target = found.to[place]
         operation = site.operation(delivery.connection_key, delivery.operation)
         if operation is None:
             said = {"zh": f"接口操作 {delivery.operation} 不存在", "en": f"no operation {delivery.operation}"}
@@ -73,9 +87,7 @@ class Courier:
         name = target.mapping or operation.mapping or operation.entity or delivery.entity
         template = site.templates.get(target.template) if target.template else None
         canonical: dict[str, Any] = orjson.loads(delivery.body)
-        rule = site.entities.get(delivery.entity)
-        if rule and delivery.target_record is None:
-            rule = rule if delivery.kind == "state" else None
+        rule = site.entities.get(delivery.entity) if delivery.kind == "state" else None
         job = context.Job(
             delivery, live, target, delivery.operation, site.meaning(live.connector, name), template, canonical
         )
@@ -162,6 +174,8 @@ class Courier:
         """
         if job.delivery.kind != "state" or job.delivery.attempt > 1 or job.member is None or not job.member.wrote:
             return False
+        if job.delivery.position >= plan.RESTORE:
+            return False  # it says something else by now, or nobody can tell
         return bool(orjson.loads(job.member.wrote).get(echo.NATIVE) == job.digest)
 
     def _native(self, job: context.Job) -> dict[str, Any] | None:
@@ -176,7 +190,7 @@ class Courier:
             source = job.delivery.source_key
             for path, owner in job.scope["owners"].items():
                 if owner != source:
-                    canonical = without(canonical, path)
+                    canonical = merge.without(canonical, path)
         if job.meaning is None:
             raise mapping_errors.MappingError(
                 f"没有把 {job.delivery.entity} 写入 {job.live.connector} 的字段映射",
@@ -226,15 +240,15 @@ class Courier:
         self, job: context.Job, outcome: model.Outcome, operation: declaration.Operation
     ) -> records.Binding | None:
         """The link to the target's record and, where its events come back to us, what we wrote there."""
-        if operation.kind != "write" or outcome.record_id is None or operation.entity != job.delivery.entity:
+        entity = operation.entity or job.delivery.entity  # a generic operation writes what it is given
+        if operation.kind != "write" or outcome.record_id is None or entity != job.delivery.entity or job.template:
             return None
         key = job.delivery.connection_key
-        listens = bool(self._site().candidates(key, operation.entity))
+        listens = bool(self._site().candidates(key, entity))
         wrote = echo.digests(job.canonical, job.meaning.shared) if listens and job.meaning else {}
-        text = orjson.dumps({**wrote, echo.NATIVE: job.digest}).decode()
-        return records.Binding(
-            (key, operation.entity, outcome.record_id), job.delivery.link_id, text, job.delivery.hop + 1
-        )
+        past = echo.remembered(job.member.wrote, wrote) if wrote and job.member else {}
+        text = orjson.dumps({**wrote, echo.NATIVE: job.digest, echo.PAST: past}).decode()
+        return records.Binding((key, entity, outcome.record_id), job.delivery.link_id, text, job.delivery.hop + 1)
 
 
 _STATES = {
@@ -272,17 +286,6 @@ def _ended(
         delivery, state, str(state), 0.0, 0.0, False, reason, detail, message=said.get("en"), hold=hold,
         target_record=record,
     )  # fmt: skip
-
-
-def without(record: dict[str, Any], path: str) -> dict[str, Any]:
-    """A record without one (dotted) member; the record itself stays as it is."""
-    key, _, rest = path.partition(".")
-    if key not in record:
-        return record
-    if not rest:
-        return {name: value for name, value in record.items() if name != key}
-    inner = record[key]
-    return {**record, key: without(inner, rest)} if isinstance(inner, dict) else record
 
 
 def _exchanges(error: BaseException) -> Sequence[model.Exchange]:

@@ -29,6 +29,8 @@ class Draft:
     """The event's id, when its arrival tells the age of the state in it."""
     meaning: meaning.Meaning | None = None
     plan: plan.Plan | None = None
+    before: records.Known | None = None
+    """The record as it was known when this event was decided."""
     read_at: float | None = None
     """When reading the record behind a hint began, Unix seconds."""
     delay: float = 0.0

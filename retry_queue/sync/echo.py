@@ -26,6 +26,11 @@ _PLAIN_NUMBER = re.compile(rf"-?(?=.{{1,{_DIGITS}}}$)(0|[1-9][0-9]*)(\.[0-9]+)?"
 
 NATIVE = "#native"
 """Beside the digests of fields: the digest of the whole native record we sent last."""
+PAST = "#past"
+"""Beside them too: per field the digests of what we wrote before, newest first."""
+REMEMBERED = 6
+LATE = 1.0
+"""Seconds by which a source's clock may be coarse: what is this close to our write may be from before it."""
 
 
 def plain(value: Any) -> Any:
@@ -114,15 +119,40 @@ def _empty(value: Any) -> bool:
     return value in (None, "", [], {}) or (isinstance(value, list) and all(_empty(one) for one in value))
 
 
-def is_echo(canonical: Mapping[str, Any], wrote: Mapping[str, str], before: Mapping[str, Any] | None) -> bool:
+def remembered(before: str | None, wrote: Mapping[str, str]) -> dict[str, list[str]]:
+    """What to keep under ``PAST`` when ``wrote`` follows what a record's row says was written ``before``."""
+    known = orjson.loads(before) if before else {}
+    past: dict[str, list[str]] = known.get(PAST, {})
+    kept = {}
+    for field, mark in known.items():
+        if field[0] != "#":
+            older = [one for one in past.get(field, ()) if one != mark]
+            kept[field] = [mark, *older][:REMEMBERED] if wrote.get(field, mark) != mark else older
+    return {field: marks for field, marks in kept.items() if marks}
+
+
+def late(version: float | None, wrote_at: float | None) -> bool:
+    """Whether an event tells of a moment that may lie before our last write to its record."""
+    return version is not None and wrote_at is not None and version <= wrote_at + LATE
+
+
+def is_echo(
+    canonical: Mapping[str, Any], wrote: Mapping[str, Any], before: Mapping[str, Any] | None, *, overtaken: bool = False
+) -> bool:
     """Whether a record tells nothing but what we wrote to it ourselves.
 
-    Every field we wrote must read as we wrote it. When we had seen the record ``before``, any other
-    change in it is somebody else's and must go on its way.
+    Every field we wrote must read as we wrote it; as we once wrote it, when the event may be from before our last
+    write (``overtaken``). When we had seen the record ``before``, any other change in it is somebody else's and
+    must go on its way.
     """
-    marks = {field: mark for field, mark in wrote.items() if field != NATIVE}
-    if not marks or any(digest(pick(canonical, field)) != mark for field, mark in marks.items()):
+    marks = {field: mark for field, mark in wrote.items() if field[0] != "#"}
+    past: Mapping[str, list[str]] = wrote.get(PAST, {}) if overtaken else {}
+    if not marks:
         return False
+    for field, mark in marks.items():
+        seen = digest(pick(canonical, field))
+        if seen != mark and seen not in past.get(field, ()):
+            return False
     if before is None:
         return True
     written = set(marks)

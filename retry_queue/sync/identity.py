@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from retry_queue.ledger import links, matches, mentions, records, secrets
-from retry_queue.sync import about, draft, route
+from retry_queue.sync import about, claiming, draft, route
 
 _SHOWN = ("masked_phone", "masked_email")
 COMMON = 20
@@ -136,7 +136,9 @@ async def join(
     for pair in pairs:
         if pair.confidence >= match.merge_at:
             ends = {_root(became, pair.low), _root(became, pair.high)}
-            became |= await links.merge(connection, ends, links.IDENTITY) if len(ends) > 1 else {}
+            joined = await links.merge(connection, ends, links.IDENTITY) if len(ends) > 1 else {}
+            await claiming.join(connection, about.PEOPLE, sorted(joined.items()))
+            became |= joined
     open_ = [pair for pair in pairs if match.suggest_at <= pair.confidence < match.merge_at]
     if open_:
         await _suggest(connection, open_, became)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
 import orjson
@@ -17,26 +17,19 @@ import structlog
 
 from connectors.core import client
 from mappings import errors as mapping_errors
-from retry_queue.ledger import configuration, inbox, lane, outbox, records, secrets, session, sql, tallies
+from retry_queue.ledger import configuration, inbox, lane, outbox, records, secrets, session, tallies
 from retry_queue.ledger.states import EventState
-from retry_queue.sync import about, draft, identity, plan, reading, timers, watch
+from retry_queue.sync import about, claiming, draft, identity, plan, reading, timers, watch
 from retry_queue.sync import site as sites
 
 LEASE = 60.0
 ECHO_WAIT = 60.0
 """Seconds an event waits at most for a write of ours that may have caused it."""
+PEOPLE = "customer"
 HYDRATING = 200
 """Events of one connection waiting for their detail call, at most."""
 
 log = structlog.get_logger()
-
-_CANONICAL = sql.Statement(
-    """
-    INSERT INTO canonicals (event_id, entity, mapping, body) SELECT event_id, entity, mapping, body FROM {src} {more}
-    ON CONFLICT (event_id) DO UPDATE SET entity = excluded.entity, mapping = excluded.mapping, body = excluded.body
-    """,
-    "event_id int, entity text, mapping text, body text",
-)
 
 
 class _Lost(Exception):
@@ -136,7 +129,7 @@ class Intake:
         while True:
             try:
                 await self._decide(site, drafts)
-                return await self._write(drafts)
+                return await self._write(site, drafts)
             except _Lost as lost:
                 log.warning("intake.lost_lease", events=len(drafts) - len(lost.ours))
                 drafts = [one for one in drafts if one.event.id in lost.ours]
@@ -151,7 +144,7 @@ class Intake:
                 log.exception("intake.refused", events=len(drafts))
                 if len(drafts) == 1:
                     drafts[0].plan = draft.internal(error)
-                    return await self._write(drafts)
+                    return await self._write(site, drafts)
                 # One by one, so that a record which the database refuses is parked and stops nobody else.
                 return {target for one in drafts for target in await self._kept(site, [one])}
 
@@ -191,6 +184,7 @@ class Intake:
                     replay=one.event.replay,
                     event_id=one.arrival,
                     message=one.event.message,
+                    merging=bool(site.merging(one.entity)),
                 )
             except mapping_errors.ExpressionError as error:
                 one.plan = plan.Plan(EventState.PARKED, "condition", {"zh": error.zh, "en": error.en})
@@ -199,12 +193,13 @@ class Intake:
                 log.exception("intake.internal", event=one.event.id, kind=type(error).__name__)
                 one.plan = draft.internal(error)
                 continue
+            one.before = before
             if one.plan.state is not None:
                 known[one.ref] = _after(before, one.plan.state)
 
     # --- writing -----------------------------------------------------------------------------------
 
-    async def _write(self, drafts: Sequence[draft.Draft]) -> set[str]:
+    async def _write(self, site: sites.Site, drafts: Sequence[draft.Draft]) -> set[str]:
         targets: set[str] = set()
         newest: dict[records.Ref, records.State] = {}
         for one in drafts:
@@ -216,21 +211,25 @@ class Intake:
             overtaken = await records.find(connection, missing)
             for one in drafts:
                 if one.ref in overtaken and one.plan is not None and one.plan.state is not None:
-                    one.plan = plan.skip("stale")
+                    stale = plan.skip("stale")
+                    one.plan = replace(
+                        one.plan, ruling=stale.ruling, reason=stale.reason, words=stale.words, state=None
+                    )
+            mine = [one for one in drafts if one.plan is not None]
+            places = await identity.join(connection, self._sealer, site.match, mine, kept)
+            places, back = await claiming.judge(connection, site, mine, places)
             ours = await inbox.settle(connection, [_ruling(one) for one in drafts])
             if len(ours) < len(drafts):  # roll back: a state kept for it would make the event look unchanged to them
                 raise _Lost(ours)
-            mine = [one for one in drafts if one.plan is not None]
-            kept = await identity.join(connection, self._sealer, self._site().match, mine, kept)
             planned = [one for one in mine if one.plan is not None and one.plan.ruling is EventState.PLANNED]
-            await _CANONICAL.run(
+            await inbox.carry(
                 connection,
                 [(one.event.id, one.entity, one.meaning.name if one.meaning else "", one.text) for one in planned],
             )
-            owed = [owed for one in planned for owed in _owed(one, kept[one.ref])]
+            owed = [owed for one in planned for owed in _owed(one, places[one.ref], back, site)]
             await outbox.plan(connection, owed)
-            await about.note(connection, self._sealer, mine, kept)
-            cancelled = await timers.planned(connection, self._sealer, self._site(), mine, kept, owed)
+            await about.note(connection, self._sealer, mine, places)
+            cancelled = await timers.planned(connection, self._sealer, site, mine, places, owed)
             targets.update(owed_.connection_key for owed_ in owed)
             await tallies.add(connection, self._ledger.slot, _counts(mine) + cancelled)
         return targets
@@ -258,11 +257,14 @@ def _ruling(one: draft.Draft) -> inbox.Ruling:
     return inbox.Ruling(one.event.id, one.event.fence, decided.ruling, reason, detail, one.delay, one.failed)
 
 
-def _owed(one: draft.Draft, kept: tuple[int, int]) -> list[lane.NewDelivery]:
+def _owed(
+    one: draft.Draft, kept: tuple[int, int], back: Mapping[int, plan.Leg], site: sites.Site
+) -> list[lane.NewDelivery]:
     decided = one.plan
     if decided is None:
         return []
     row, link = kept
+    legs = (*decided.legs, back[one.event.id]) if one.event.id in back else decided.legs
     return [
         lane.NewDelivery(
             event_id=one.event.id,
@@ -273,12 +275,12 @@ def _owed(one: draft.Draft, kept: tuple[int, int]) -> list[lane.NewDelivery]:
             kind=leg.kind,
             record_id=row,
             lane=plan.lane(leg.target.connection, one.entity, link),
-            version=one.version,
+            version=None if site.merging(one.entity) else one.version,  # merged values are the newest in any event
             hop=decided.hop,
             priority=one.event.priority,
             delay=watch.delay(leg.route, time.time()),
         )
-        for leg in decided.legs
+        for leg in legs
     ]
 
 

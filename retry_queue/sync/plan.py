@@ -13,7 +13,11 @@ from retry_queue.ledger.states import EventState
 from retry_queue.sync import echo
 from retry_queue.sync import route as routes
 
+RESTORE = 100
+"""Added to the position of a target when a record's own system is written back what counts."""
 HOP_LIMIT = 5
+HOP_FAR = 100
+"""The limit for changes that bring something nobody said before: two people at work are no loop."""
 HOP_MEMORY = 600.0
 """Seconds after our own write during which a change of that record counts as caused by it."""
 
@@ -81,40 +85,41 @@ def decide(
     text: str,
     version: float | None,
     known: records.Known | None,
-    wrote: Mapping[str, str] | None,
+    wrote: Mapping[str, Any] | None,
     candidates: Sequence[Candidate],
     now: float,
     *,
     replay: bool = False,
     event_id: int | None = None,
     message: str = "",
+    merging: bool = False,
 ) -> Plan:
     """Decides one event.
 
     ``text`` is ``canonical`` as JSON, ``wrote`` the digests of our own last write,
     ``event_id`` the event when its arrival tells the age of what it says (not when that was read later),
     ``message`` the kind of message it came as.
+    With ``merging`` an overtaken event keeps its legs: some field of it may still be the newest word, and whether
+    it goes round is for the claims to say.
 
     Raises whatever a route's condition raises (the caller parks the event and names the route).
     """
     mark = echo.fingerprint(canonical)
     hop = _hop(known, now)
     state = records.State(ref, _text(canonical.get("number")), version, mark, text, hop, event_id)
-    if known is not None and not replay:
-        if records.older(version, known.version):
-            return skip("stale")
-        if mark == known.fingerprint:
-            return skip("unchanged", state)  # kept all the same: it was still so at this later time
-    if (
-        wrote
-        and not replay
-        and echo.is_echo(canonical, wrote, orjson.loads(known.canonical) if known and known.canonical else None)
-    ):
+    stale = known is not None and not replay and records.older(version, known.version)
+    if stale and not merging:
+        return skip("stale")
+    if known is not None and not replay and not stale and mark == known.fingerprint:
+        return skip("unchanged", state)  # kept all the same: it was still so at this later time
+    before = orjson.loads(known.canonical) if wrote and known is not None and known.canonical else None
+    overtaken = known is not None and echo.late(version, known.wrote_at)
+    if wrote and not replay and not stale and echo.is_echo(canonical, wrote, before, overtaken=overtaken):
         return skip("echo", state)
-    if hop > HOP_LIMIT:
+    if hop > HOP_LIMIT and not merging:
         return skip("hop_limit", state)
     if not candidates:
-        return skip("no_route", state)
+        return skip("stale") if stale else skip("no_route", state)
     said = {"connection": ref[0], "entity": ref[1], "record": ref[2], "hop": hop, "message": message}
     scope = {ref[1]: canonical, "event": said}
     legs = tuple(
@@ -124,6 +129,8 @@ def decide(
         for place, target in enumerate(one.route.to)
         if one.open[place]
     )
+    if stale:
+        return Plan(EventState.SKIPPED, "stale", SKIPS["stale"], None, legs, hop)
     if not legs:
         return skip("filtered", state)
     return Plan(EventState.PLANNED, None, {}, state, legs, hop)

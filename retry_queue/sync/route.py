@@ -131,8 +131,37 @@ class Match(_Part):
         return self
 
 
+Conflicts = Literal["newest", "rank", "manual"]
+"""What holds when two systems change a field at once: the newest, the higher in rank, what a person says."""
+
+
 class EntityRule(_Part):
-    """Who owns which field of an entity written from several sides, and when two customers are one."""
+    """Whose word counts for the fields of an entity that several systems change, and when two customers are one.
+
+    ``owners``: field -> the connection whose value holds. ``fields``: field -> policy; ``conflicts`` for all the
+    others. ``rank``: connections, the highest first. A field means everything below it as well.
+    """
 
     match: Match | None = None
     owners: dict[str, Key] = Field(default_factory=dict)
+    conflicts: Conflicts | None = None
+    fields: dict[str, Conflicts] = Field(default_factory=dict)
+    rank: list[Key] = Field(default_factory=list)
+
+    def policy(self, path: str) -> tuple[str, str | None]:
+        """(policy, owner) of a field; ``newest`` where nothing is said."""
+        for prefix in _prefixes(path):
+            if prefix in self.owners:
+                return "owner", self.owners[prefix]
+            if prefix in self.fields:
+                return self.fields[prefix], None
+        return self.conflicts or "newest", None
+
+    def says(self, path: str) -> bool:
+        """Whether the rule says what holds for a field."""
+        return self.conflicts is not None or any(one in self.owners or one in self.fields for one in _prefixes(path))
+
+
+def _prefixes(path: str) -> list[str]:
+    parts = path.split(".")
+    return [".".join(parts[:n]) for n in range(len(parts), 0, -1)]

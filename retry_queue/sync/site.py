@@ -13,7 +13,7 @@ from mappings import errors as mapping_errors
 from mappings import expression, library
 from retry_queue.ledger import configuration, connections, secrets, session
 from retry_queue.ledger.states import ConnectionState
-from retry_queue.sync import meaning, plan, route, watch
+from retry_queue.sync import flows, meaning, plan, route, watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +55,9 @@ class Site:
         self.templates = dict(templates)
         self.entities = dict(entities)
         self._meanings: dict[tuple[str, str], meaning.Meaning | None] = dict(overrides)
-        self._written = {
-            (target.connection, operation.entity)
-            for one in self.routes.values()
-            for target in one.to
-            if (operation := self.operation(target.connection, target.operation)) is not None
-            and operation.kind == "write"
-        }
+        self._edges = flows.edges(self.routes.values(), self.operation)
+        self._written = {one.target for one in self._edges if one.writes}
+        self._merging: dict[str, tuple[str, ...]] = {}
         self._messages: dict[tuple[str, str], declaration.MessageSpec | None] = {}
         self._candidates: dict[tuple[str, str], tuple[plan.Candidate, ...]] = {}
         for one in self.routes.values():
@@ -99,6 +95,29 @@ class Site:
     def writes(self, connection_key: str, entity: str) -> bool:
         """Whether some route writes records of this entity there, so that its events may be our own."""
         return (connection_key, entity) in self._written
+
+    def merging(self, entity: str) -> tuple[str, ...]:
+        """The fields of an entity that travel both ways; none when nobody both gives and takes it."""
+        if entity not in self._merging:
+            paths: set[str] = set()
+            if flows.members(self._edges, entity):
+                for one in self._edges:
+                    if one.keeps and one.source[1] == entity:
+                        found = self.carrier(self.routes[one.route].to[one.position], entity)
+                        paths.update(found.shared if found else ())
+            self._merging[entity] = tuple(sorted(paths))
+        return self._merging[entity]
+
+    def writer(self, connection_key: str, entity: str) -> flows.Edge | None:
+        """The way by which records of this entity are written there."""
+        return next((one for one in self._edges if one.keeps and one.target == (connection_key, entity)), None)
+
+    def carrier(self, target: route.Target, entity: str) -> meaning.Meaning | None:
+        """The mapping that a route's target is written with."""
+        live, operation = self.live.get(target.connection), self.operation(target.connection, target.operation)
+        if live is None or operation is None:
+            return None
+        return self.meaning(live.connector, target.mapping or operation.mapping or operation.entity or entity)
 
     def operation(self, connection_key: str, name: str) -> declaration.Operation | None:
         """An operation of a connection's connector."""

@@ -23,10 +23,10 @@ def gated(worker: hubs.Worker, monkeypatch: pytest.MonkeyPatch) -> tuple[asyncio
     reached, go = asyncio.Event(), asyncio.Event()
     real = worker.pumps._intake._write
 
-    async def stops(drafts: Any) -> Any:
+    async def stops(*given: Any) -> Any:
         reached.set()
         await go.wait()
-        return await real(drafts)
+        return await real(*given)
 
     monkeypatch.setattr(worker.pumps._intake, "_write", stops)
     return reached, go
