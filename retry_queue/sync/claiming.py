@@ -50,13 +50,11 @@ async def judge(
         source = _source(one, found.get(one.ref) if one.plan.reason == "stale" else None)
         made = merge.claims(one.canonical, site.merging(one.entity), source, held[link])
         said = merge.judge(held[link], made, source, site.entities.get(one.entity, _NO_RULE))
-        if source.stale:
-            if not said.changed:
-                continue
+        if source.stale and said.news:
             known = found[one.ref]
             one.text = known.canonical or one.text  # the rest of it is as it has become since
             one.plan = plan.Plan(EventState.PLANNED, None, {}, None, one.plan.legs, one.plan.hop)
-        elif one.plan.hop > (plan.HOP_FAR if said.fresh else plan.HOP_LIMIT):
+        elif not source.stale and one.plan.hop > (plan.HOP_FAR if said.fresh else plan.HOP_LIMIT):
             one.plan = plan.skip("hop_limit", one.plan.state)
             continue
         if said.changed:
@@ -67,7 +65,7 @@ async def judge(
             for each in said.disputes
         ]
         agreed += [(link, path, None, "agreed", None) for path in said.settled]
-        if said.restore:
+        if said.restore and one.plan.ruling is EventState.PLANNED:
             leg = _back(site, one)
             if leg is not None:
                 back[one.event.id] = leg

@@ -20,14 +20,16 @@ from retry_queue.sync import echo, route
 
 Field = dict[str, Any]
 """One merged field: value, at (Unix seconds), from (connection key), record, ``seen`` (digests of what was said
-before, newest first), and ``other`` while it is disputed."""
+before, newest first), ``lost`` (the newest claim that was made at the same time and did not take), and ``other``
+while it is disputed."""
 Fields = dict[str, Field]
 
 PERSON = "person"
 """Stands where a connection key stands, when a person decided."""
 NORMALISED = 120.0
 """Seconds after our write within which the same value in another spelling is the vendor's doing."""
-SEEN = 16
+SEEN = 100
+"""Values of one field that are remembered; only fields that change all the time come near it."""
 _CUT = 20
 """Characters that must agree before a shorter value counts as ours, cut off."""
 
@@ -74,6 +76,8 @@ class Judged:
     """Disputed fields on which the systems agree by now."""
     fresh: bool = False
     """Something was said that nobody had said before: no echo of ours in another spelling."""
+    news: bool = False
+    """The systems must hear of it; false when only a time was corrected."""
 
 
 def atoms(canonical: Mapping[str, Any], paths: Iterable[str]) -> dict[str, Any]:
@@ -104,6 +108,9 @@ def claims(now: Mapping[str, Any], paths: Sequence[str], source: Source, held: F
     late = source.stale or echo.late(source.at, source.wrote_at)
     found = {}
     for path, value in said.items():
+        if _earlier(held.get(path), value, source):
+            found[path] = value
+            continue
         if path in known and echo.digest(known[path]) == echo.digest(value):
             continue
         if path not in known and value in (None, "", [], {}):
@@ -114,6 +121,17 @@ def claims(now: Mapping[str, Any], paths: Sequence[str], source: Source, held: F
             continue  # from before our last write, and known already
         found[path] = value
     return found
+
+
+def _earlier(there: Field | None, value: Any, source: Source) -> bool:
+    """Whether an overtaken event tells that a value which holds, or lost, was given earlier than was thought."""
+    return source.stale and there is not None and any(
+        one is not None
+        and one["from"] == source.connection
+        and source.at < one["at"]
+        and echo.digest(one["value"]) == echo.digest(value)
+        for one in (there, there.get("lost"))
+    )
 
 
 def _seen(there: Field | None, value: Any) -> bool:
@@ -157,12 +175,18 @@ def judge(held: Fields, made: Mapping[str, Any], source: Source, rule: route.Ent
     fields = {path: dict(one) for path, one in held.items()}
     disputes: list[Dispute] = []
     settled: list[str] = []
-    changed = restore = fresh = False
+    changed = restore = fresh = news = False
     for path, value in made.items():
         claim: Field = {"value": value, "at": source.at, "from": source.connection, "record": source.record}
         there = fields.get(path)
         if there is None:
-            fields[path], changed, fresh = claim, True, True
+            fields[path], changed, fresh, news = claim, True, True, True
+            continue
+        if _earlier(there, value, source):
+            fields[path], changed = _corrected(there, value, source), True
+            if fields[path]["from"] != there["from"]:
+                news = restore = True
+                disputes.append(Dispute(path, "newest", (there, fields[path]), fields[path]["from"]))
             continue
         crossed = _crossed(path, source)
         same = echo.digest(there["value"]) == echo.digest(value)
@@ -173,9 +197,9 @@ def judge(held: Fields, made: Mapping[str, Any], source: Source, rule: route.Ent
             if there.get("other", {}).get("from") == source.connection:
                 there.pop("other")
                 settled.append(path)
-                changed = True
+                changed = news = True
             continue
-        changed = True
+        changed = news = True
         if "other" in there and echo.digest(there["other"]["value"]) == echo.digest(value):
             if there["from"] == source.connection:
                 fields[path] = claim
@@ -201,12 +225,30 @@ def judge(held: Fields, made: Mapping[str, Any], source: Source, rule: route.Ent
         if not knew or not verdict:
             disputes.append(Dispute(path, policy, (there, claim), source.connection if verdict else there["from"]))
         if verdict:
-            fields[path] = claim
+            fields[path] = claim if knew or policy != "newest" else _with_lost(claim, there)
             restore = restore or crossed
         else:
-            there["seen"] = claim["seen"]
+            kept = {**there, "seen": claim["seen"]}
+            fields[path] = _with_lost(kept, claim) if policy == "newest" else kept
             restore = True
-    return Judged(fields, changed, restore, tuple(disputes), tuple(settled), fresh)
+    return Judged(fields, changed, restore, tuple(disputes), tuple(settled), fresh, news)
+
+
+def _with_lost(winner: Field, loser: Field) -> Field:
+    known = loser.get("lost"), winner.get("lost"), loser
+    newest = max((one for one in known if one is not None), key=lambda one: one["at"])
+    return {**winner, "lost": {name: newest[name] for name in ("value", "at", "from", "record")}}
+
+
+def _corrected(there: Field, value: Any, source: Source) -> Field:
+    """The field with an earlier time for a value; another may be the newest now."""
+    lost = there.get("lost")
+    if lost is not None and lost["from"] == source.connection and echo.digest(lost["value"]) == echo.digest(value):
+        return {**there, "lost": {**lost, "at": min(lost["at"], source.at)}}
+    if lost is None or lost["at"] <= source.at:
+        return {**there, "at": source.at}
+    was = {name: there[name] for name in ("value", "from", "record")}
+    return {**lost, "seen": there.get("seen", []), "lost": {**was, "at": source.at}}
 
 
 def _remember(there: Field, value: Any) -> list[str]:

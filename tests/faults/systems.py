@@ -48,6 +48,8 @@ class Edit:
 class System(target.Target):
     """Records by id; ``edits`` is what people did, ``writes`` how often the hub wrote each record."""
 
+    _clock = 0.0
+
     def __init__(self, key: str, seed: int, push: Push | None = None) -> None:
         super().__init__()
         self.key = key
@@ -59,15 +61,14 @@ class System(target.Target):
         self.hook = ""
         self.pending = 0
         self._random = random.Random(seed)
-        self._clock = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
         self._client = httpx.AsyncClient(timeout=30.0, limits=httpx.Limits(max_connections=16))
         self._gate = asyncio.Semaphore(16)
 
     def now(self) -> float:
-        """Strictly later than every time told before, to the millisecond."""
-        self._clock = max(round(time.time(), 3), round(self._clock + 0.001, 3))
-        return self._clock
+        """Strictly later than every time told before by any system, to the millisecond: nobody is a tie."""
+        System._clock = max(round(time.time(), 3), round(System._clock + 0.001, 3))
+        return System._clock
 
     def edit(self, record: str, **fields: str) -> None:
         """A person changes a record."""
