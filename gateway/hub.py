@@ -122,6 +122,8 @@ def _spoken(given: routes.Route, fault: problems.Fault) -> str:
     if fault.path[:1] == ("from",):
         return given.source.connection
     place = fault.path[1]
+    if fault.path[:1] == ("unless",) and isinstance(place, int):
+        return given.unless[place].connection or ""
     return given.to[place].connection if isinstance(place, int) else ""
 
 

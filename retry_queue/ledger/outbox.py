@@ -130,6 +130,9 @@ _BUSY = sql.Statement(
     """
     SELECT lane, next_at FROM {src} JOIN lanes ON lanes.connection_key = src.connection_key
     WHERE lanes.owner IS NOT NULL
+    UNION SELECT x.lane, l.next_at FROM {src} JOIN lanes l ON l.connection_key = src.connection_key
+    JOIN detours x ON x.behind = l.lane WHERE l.owner IS NOT NULL
+    ORDER BY 2 DESC
     """,
     "connection_key text",
 )

@@ -125,12 +125,16 @@ def claims(now: Mapping[str, Any], paths: Sequence[str], source: Source, held: F
 
 def _earlier(there: Field | None, value: Any, source: Source) -> bool:
     """Whether an overtaken event tells that a value which holds, or lost, was given earlier than was thought."""
-    return source.stale and there is not None and any(
-        one is not None
-        and one["from"] == source.connection
-        and source.at < one["at"]
-        and echo.digest(one["value"]) == echo.digest(value)
-        for one in (there, there.get("lost"))
+    return (
+        source.stale
+        and there is not None
+        and any(
+            one is not None
+            and one["from"] == source.connection
+            and source.at < one["at"]
+            and echo.digest(one["value"]) == echo.digest(value)
+            for one in (there, there.get("lost"))
+        )
     )
 
 

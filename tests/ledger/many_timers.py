@@ -1,7 +1,7 @@
 """Many timers at once, with days written as seconds: each fires once, a cancelled one never.
 
-``python -m tests.ledger.many_timers 20000`` runs the full size on a SQLite file; the suite runs it small, on both
-databases. Half of the people order before their timer is due, some twice and some from two sources at once; a
+``python -m tests.ledger.many_timers 20000`` runs the full size on a SQLite file; ``tests/faults`` runs it on both
+databases, small or in full. Half of the people order before their timer is due, some from two sources at once; a
 second worker takes part, and one is stopped on the way.
 """
 

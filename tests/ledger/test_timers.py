@@ -10,7 +10,7 @@ import pytest
 from retry_queue import replay
 from retry_queue.ledger import timers
 from tests.ledger import hub as hubs
-from tests.ledger import making, many_timers, reminders, target
+from tests.ledger import making, reminders, target
 
 
 async def test_an_order_of_the_same_person_cancels_the_reminder(database_url: str, desk: target.Target) -> None:
@@ -199,11 +199,3 @@ async def test_timers_of_what_ended_otherwise_are_ended(database_url: str, desk:
         async with worker.ledger.write() as connection:
             await timers.tidy(connection, "2020-01-01")
         assert await reminders.states(worker) == [("cancelled", "newer_state")]
-
-
-async def test_many_timers_fire_once_and_cancelled_ones_never(database_url: str) -> None:
-    """Small here; ``python -m tests.ledger.many_timers 20000`` is the full size."""
-    found = await many_timers.run(database_url, 400)
-    assert found.holds, found.line()
-    assert found.timers == 400
-    assert found.cancelled >= 100, found.line()
