@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from retry_queue.ledger import detours, records, sql
+from retry_queue.ledger import detours, merged, records, sql
 
 IDENTITY, DELIVERY, PERSON, SPLIT = "identity", "delivery", "person", "split"
 """Causes in the history."""
@@ -174,6 +174,7 @@ async def split(
     await _MOVE.run(connection, [(one.id, name) for one in moved])
     pairs = [(min(a.id, b.id), max(a.id, b.id), by[:80]) for a in part for b in rest]
     await _PART.run(connection, sorted(set(pairs)))
+    await merged.forget(connection, [link, name])
     await detours.move(connection, link, name, [one.id for one in moved], only=True)
     return (name, link) if moved is rest else (link, name)
 

@@ -14,6 +14,8 @@ from retry_queue.ledger import sql
 
 Mark = tuple[str, str]
 """(kind, digest)."""
+MOST = 1000
+"""Records of one mark that are looked at, at most."""
 
 _KEEP = sql.Statement(
     """
@@ -43,6 +45,8 @@ _BY = sql.Statement(
     """
     SELECT DISTINCT m.kind, m.digest, m.record_id FROM {src}
     JOIN mentions m ON m.kind = src.kind AND m.digest = src.digest
+    WHERE m.record_id IN (SELECT n.record_id FROM mentions n WHERE n.kind = src.kind AND n.digest = src.digest
+                          ORDER BY n.record_id DESC LIMIT {1})
     """,
     "kind text, digest text",
 )
@@ -67,8 +71,8 @@ async def of(connection: AsyncConnection, record_ids: Iterable[int]) -> dict[int
 
 
 async def by(connection: AsyncConnection, marks: Iterable[Mark]) -> dict[Mark, set[int]]:
-    """Mark -> row ids of the records that name it."""
+    """Mark -> row ids of the records that name it; the ``MOST`` newest, where it is a customer for everybody."""
     found: dict[Mark, set[int]] = {}
-    for row in await _BY.run(connection, sorted(set(marks))):
+    for row in await _BY.run(connection, sorted(set(marks)), MOST):
         found.setdefault((row.kind, row.digest), set()).add(row.record_id)
     return found

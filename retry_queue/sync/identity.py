@@ -21,6 +21,8 @@ from retry_queue.sync import about, claiming, draft, route
 _SHOWN = ("masked_phone", "masked_email")
 COMMON = 20
 """A weak mark that more records than this share says nothing: a family name, a switchboard."""
+MANY = 50
+"""Combinations of what one record says that are looked at, at most, per rule."""
 _MASKED_PHONE = re.compile(r"^(?:\+?86)?(\d{3})[*xX•]{2,8}(\d{4})$")
 _MASKED_MAIL = re.compile(r"^(\S)\S*\*+\S*@(\S+)$")
 
@@ -92,7 +94,8 @@ def evidence(sealer: secrets.Sealer, match: route.Match, canonical: Mapping[str,
             found += [Evidence(rule, kind, sealer.digest(kind, value)) for value in told.get(kind, ())]
         else:
             name = "~" + "+".join(rule.by)
-            for combined in itertools.product(*(told.get(kind, ()) for kind in rule.by)):
+            some = itertools.product(*(told.get(kind, ()) for kind in rule.by))
+            for combined in itertools.islice(some, MANY):
                 found.append(Evidence(rule, name[:60], sealer.digest(name, "\x1f".join(combined))))
     return found
 

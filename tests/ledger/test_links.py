@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from retry_queue.ledger import detours, links, records, session
+from retry_queue.ledger import detours, links, merged, records, session
 from retry_queue.ledger.states import DeliveryState as State
 from tests.ledger import making
 
@@ -90,6 +90,18 @@ async def test_when_the_record_that_named_the_link_goes_it_keeps_the_name(ledger
     await merge(ledger, a, b, c)
     assert await split(ledger, a, a) == (b, a)
     assert await groups(ledger) == {a: [a], b: [b, c]}
+
+
+async def test_what_the_others_said_is_forgotten_when_they_part(ledger: session.Ledger) -> None:
+    """Or the phone of one person would be written to the other."""
+    a, b = await people(ledger, "a", "b")
+    await merge(ledger, a, b)
+    async with ledger.write() as connection:
+        await merged.hold(connection, {a: "customer"})
+        await merged.keep(connection, {a: {"phone": {"value": "13800138000", "at": 1.0}}})
+    await split(ledger, a, b)
+    async with ledger.read() as connection:
+        assert await merged.find(connection, [a, b]) == {}
 
 
 @pytest.mark.parametrize("wrong", ["all", "none", "stranger", "old name"])
