@@ -106,7 +106,7 @@ async def relink(connection: AsyncConnection, pairs: Sequence[tuple[int, int]]) 
 
 
 async def forget(connection: AsyncConnection, links: Iterable[int]) -> None:
-    """Drops merged records of links that were parted: they hold what the other side said. The next events refill them."""
+    """Drops merged records of links that were parted: they hold what the other side said. Events refill them."""
     await _DROP.run(connection, [(link,) for link in sorted(set(links))])
 
 
