@@ -84,6 +84,7 @@ def _source(one: draft.Draft, newer: records.Known | None) -> merge.Source:
         at=one.version if one.version is not None else one.event.occurred_at or one.event.received_at,
         event=one.event.id,
         before=orjson.loads(before.canonical) if before is not None and before.canonical else None,
+        before_at=before.version if before is not None else None,
         wrote=orjson.loads(before.wrote) if before is not None and before.wrote else {},
         wrote_at=before.wrote_at if before is not None else None,
         reread=one.read_at is not None,

@@ -29,6 +29,8 @@ NATIVE = "#native"
 PAST = "#past"
 """Beside them too: per field the digests of what we wrote before, newest first."""
 REMEMBERED = 6
+FINE = 0.02
+"""Seconds, for clocks that tell fractions."""
 LATE = 1.0
 """Seconds by which a source's clock may be coarse: what is this close to our write may be from before it."""
 
@@ -134,6 +136,16 @@ def remembered(before: str | None, wrote: Mapping[str, str]) -> dict[str, list[s
 def late(version: float | None, wrote_at: float | None) -> bool:
     """Whether an event tells of a moment that may lie before our last write to its record."""
     return version is not None and wrote_at is not None and version <= wrote_at + LATE
+
+
+def heard_since(known_version: float | None, wrote_at: float | None) -> bool:
+    """Whether the state that is known of a record is later than our last write to it.
+
+    Then our write is no longer what the record holds; the same values again are somebody's change back.
+    """
+    if known_version is None or wrote_at is None:
+        return False
+    return known_version > wrote_at + (LATE if known_version == int(known_version) else FINE)
 
 
 def is_echo(

@@ -44,6 +44,8 @@ class Source:
     event: int
     before: Mapping[str, Any] | None = None
     """The record as it was known until now."""
+    before_at: float | None = None
+    """When it was so, by its system."""
     wrote: Mapping[str, Any] = field(default_factory=dict)
     """Digests as ``echo`` keeps them: what we wrote there last, and before that."""
     wrote_at: float | None = None
@@ -106,6 +108,7 @@ def claims(now: Mapping[str, Any], paths: Sequence[str], source: Source, held: F
     said = atoms(now, paths)
     known = atoms(source.before, paths) if source.before is not None else {}
     late = source.stale or echo.late(source.at, source.wrote_at)
+    heard = not source.stale and echo.heard_since(source.before_at, source.wrote_at)
     found = {}
     for path, value in said.items():
         if _earlier(held.get(path), value, source):
@@ -115,7 +118,9 @@ def claims(now: Mapping[str, Any], paths: Sequence[str], source: Source, held: F
             continue
         if path not in known and value in (None, "", [], {}):
             continue
-        if _wrote(path, value, source.wrote) or _spelt(path, value, source, held):
+        if not heard and _wrote(path, value, source.wrote):
+            continue
+        if _spelt(path, value, source, held):
             continue
         if late and _seen(held.get(path), value):
             continue  # from before our last write, and known already
@@ -190,7 +195,8 @@ def judge(held: Fields, made: Mapping[str, Any], source: Source, rule: route.Ent
             fields[path], changed = _corrected(there, value, source), True
             if fields[path]["from"] != there["from"]:
                 news = restore = True
-                disputes.append(Dispute(path, "newest", (there, fields[path]), fields[path]["from"]))
+                sides = (_bare(fields[path]["lost"]), _bare(fields[path]))
+                disputes.append(Dispute(path, "newest", sides, fields[path]["from"]))
             continue
         crossed = _crossed(path, source)
         same = echo.digest(there["value"]) == echo.digest(value)
@@ -220,14 +226,15 @@ def judge(held: Fields, made: Mapping[str, Any], source: Source, rule: route.Ent
         knew = _knew(path, there, source) and not crossed
         verdict = _verdict(policy, owner, there, claim, knew, rule.rank)
         if verdict is None:
-            disputes.append(Dispute(path, policy, (there, claim), None))
+            disputes.append(Dispute(path, policy, (_bare(there), _bare(claim)), None))
             if there["from"] == source.connection:
                 fields[path] = {**claim, "other": there["other"]}
             else:
                 fields[path] = {**there, "other": claim}
             continue
         if not knew or not verdict:
-            disputes.append(Dispute(path, policy, (there, claim), source.connection if verdict else there["from"]))
+            winner = source.connection if verdict else there["from"]
+            disputes.append(Dispute(path, policy, (_bare(there), _bare(claim)), winner))
         if verdict:
             fields[path] = claim if knew or policy != "newest" else _with_lost(claim, there)
             restore = restore or crossed
@@ -241,7 +248,12 @@ def judge(held: Fields, made: Mapping[str, Any], source: Source, rule: route.Ent
 def _with_lost(winner: Field, loser: Field) -> Field:
     known = loser.get("lost"), winner.get("lost"), loser
     newest = max((one for one in known if one is not None), key=lambda one: one["at"])
-    return {**winner, "lost": {name: newest[name] for name in ("value", "at", "from", "record")}}
+    return {**winner, "lost": _bare(newest)}
+
+
+def _bare(one: Field) -> Field:
+    """Who says what since when, without what is remembered beside it."""
+    return {name: one[name] for name in ("value", "at", "from", "record")}
 
 
 def _corrected(there: Field, value: Any, source: Source) -> Field:
@@ -251,8 +263,7 @@ def _corrected(there: Field, value: Any, source: Source) -> Field:
         return {**there, "lost": {**lost, "at": min(lost["at"], source.at)}}
     if lost is None or lost["at"] <= source.at:
         return {**there, "at": source.at}
-    was = {name: there[name] for name in ("value", "from", "record")}
-    return {**lost, "seen": there.get("seen", []), "lost": {**was, "at": source.at}}
+    return {**lost, "seen": there.get("seen", []), "lost": {**_bare(there), "at": source.at}}
 
 
 def _remember(there: Field, value: Any) -> list[str]:

@@ -114,7 +114,14 @@ def decide(
         return skip("unchanged", state)  # kept all the same: it was still so at this later time
     before = orjson.loads(known.canonical) if wrote and known is not None and known.canonical else None
     overtaken = known is not None and echo.late(version, known.wrote_at)
-    if wrote and not replay and not stale and echo.is_echo(canonical, wrote, before, overtaken=overtaken):
+    settled = merging and known is not None and echo.heard_since(known.version, known.wrote_at)
+    if (
+        wrote
+        and not replay
+        and not stale
+        and not settled
+        and echo.is_echo(canonical, wrote, before, overtaken=overtaken)
+    ):
         return skip("echo", state)
     if hop > HOP_LIMIT and not merging:
         return skip("hop_limit", state)

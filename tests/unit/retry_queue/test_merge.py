@@ -145,6 +145,7 @@ class System:
         self.wrote: dict[str, str] = {}
         self.wrote_at: float | None = None
         self.before: dict[str, Any] | None = None
+        self.before_at: float | None = None
 
     def set(self, value: str, at: float) -> None:
         if value != self.value:
@@ -170,12 +171,12 @@ def test_every_order_of_edits_pushes_and_writes_ends_with_equal_systems(
     def tell(one: System) -> None:
         nonlocal fields
         at, value = one.told.pop(0)
-        if one.wrote.get("name") != echo.digest(value):
-            seen = merge.Source(one.key, "r", at, 1, one.before, one.wrote, one.wrote_at)
+        if one.wrote.get("name") != echo.digest(value) or echo.heard_since(one.before_at, one.wrote_at):
+            seen = merge.Source(one.key, "r", at, 1, one.before, one.before_at, one.wrote, one.wrote_at)
             said = merge.judge(fields, merge.claims({"name": value}, ("name",), seen, fields), seen, rule)
             fields = said.fields
             owed.extend(n for n, other in enumerate(systems) if other is not one or said.restore)
-        one.before = {"name": value}
+        one.before, one.before_at = {"name": value}, at
 
     def send(target: int) -> None:
         one = systems[target]
