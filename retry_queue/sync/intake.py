@@ -171,6 +171,7 @@ class Intake:
                 one.plan = plan.Plan(EventState.RECEIVED, "own_write_under_way")
                 continue
             wrote = orjson.loads(before.wrote) if before is not None and before.wrote else None
+            spec = site.message(one.event.connection_key, one.event.message)
             try:
                 one.plan = plan.decide(
                     one.ref,
@@ -184,6 +185,7 @@ class Intake:
                     replay=one.event.replay,
                     event_id=one.arrival,
                     message=one.event.message,
+                    occasion=bool(spec is not None and spec.occasion),
                     merging=bool(site.merging(one.entity)),
                 )
             except mapping_errors.ExpressionError as error:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from gateway.trial import stage
+from retry_queue.ledger import timers
 
 PARTS = """
 templates:
@@ -71,6 +72,10 @@ def test_contact_added_welcome_coupon_and_a_reminder_unless_an_order_arrived(fol
     asyncio.run(_story(folder))
 
 
+async def _quiet(place: stage.Stage) -> bool:
+    return (await place.balance()).in_flight == 0
+
+
 async def _story(folder: Path) -> None:
     async with stage.running(folder, time_scale=0.05) as place:
         shipped = stage.shipped_hub_yaml(routes=False)
@@ -112,5 +117,19 @@ async def _story(folder: Path) -> None:
             found = await connection.exec_driver_sql("SELECT state, count(*) AS n FROM timers GROUP BY state")
             states = {row.state: row.n for row in found}
         assert states == {"fired": 2 * PEOPLE - BUYERS, "cancelled": BUYERS}
+        again = people[0]["ids"]["wecom.external_userid"]  # added once more: nothing about the contact is new
+        await place.panel(f"wecom/contacts/{again}/add", {})
+
+        async def welcomed_again() -> bool:
+            return sum(_told(place.effects(), "welcome", "欢迎").values()) == PEOPLE + 1
+
+        await stage.until(welcomed_again, 20.0, "a second welcome")
+        async with place.ledger.read() as connection:
+            found = await connection.exec_driver_sql("SELECT delivery_id FROM timers WHERE state = 'waiting'")
+            waiting = [row.delivery_id for row in found]
+        assert len(waiting) <= 2
+        async with place.ledger.write() as connection:
+            await timers.cancel(connection, [(one, None) for one in waiting], timers.BY_PERSON)
+        await stage.until(lambda: _quiet(place), 20.0, "quiescence")
         balance = await place.balance()
         assert (balance.in_flight, balance.dead, balance.difference) == (0, 0, 0), balance.line()
