@@ -267,10 +267,11 @@ async def _write(
         gone = one.action == "remove"
         match one.kind:
             case "connection":
-                await logins.forget(connection, one.key)
                 if gone:
+                    await logins.forget(connection, one.key)
                     await connections.remove(connection, one.key)
                 else:
+                    await logins.end(connection, one.key)
                     await _put(connection, sealer, one.key, draft.connections[one.key], now, at)
             case "mapping":
                 connector, _, name = one.key.partition("/")

@@ -238,6 +238,18 @@ def join(items: list[Any], separator: Any, charge: Charge) -> str:
     return arithmetic.capped(separator.join(pieces), charge)
 
 
+def flatten(items: list[Any], charge: Charge) -> list[Any]:
+    """A list of lists as one list, one level deep; elements that are no lists stay, nulls are passed over."""
+    charge(len(items) + sum(len(item) for item in items if isinstance(item, list)))
+    out: list[Any] = []
+    for item in items:
+        if isinstance(item, list):
+            out.extend(item)
+        elif item is not None:
+            out.append(item)
+    return out
+
+
 Function = Callable[..., Any]
 
 FUNCTIONS: dict[str, tuple[Function, int]] = {
@@ -257,7 +269,9 @@ TEXT_METHODS: dict[str, tuple[Function, tuple[int, ...]]] = {
     "matches": (matches, (1,)), "trim": (trim, (0,)), "lowerAscii": (lower, (0,)), "upperAscii": (upper, (0,)),
     "replace": (replace, (2,)), "split": (split, (1,)), "substring": (_bounded_substring, (1, 2)), "size": (size, (0,)),
 }  # fmt: skip
-LIST_METHODS: dict[str, tuple[Function, tuple[int, ...]]] = {"join": (join, (1,)), "size": (size, (0,))}
+LIST_METHODS: dict[str, tuple[Function, tuple[int, ...]]] = {
+    "join": (join, (1,)), "size": (size, (0,)), "flatten": (flatten, (0,)),
+}  # fmt: skip
 METHODS = {**LIST_METHODS, **TEXT_METHODS}
 
 __all__ = ["FUNCTIONS", "LIST_METHODS", "METHODS", "TEXT_METHODS", "timestamp"]

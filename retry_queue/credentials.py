@@ -68,6 +68,11 @@ class LedgerTokens:
         async with self._ledger.read() as connection:
             return await tokens.get(connection, self._sealer, key)
 
+    async def kept(self, key: str) -> model.Token | None:
+        """The newest token stored, whether over or ended by a change of the connection."""
+        stored = await self._stored(key)
+        return _token(stored) if stored is not None else None
+
     def forget(self, key: str) -> None:
         """Drops the copy in memory, as when a connection's credentials change."""
         self._local.forget(key)

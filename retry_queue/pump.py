@@ -196,10 +196,10 @@ class Pumps:
         self, target: str, wanted: int, ready: deque[tuple[float, context.Job]], claimed_at: float
     ) -> int:
         """Claims a batch; what needs no call is settled at once. Returns how many it got."""
-        skip = self._site().skipping
+        policies = self._site().policies
         try:
             async with self._ledger.write() as connection:
-                claimed = await outbox.claim(connection, target, wanted, self._ledger.owner, lane.LEASE, skip)
+                claimed = await outbox.claim(connection, target, wanted, self._ledger.owner, lane.LEASE, policies)
             made = await self._prepared(claimed) if claimed else []
         except session.LedgerUnavailable as error:
             log.warning("claim.waiting", error=str(error))

@@ -76,7 +76,7 @@ class Answer:
         try:
             if head[:1] == b"<":
                 return (True, xmltext.loads(raw)) if head[:5] == b"<?xml" or _xml(kind) else (False, None)
-            return True, jsontext.loads(raw)
+            return True, jsontext.loads(raw, constants=True)
         except ValueError:
             return False, None
 

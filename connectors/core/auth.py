@@ -25,6 +25,9 @@ class TokenStore(Protocol):
         comes with a stale value that has been replaced meanwhile gets the newer token without a login.
         """
 
+    async def kept(self, key: str) -> model.Token | None:
+        """The newest token ever stored under ``key``, also one that is over: its ``extra`` may be what renews it."""
+
 
 class MemoryTokens:
     """A TokenStore for one process."""
@@ -55,6 +58,9 @@ class MemoryTokens:
             return token
         finally:
             del self._running[key]
+
+    async def kept(self, key: str) -> model.Token | None:
+        return self._tokens.get(key)
 
     def forget(self, key: str) -> None:
         """Drop the token, as when a connection's credentials change."""

@@ -162,6 +162,8 @@ class Flow(terms.Part):
     done: list[str]
     waiting: list[str] = Field(default_factory=list)
     """States in which somebody else must act (a workflow): ask again later."""
+    ask: bool = False
+    """Look before the first step even when nothing was sent before: this system takes the same record twice."""
 
 
 class Operation(RequestSpec):
@@ -171,8 +173,8 @@ class Operation(RequestSpec):
     entity: str | None = None
     kind: Literal["list", "get", "write", "act", "call"] = "call"
     """``write`` upserts a record (state delivery), ``act`` does something once (message, approval)."""
-    result: Path | None = None
-    """Root of the useful part of the answer."""
+    result: Path | list[Path] | None = None
+    """Root of the useful part of the answer; of several, the first that is there (``.`` is the whole body)."""
     items: Path | None = None
     """For ``list``: the rows, relative to ``result``."""
     id: Path | None = None

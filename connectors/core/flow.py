@@ -87,11 +87,11 @@ class _Walk:
 async def run(call: Call, name: str, spec: declaration.Flow, *, fresh: bool) -> model.Outcome:
     """Bring the record to a ``done`` state, from wherever it stands.
 
-    ``fresh``: nothing was sent before, so the first step goes out without a lookup. Raises what a step raises; an
-    OutcomeUnknown among them means: run again with ``fresh`` false.
+    ``fresh``: nothing was sent before, so the first step goes out without a lookup, unless the flow says ``ask``.
+    Raises what a step raises; an OutcomeUnknown among them means: run again with ``fresh`` false.
     """
     walk = _Walk(call, name, spec)
-    index = walk.next(ABSENT) if fresh else None
+    index = walk.next(ABSENT) if fresh and not spec.ask else None
     state: str | None = None if index is not None else await walk.look()
     refused: errors.Rejected | None = None
     while True:

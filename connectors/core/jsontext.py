@@ -19,6 +19,9 @@ MAX_DEPTH = 100
 _INEXACT = re.compile(rb"(?:^|[:\[,])\s*-?(?:\d+[.eE]|\d{19})")
 """A number with a fraction or an exponent, or a whole one that may not fit 64 bits."""
 
+_CONSTANT = re.compile(rb"(?:^|[:\[,])\s*-?(?:NaN|Infinity)")
+"""What some servers write where a number has no value; no JSON, but an answer should not be lost over it."""
+
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -30,12 +33,18 @@ def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
-def loads(data: bytes | str) -> Any:
-    """Parse exactly. Raises JsonError, whatever the text does."""
+def _null(name: str) -> None:
+    return None
+
+
+def loads(data: bytes | str, *, constants: bool = False) -> Any:
+    """Parse exactly. Raises JsonError, whatever the text does. ``constants``: NaN and Infinity are read as null."""
     raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else bytes(data)
     raw = raw.removeprefix(b"\xef\xbb\xbf")
     try:
-        if _INEXACT.search(raw) is None:
+        if constants and _CONSTANT.search(raw):
+            value = json.loads(raw.decode(), parse_float=Decimal, parse_constant=_null)
+        elif _INEXACT.search(raw) is None:
             value = orjson.loads(raw)
         else:
             value = json.loads(raw.decode(), parse_float=Decimal, parse_constant=_no_constant)

@@ -16,7 +16,9 @@ class Work(Protocol):
 
     way: line.Line
 
-    async def exchange(self, name: str, request: model.Request, *, safe: bool) -> answer.Answer:
+    async def exchange(
+        self, name: str, request: model.Request, *, safe: bool, token: model.Token | None = None
+    ) -> answer.Answer:
         """Send, and keep what may be seen of it."""
 
 
@@ -48,12 +50,15 @@ def _plan(spec: declaration.Declaration, token: declaration.TokenSpec) -> _Token
     return kept[1]
 
 
-async def run(work: Work, one: plan.Auth, now: Callable[[], float]) -> model.Token:
-    """A fresh token. Raises CredentialRefused, Throttled, Unavailable, ...; never an unknown outcome."""
+async def run(work: Work, one: plan.Auth, now: Callable[[], float], kept: model.Token | None = None) -> model.Token:
+    """A fresh token; ``kept`` is the one before it.
+
+    Raises CredentialRefused, Throttled, Unavailable, ...; never an unknown outcome.
+    """
     spec = work.way.connection.declaration
     assert one.spec.token is not None
     if one.spec.token.request is None:
-        return await _by_signer(work, spec, now)
+        return await _by_signer(work, spec, now, kept)
     made = _plan(spec, one.spec.token)
     at = now()
     request = made.request({**work.way.scope, "input": {}, "now": at})
@@ -91,7 +96,9 @@ def _refusal(made: _TokenPlan, got: answer.Answer, work: Work) -> errors.Connect
     return failure.error(found, NAME, safe=True)
 
 
-async def _by_signer(work: Work, spec: declaration.Declaration, now: Callable[[], float]) -> model.Token:
+async def _by_signer(
+    work: Work, spec: declaration.Declaration, now: Callable[[], float], kept: model.Token | None
+) -> model.Token:
     signer = registry.signer(spec.id)
     if signer is None or not hasattr(signer, "login"):
         raise errors.Misdeclared(
@@ -101,9 +108,14 @@ async def _by_signer(work: Work, spec: declaration.Declaration, now: Callable[[]
         )
 
     async def send(request: model.Request) -> answer.Answer:
-        return await work.exchange(NAME, request, safe=True)
+        # What renews a token is as secret as the token: it is masked where the exchange is kept.
+        return await work.exchange(NAME, request, safe=True, token=kept)
 
-    token: Any = await signer.login(send, work.way.connection, now())
+    token: Any = None
+    if kept is not None and hasattr(signer, "refresh"):
+        token = await signer.refresh(send, work.way.connection, kept, now())
+    if token is None:
+        token = await signer.login(send, work.way.connection, now())
     if not isinstance(token, model.Token) or not token.value:
         raise errors.CredentialRefused("the login gave no token", operation=NAME, hint=failure.hint("unauthorised"))
     return token

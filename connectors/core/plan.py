@@ -70,7 +70,7 @@ class Plan(RequestPlan):
         self.auths = auths(spec, name) if operation.auth else []
         self.sign_options = renderer(spec.signing.options)
         self.signs = operation.sign and spec.signing.scheme != "none"
-        self._result = reader(operation.result)
+        self._result = _first(operation.result)
         self._items = paths.getter(operation.items) if operation.items else None
         self._id = paths.getter(operation.id) if operation.id else None
         self._id_input = paths.getter(operation.id_input) if operation.id_input else None
@@ -139,6 +139,14 @@ def reader(path: str | None) -> Callable[[Any], Any]:
         return read
     short = paths.getter(path[5:])
     return lambda body: value if (value := read(body)) is not paths.ABSENT else short(body)
+
+
+def _first(places: str | list[str] | None) -> Callable[[Any], Any]:
+    """Reads the first of several places that is there."""
+    if not isinstance(places, list):
+        return reader(places)
+    reads = [reader(place) for place in places]
+    return lambda body: next((found for read in reads if (found := read(body)) is not paths.ABSENT), paths.ABSENT)
 
 
 def flat(fields: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], dict[str, str]]:

@@ -169,7 +169,7 @@ class Sending:
 
         async def fetch() -> model.Token:
             first = len(self.exchanges)
-            token = await login.run(self, one, self._now)
+            token = await login.run(self, one, self._now, await self._tokens.kept(key))
             # The answer holds the token and whatever else the system likes to put beside it.
             self.exchanges[first:] = [replace(seen, response=HIDDEN) for seen in self.exchanges[first:]]
             return token

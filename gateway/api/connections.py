@@ -207,7 +207,7 @@ async def update(
         )
         if state is ConnectionState.ENABLED:
             _complete(hub, row)
-        await logins.forget(connection, key)
+        await logins.end(connection, key)
         changed = [name for name in {*config, *before.config} if config.get(name) != before.config.get(name)]
         detail = {"config": sorted(changed), "secrets": sorted(body.secrets)}
         await audit.append(
@@ -246,7 +246,7 @@ async def _turn(request: Request, key: str, state: ConnectionState) -> Connectio
         row = await _get(connection, key)
         if state is ConnectionState.ENABLED:
             _complete(hub, row)
-            await logins.forget(connection, key)
+            await logins.end(connection, key)
         if row.state is not state:
             await connections.set_state(connection, key, state, None, hub.clock())
             await audit.append(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from retry_queue.ledger import records
@@ -114,6 +114,10 @@ class Waiting:
     wait: float
 
 
+SUPERSEDE, SKIP = "supersede", "skip"
+"""What a route may say about a failing head; a route that says nothing holds."""
+
+
 @dataclass(frozen=True, slots=True)
 class Lane:
     """What may be done in a lane now: the head to take, what a newer state replaced, when to look again."""
@@ -121,15 +125,17 @@ class Lane:
     head: Waiting | None
     superseded: tuple[int, ...]
     next_wait: float | None
+    passed: tuple[int, ...] = ()
+    """Parked or failing deliveries that the head goes past."""
 
 
-def order(queue: Sequence[Waiting], skip: frozenset[str]) -> Lane:
+def order(queue: Sequence[Waiting], policies: Mapping[str, str]) -> Lane:
     """Decides the head of a lane; ``queue`` is in order of arrival. Pure.
 
     Of several waiting states of one route target only the newest is sent (by source version, then by
     arrival). An interrupted head comes first: what it did must be known before anything follows. What
-    is parked or failing holds the lane unless its route is in ``skip``; what was told to wait (a
-    route's ``after``) lets others pass.
+    is parked or failing holds the lane, unless its route's policy says ``skip``: then the others go past it; or
+    ``supersede``: then a newer state ends a parked one. What was told to wait (a route's ``after``) lets others pass.
     """
     newest: dict[tuple[str, int], Waiting] = {}
     for one in queue:
@@ -140,28 +146,41 @@ def order(queue: Sequence[Waiting], skip: frozenset[str]) -> Lane:
     superseded = tuple(
         one.id
         for one in queue
-        if one.kind == "state"
-        and one.state in (DeliveryState.PENDING, DeliveryState.RETRYING)
-        and newest[(one.route_key, one.position)] is not one
+        if one.kind == "state" and _overtaken(one, newest.get((one.route_key, one.position)), policies)
     )
     gone = set(superseded)
     rest = [one for one in queue if one.id not in gone]
     head = next((one for one in rest if one.state == DeliveryState.IN_FLIGHT), None)
     waits: list[float] = []
+    failing: list[int] = []
     for one in rest:
         if one is head:
             continue
+        skips = policies.get(one.route_key) == SKIP
         if one.state == DeliveryState.PARKED:
-            if one.route_key not in skip:
+            if not skips:
                 break
+            if head is None:
+                failing.append(one.id)
             continue
         if head is None and one.wait <= 0:
             head = one
             continue
         waits.append(max(one.wait, 0.0))
-        if head is None and one.state == DeliveryState.RETRYING and one.route_key not in skip:
-            break
-    return Lane(head, superseded, min(waits) if waits else None)
+        if head is None and one.state == DeliveryState.RETRYING:
+            if not skips:
+                break
+            failing.append(one.id)
+    return Lane(head, superseded, min(waits) if waits else None, tuple(failing) if head is not None else ())
+
+
+def _overtaken(one: Waiting, newest: Waiting | None, policies: Mapping[str, str]) -> bool:
+    if newest is None or newest is one:
+        return False
+    if one.state in (DeliveryState.PENDING, DeliveryState.RETRYING):
+        return True
+    parked = one.state == DeliveryState.PARKED and policies.get(one.route_key) == SUPERSEDE
+    return parked and not records.older(newest.version, one.version) and newest.id > one.id
 
 
 def lane_wait(result: Result) -> float | None:

@@ -9,7 +9,7 @@ plan came in between, because PostgreSQL re-checks the row but not a subquery wh
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -83,10 +83,11 @@ _LOAD = sql.Statement(
 _RESOLVE = sql.Statement(
     """
     UPDATE deliveries SET state = src.state, reason = src.reason, settled_at = {now} FROM {src}
-    WHERE deliveries.id = src.id AND deliveries.state IN ('pending', 'retrying')
+    WHERE deliveries.id = src.id AND deliveries.state IN ('pending', 'retrying', 'parked')
     """,
     "id int, state text, reason text",
 )
+_PASSED = sql.Statement("UPDATE deliveries SET passed = passed + 1 FROM {src} WHERE deliveries.id = src.id", "id int")
 _SETTLE = sql.Statement(
     """
     UPDATE deliveries SET state = src.state, reason = src.reason, detail = src.detail,
@@ -215,11 +216,16 @@ async def plan(connection: AsyncConnection, owed: Sequence[lane.NewDelivery]) ->
 
 
 async def claim(
-    connection: AsyncConnection, connection_key: str, limit: int, owner: str, lease: float, skip: frozenset[str]
+    connection: AsyncConnection,
+    connection_key: str,
+    limit: int,
+    owner: str,
+    lease: float,
+    policies: Mapping[str, str],
 ) -> list[lane.ClaimedDelivery]:
     """Leases up to ``limit`` due lanes of one target and takes the head of each.
 
-    ``skip`` names routes whose lanes go on past a parked or retrying head. Superseded states are
+    ``policies``: what routes say about a head that is parked or failing. Superseded states are
     ended here; a lane whose head cannot be taken yet is given back with its proper due time.
     """
     leases = {
@@ -232,10 +238,12 @@ async def claim(
         queues[row.lane].append(lane.Waiting(*row))
     heads: dict[int, tuple[lane.Lane, lane.Lease]] = {}
     resolved: list[tuple[int, str, str]] = []
+    passed: list[tuple[int]] = []
     closing: list[tuple[str, int, int]] = []
     freeing: list[tuple[str, int, int, float]] = []
     for name, held in leases.items():
-        view = lane.order(queues[name], skip)
+        view = lane.order(queues[name], policies)
+        passed += [(i,) for i in view.passed]
         resolved += [(i, str(DeliveryState.SUPERSEDED), "newer_state") for i in view.superseded]
         if view.head is not None:
             heads[view.head.id] = (view, held)
@@ -245,6 +253,7 @@ async def claim(
         else:
             freeing.append((name, held.fence, held.seq, view.next_wait))
     await _RESOLVE.run(connection, resolved)
+    await _PASSED.run(connection, passed)
     await _CLOSE.run(connection, closing)
     await _FREE.run(connection, freeing)
     crashed = {

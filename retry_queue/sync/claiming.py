@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import orjson
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from retry_queue.ledger import merged, records
+from retry_queue.ledger import merged, outbox, records
 from retry_queue.ledger.states import EventState
 from retry_queue.sync import draft, merge, plan, route
 from retry_queue.sync import site as sites
@@ -39,6 +39,9 @@ async def judge(
         return places, {}
     links = {places[one.ref][1]: one.entity for one in those}
     held: dict[int, merge.Fields] = await merged.hold(connection, links)
+    # After the lock: a write that is under way read what counted before these claims, and may go over them.
+    busy = await outbox.busy(connection, {one.ref[0] for one in those})
+    now = await records.find(connection, {one.ref for one in those})
     changed: set[int] = set()
     notes: list[merged.Note] = []
     agreed: list[tuple[int, str, str | None, str, Mapping[str, str] | None]] = []
@@ -47,12 +50,11 @@ async def judge(
         assert one.plan is not None
         assert one.canonical is not None
         link = places[one.ref][1]
-        source = _source(one, found.get(one.ref) if one.plan.reason == "stale" else None)
+        source = _source(one, now[one.ref])
         made = merge.claims(one.canonical, site.merging(one.entity), source, held[link])
         said = merge.judge(held[link], made, source, site.entities.get(one.entity, _NO_RULE))
         if source.stale and said.news:
-            known = found[one.ref]
-            one.text = known.canonical or one.text  # the rest of it is as it has become since
+            one.text = now[one.ref].canonical or one.text  # the rest of it is as it has become since
             one.plan = plan.Plan(EventState.PLANNED, None, {}, None, one.plan.legs, one.plan.hop)
         elif not source.stale and one.plan.hop > (plan.HOP_FAR if said.fresh else plan.HOP_LIMIT):
             one.plan = plan.skip("hop_limit", one.plan.state)
@@ -65,7 +67,8 @@ async def judge(
             for each in said.disputes
         ]
         agreed += [(link, path, None, "agreed", None) for path in said.settled]
-        if said.restore and one.plan.ruling is EventState.PLANNED:
+        crossing = said.news and plan.lane(one.ref[0], one.entity, link) in busy
+        if (said.restore or crossing) and one.plan.ruling is EventState.PLANNED:
             leg = _back(site, one)
             if leg is not None:
                 back[one.event.id] = leg
@@ -75,9 +78,10 @@ async def judge(
     return places, back
 
 
-def _source(one: draft.Draft, newer: records.Known | None) -> merge.Source:
-    """``newer``: the state that overtook the event."""
-    before = newer or one.before
+def _source(one: draft.Draft, now: records.Known) -> merge.Source:
+    """``now``: the record's row, which this transaction holds."""
+    stale = one.plan is not None and one.plan.reason == "stale"
+    before = now if stale else one.before
     return merge.Source(
         connection=one.ref[0],
         record=one.ref[2],
@@ -85,10 +89,10 @@ def _source(one: draft.Draft, newer: records.Known | None) -> merge.Source:
         event=one.event.id,
         before=orjson.loads(before.canonical) if before is not None and before.canonical else None,
         before_at=before.version if before is not None else None,
-        wrote=orjson.loads(before.wrote) if before is not None and before.wrote else {},
-        wrote_at=before.wrote_at if before is not None else None,
+        wrote=orjson.loads(now.wrote) if now.wrote else {},
+        wrote_at=now.wrote_at,
         reread=one.read_at is not None,
-        stale=newer is not None,
+        stale=stale,
     )
 
 

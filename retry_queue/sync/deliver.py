@@ -66,7 +66,7 @@ class Courier:
         if not those:
             return
         async with self._ledger.read() as connection:
-            held = await merged.find(connection, {one.delivery.link_id for one in those})
+            held = await merged.settled(connection, {one.delivery.link_id for one in those})
         for one in those:
             fields = held.get(one.delivery.link_id, {})
             one.canonical = merge.applied(one.canonical, fields, exists=one.member is not None)
@@ -103,7 +103,7 @@ class Courier:
         if operation is None or job.live.opened is None:
             said = job.live.problem or {"zh": "连接无法使用", "en": "the connection cannot be used"}
             return _ended(job.delivery, DeliveryState.PARKED, "connection_broken", said)
-        hold = job.delivery.route_key not in site.skipping
+        hold = site.policies.get(job.delivery.route_key) != lane.SKIP
         if job.delivery.interrupted and operation.idempotent is declaration.Idempotency.NO and not operation.flow:
             return self._result(job, verdict.unknown(), started, hold, None)
         if job.delivery.crashes >= verdict.MAX_CRASHES:

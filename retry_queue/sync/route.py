@@ -32,7 +32,8 @@ class Order(StrEnum):
     """What the rest of a lane does while its head fails."""
 
     HOLD = "hold"  # waits
-    SKIP = "skip"  # goes on; the failed one keeps its own schedule
+    SUPERSEDE = "supersede"  # waits, until a newer state of the record replaces what is parked
+    SKIP = "skip"  # goes on; the failed one keeps its own schedule and is marked as passed
 
 
 class _Part(BaseModel):

@@ -71,7 +71,8 @@ class Site:
         people = self.entities.get("customer")
         self.match = people.match if people is not None and people.match is not None else route.Match()
         self.watches = watch.Watches(self.routes.values())
-        self.skipping = frozenset(one.key for one in self.routes.values() if one.order is route.Order.SKIP)
+        self.policies = {one.key: str(one.order) for one in self.routes.values() if one.order is not route.Order.HOLD}
+        """Route -> what becomes of its lanes when their head fails, where it is not to hold."""
 
     def _candidate(self, one: route.Route) -> plan.Candidate:
         holds = expression.condition(one.when) if one.when else None

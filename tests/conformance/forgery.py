@@ -50,7 +50,11 @@ def parts(connection: model.Connection, push: rehearsal.Push, hook: model.RawHoo
     if spec.scheme == "custom":
         assert push.signed is not None, "a custom scheme names its signed parts in rehearsal.yaml"
         given = push.signed
-        return Parts(tuple(given.query), tuple(given.headers), whole if given.body else None, given.window)
+        span = whole if given.body else None
+        if given.member is not None:
+            text = jsontext.loads(hook.body)[given.member].encode()
+            span = (begin := hook.body.index(text), begin + len(text))
+        return Parts(tuple(given.query), tuple(given.headers), span, given.window)
     return None
 
 

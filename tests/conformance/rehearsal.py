@@ -68,6 +68,8 @@ class Signed(_Piece):
     query: list[str] = Field(default_factory=list)
     headers: list[str] = Field(default_factory=list)
     body: bool = False
+    member: str | None = None
+    """Instead of the whole body: the one member of a JSON envelope that is proven."""
     window: float | None = None
 
 

@@ -104,7 +104,7 @@ async def claim(
     ledger: session.Ledger, target: str = "erp", limit: int = 50, lease: float = 60.0, skip: Sequence[str] = ()
 ) -> list[lane.ClaimedDelivery]:
     async with ledger.write() as connection:
-        return await outbox.claim(connection, target, limit, ledger.owner, lease, frozenset(skip))
+        return await outbox.claim(connection, target, limit, ledger.owner, lease, dict.fromkeys(skip, lane.SKIP))
 
 
 async def settle(ledger: session.Ledger, *results: lane.Result) -> set[int]:

@@ -121,6 +121,29 @@ async def test_tokens_are_sealed_and_forgotten_with_their_connection(ledger: ses
     assert [row.key for row in await making.rows(ledger, "SELECT key FROM tokens")] == ["k3x"]
 
 
+async def test_an_ended_token_is_not_used_but_what_it_carries_is_kept(open_ledger: Open) -> None:
+    """T-31: a refresh token that works once outlives an edit of the connection, also in another process."""
+    one, two = open_ledger("w1"), open_ledger("w2")
+    vendor = Vendor(0)
+    await store(one).renew("k3", None, vendor.login)
+    async with one.write() as connection:
+        await logins.end(connection, "k3")
+    fresh = store(two)
+    assert await fresh.get("k3", time.time()) is None
+    kept = await fresh.kept("k3")
+    assert kept is not None
+    assert (kept.value, kept.extra, kept.expires_at) == ("token-1", {"cookie": "c"}, 0.0)
+    assert (await fresh.renew("k3", None, vendor.login)).value == "token-2"
+    assert await fresh.kept("other") is None
+
+
+async def test_a_login_that_an_edit_overtook_is_not_stored(ledger: session.Ledger) -> None:
+    async with ledger.write() as connection:
+        assert await tokens.lock(connection, "k3", 0, 30)
+        await logins.end(connection, "k3")
+        assert not await tokens.put(connection, SEALER, "k3", 0, "old credentials", {}, 1e12)
+
+
 async def test_a_token_moved_to_another_connection_does_not_open(ledger: session.Ledger) -> None:
     await store(ledger).renew("k3", None, Vendor(0).login)
     await making.change(ledger, "UPDATE tokens SET key = 'other'")

@@ -42,6 +42,20 @@ async def test_a_record_that_is_not_there_is_no_error(calls, shop, peer):
     assert (found.data, found.record_id) == (None, None)
 
 
+async def test_of_several_places_for_the_result_the_first_that_is_there_counts(calls, peer):
+    spec = declared(
+        """
+probe: order.get
+operations:
+  order.get: {label: {zh: 查, en: get}, kind: get, method: GET, path: /o, result: [wrapped, "."], id: no}
+"""
+    )
+    for body in ({"errcode": 0, "wrapped": {"no": 1}}, {"errcode": 0, "no": 1}):
+        peer.decide = lambda seen, body=body: answer(body)
+        found = await calls.call(connected(spec, peer.url), "order.get", {})
+        assert (found.data["no"], found.record_id) == (1, "1")
+
+
 async def test_decimals_and_nulls_in_json(calls, shop, peer):
     found = await calls.call(shop, "order.save", {"no": "A1", "total": Decimal("188.00")})
     assert peer.seen[0].body == b'{"no":"A1","total":188.00,"nothing":null}'

@@ -139,6 +139,16 @@ async def test_fresh_goes_straight_through_and_looks_once_at_the_end(calls, peer
     assert [seen.operation for seen in found.exchanges] == ["save", "submit", "audit", "view"]
 
 
+async def test_a_system_that_takes_a_record_twice_is_asked_first_although_nothing_was_sent(calls, peer, books):
+    flow = SPEC.operations["order.save"].flow.model_copy(update={"ask": True})
+    asking = {**SPEC.operations, "order.save": SPEC.operations["order.save"].model_copy(update={"flow": flow})}
+    spec = SPEC.model_copy(update={"operations": asking})
+    await run(calls, peer, spec=spec)
+    assert books.paths() == ["view", "save", "submit", "audit", "view"]
+    await run(calls, peer, spec=spec)
+    assert books.paths() == ["view"]
+
+
 async def test_when_the_last_answer_tells_the_state_nobody_asks(calls, peer, books):
     books.tells = True
     await run(calls, peer)

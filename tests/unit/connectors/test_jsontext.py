@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.core import jsontext
+from connectors.core import answer, jsontext
 
 
 @pytest.mark.parametrize(
@@ -89,3 +89,16 @@ def test_digits_stay():
 def test_what_has_no_json_is_refused(value):
     with pytest.raises(jsontext.JsonError):
         jsontext.dumps(value)
+
+
+def test_an_answer_may_say_nan_where_a_number_has_no_value():
+    text = b'{"a": NaN, "b": [-Infinity, 1.50], "c": "NaN, NaN", "d": 12345678901234567890}'
+    assert jsontext.loads(text, constants=True) == {
+        "a": None,
+        "b": [None, Decimal("1.50")],
+        "c": "NaN, NaN",
+        "d": 12345678901234567890,
+    }
+    assert answer.Answer(200, {}, text).body["a"] is None
+    with pytest.raises(jsontext.JsonError):
+        jsontext.loads(b'{"a": nan}', constants=True)

@@ -7,7 +7,7 @@ import types
 
 import pytest
 
-from connectors.core import auth, client, errors, model, pacing, registry
+from connectors.core import auth, client, errors, grant, model, pacing, registry
 from tests.unit.connectors.conftest import answer, connected, declared
 
 TEXT = """
@@ -31,6 +31,11 @@ operations:
   free: {{label: {{zh: f, en: f}}, kind: write, path: /free, auth: false}}
 """
 SPEC = declared(TEXT.format(more=""))
+LOGIN = declared(
+    "auth:\n  - {style: token, token: {}, query: {access_token: '${token}'}}\n"
+    "errors: [{match: ['40014'], becomes: token}, {match: ['45009'], becomes: throttled}]\n"
+    "probe: a\noperations: {a: {label: {zh: a, en: a}, path: /a}}"
+)
 
 
 class Office:
@@ -224,6 +229,76 @@ async def test_a_login_by_the_connectors_own_code(calls, peer, monkeypatch):
     assert office.logins == 2
 
 
+async def test_a_refresh_by_the_connectors_own_code_gets_the_token_before(calls, peer, monkeypatch):
+    seen = []
+
+    async def login(send, connection, now):
+        return model.Token("login-1", now + 60, grant.carried("r-token-1", now + 100, ("code-1",)))
+
+    async def refresh(send, connection, kept, now):
+        seen.append((kept.value, grant.refresh_token(kept, (connection.config["shade"],), now)))
+        await send(model.Request("POST", connection.config["base_url"] + "/free", form={"old": str(seen[-1][1])}))
+        return model.Token("next-1", now + 60, kept.extra) if seen[-1][1] else None
+
+    monkeypatch.setattr(registry, "signer", lambda name: types.SimpleNamespace(login=login, refresh=refresh))
+    Office(peer).valid = "next-1"
+    spec = LOGIN
+    found = await calls.call(connected(spec, peer.url, shade="code-1"), "a", {})
+    assert seen == [("login-1", "r-token-1")], "nothing was kept at first, then the refused token was"
+    assert [one.operation for one in found.exchanges] == ["a", "token", "a"]
+    assert "r-token-1" not in repr(found.exchanges)
+    assert any(one.form == {"old": "r-token-1"} for one in peer.seen)
+    peer.decide = Office(peer).decide
+    with pytest.raises(errors.CredentialRefused):
+        await calls.call(connected(spec, peer.url, shade="code-2"), "a", {})
+    assert seen[-1] == ("next-1", None), "another grant in the form: the old chain is left"
+
+
+@pytest.mark.parametrize(
+    ("refusal", "kind"),
+    [
+        (answer({"errcode": 0}), None),
+        (answer({"errcode": 1, "errmsg": "no s3cret-of-the-shop"}), errors.CredentialRefused),
+        (answer({"errcode": 40014}), errors.CredentialRefused),
+        (answer({"errcode": 45009}), errors.Throttled),
+        (answer({}, 503), errors.Unavailable),
+        (answer(b"<html>", 200), errors.Unavailable),
+    ],
+)
+async def test_what_a_refused_login_of_the_connectors_own_code_means(calls, peer, monkeypatch, refusal, kind):
+    async def login(send, connection, now):
+        grant.check(connection, await send(model.Request("POST", connection.config["base_url"] + "/token")))
+        return model.Token("token-value-1", now + 60)
+
+    monkeypatch.setattr(registry, "signer", lambda name: types.SimpleNamespace(login=login))
+    Office(peer).refuse_login = refusal
+    work = calls.call(connected(LOGIN, peer.url), "a", {})
+    if kind is None:
+        with pytest.raises(errors.CredentialRefused):
+            await work
+        assert "/a" in peer.paths()
+        return
+    with pytest.raises(errors.ConnectorError) as caught:
+        await work
+    assert type(caught.value) is kind
+    assert "s3cret" not in str(caught.value)
+    assert "/a" not in peer.paths()
+
+
+def test_a_grant_knows_where_it_began_and_when_it_ends():
+    kept = model.Token("t", 0.0, grant.carried("r-1", 2000.9, ("key", "code")))
+    assert grant.granted_until(kept.extra) == 2000.0
+    assert grant.refresh_token(kept, ("key", "code"), 1999.0) == "r-1"
+    assert grant.refresh_token(kept, ("key", "other"), 1999.0) is None
+    assert grant.refresh_token(kept, ("keyc", "ode"), 1999.0) is None
+    with pytest.raises(errors.CredentialRefused) as caught:
+        grant.refresh_token(kept, ("key", "code"), 2000.0)
+    assert caught.value.hint["zh"]
+    endless = model.Token("t", 0.0, grant.carried("r-1", None, ("code",)))
+    assert grant.refresh_token(endless, ("code",), 1e12) == "r-1"
+    assert grant.refresh_token(model.Token("t", 0.0), ("code",), 0.0) is None
+
+
 async def test_a_missing_login_is_said(calls, peer):
     spec = declared("auth: [{style: token, token: {}}]\nprobe: a\noperations: {a: {label: {zh: a, en: a}, path: /a}}")
     with pytest.raises(errors.Misdeclared, match="login"):
@@ -266,7 +341,9 @@ async def test_store_gives_a_newer_token_without_a_login():
     assert late.value == "two"
     assert (await store.get("k", 1000.0)).value == "two"
     assert await store.get("k", 1100.0) is None
+    assert (await store.kept("k")).value == "two"
     store.forget("k")
+    assert await store.kept("k") is None
     assert await store.get("k", 1000.0) is None
 
 

@@ -133,7 +133,7 @@ class Desk:
     async def attempt(self, target: str, state: DeliveryState, **more: Any) -> list[int]:
         """Claims what is due for a target and settles it so."""
         async with self.ledger.write() as connection:
-            claimed = await outbox.claim(connection, target, 10, "desk", 60, frozenset())
+            claimed = await outbox.claim(connection, target, 10, "desk", 60, {})
             results = [lane.Result(one, state, str(state), 0.25, **more) for one in claimed]
             return sorted(await outbox.settle(connection, results, "desk"))
 

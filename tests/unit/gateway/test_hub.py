@@ -314,7 +314,9 @@ async def test_refused_credentials_stay_refused_until_they_change(ledger: sessio
     now, _ = await stored(ledger)
     assert now.connections["crm-main"].state is ConnectionState.ENABLED
     async with ledger.read() as connection:
-        assert await tokens.get(connection, SEALER, "crm-main") is None
+        ended = await tokens.get(connection, SEALER, "crm-main")
+    assert ended is not None
+    assert ended.expires_at == 0.0, "kept for what it carries, but nobody goes on with it"
 
 
 async def test_a_secret_taken_out_of_the_file_goes(ledger: session.Ledger) -> None:

@@ -66,6 +66,8 @@ def value(text: str, **more: Any) -> Any:
         ("name.contains('伟') && 'abc'.startsWith('ab') && 'abc'.endsWith('bc')", True),
         ("'SF1234'.matches('^SF[0-9]{4}$')", True),
         ("'a,b'.split(',').join('|')", "a|b"),
+        ("[[1, 2], [], null, 3, [[4]]].flatten()", [1, 2, 3, [4]]),
+        ("nothing.flatten()", None),
         ("' Ab '.trim().lowerAscii() + 'x'.upperAscii()", "abX"),
         ("'abcdef'.substring(1, 3) + 'abcdef'.substring(4) + 'ab'.substring(0, 200)", "bcefab"),
         ("'a-b-c'.replace('-', '')", "abc"),

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from retry_queue.ledger import lane, records
 from retry_queue.ledger.states import DeliveryState as State
 
-NONE: frozenset[str] = frozenset()
-SKIPPING = frozenset({"r", "s"})
+NONE: dict[str, str] = {}
+SKIPPING = {"r": lane.SKIP, "s": lane.SKIP}
+SUPERSEDING = {"r": lane.SUPERSEDE, "s": lane.SUPERSEDE}
 
 
 def waiting(number: int, state: State = State.PENDING, wait: float = 0.0, **more: Any) -> lane.Waiting:
@@ -87,7 +88,20 @@ def test_a_failing_head_holds_the_lane() -> None:
 
 def test_skip_goes_past_a_failing_head_and_wakes_for_it() -> None:
     view = lane.order([waiting(1, State.RETRYING, wait=30), waiting(2)], SKIPPING)
-    assert (head(view), view.next_wait) == (2, 30)
+    assert (head(view), view.next_wait, view.passed) == (2, 30, (1,))
+
+
+def test_supersede_ends_a_parked_state_when_a_newer_one_comes() -> None:
+    queue = [state(1, 10, State.PARKED), state(2, 20)]
+    assert lane.order(queue, NONE) == lane.Lane(None, (), None), "hold waits for a person"
+    view = lane.order(queue, SUPERSEDING)
+    assert (head(view), view.superseded) == (2, (1,))
+    acts = [waiting(1, State.PARKED), waiting(2)]
+    assert lane.order(acts, SUPERSEDING) == lane.Lane(None, (), None), "what is done once is never replaced"
+    older = [state(1, 20, State.PARKED), state(2, 10)]
+    assert lane.order(older, SUPERSEDING).superseded == ()
+    other = [state(1, 10, State.PARKED), state(2, 20, position=1)]
+    assert head(lane.order(other, SUPERSEDING)) is None
 
 
 def test_a_parked_head_holds_or_is_passed() -> None:
@@ -127,11 +141,11 @@ _waitings = st.lists(
 )
 
 
-@given(_waitings, st.sampled_from([NONE, frozenset({"r"}), SKIPPING]))
-def test_whatever_waits_the_decision_is_sound(queue: list[lane.Waiting], skip: frozenset[str]) -> None:
+@given(_waitings, st.sampled_from([NONE, {"r": lane.SKIP}, SKIPPING, SUPERSEDING]))
+def test_whatever_waits_the_decision_is_sound(queue: list[lane.Waiting], policies: dict[str, str]) -> None:
     queue = [replace(one, id=place) for place, one in enumerate(queue, 1)]
     by_id = {one.id: one for one in queue}
-    view = lane.order(queue, skip)
+    view = lane.order(queue, policies)
     if view.head is not None:
         assert view.head.id in by_id
         assert view.head.id not in view.superseded
@@ -143,7 +157,7 @@ def test_whatever_waits_the_decision_is_sound(queue: list[lane.Waiting], skip: f
     for number in view.superseded:
         gone = by_id[number]
         assert gone.kind == "state"
-        assert gone.state in (State.PENDING, State.RETRYING)
+        assert gone.state in (State.PENDING, State.RETRYING) or policies == SUPERSEDING
         heirs = [
             one for one in queue
             if one.id not in view.superseded and one.kind == "state" and one.state != State.PARKED
@@ -155,7 +169,7 @@ def test_whatever_waits_the_decision_is_sound(queue: list[lane.Waiting], skip: f
         one for one in queue
         if one.id not in view.superseded and one.state != State.PARKED and one is not view.head
     ]  # fmt: skip
-    held = any(one.state == State.PARKED and one.route_key not in skip for one in queue)
+    held = any(one.state == State.PARKED and policies.get(one.route_key) != lane.SKIP for one in queue)
     if left and not held:
         assert view.next_wait is not None
 
@@ -171,7 +185,7 @@ class Row:
     due: float
 
 
-def _run(steps: list[tuple[Any, ...]], skip: frozenset[str]) -> list[Row]:
+def _run(steps: list[tuple[Any, ...]], policies: dict[str, str]) -> list[Row]:
     """Plays a lane of one route target: plan | deliver with an outcome | crash | replay | time passes."""
     table: list[Row] = []
     sent: list[Row] = []
@@ -183,7 +197,7 @@ def _run(steps: list[tuple[Any, ...]], skip: frozenset[str]) -> list[Row]:
             for row in table
             if row.state in (State.PENDING, State.IN_FLIGHT, State.RETRYING, State.PARKED)
         ]
-        return lane.order(open_, skip)
+        return lane.order(open_, policies)
 
     for kind, *more in steps:
         if kind == "plan":
@@ -224,8 +238,10 @@ _steps = st.lists(
 
 
 @settings(max_examples=300)
-@given(_steps)
-def test_a_holding_lane_never_sends_an_older_state_after_a_newer(steps: list[tuple[Any, ...]]) -> None:
+@given(_steps, st.sampled_from([NONE, SUPERSEDING]))
+def test_a_holding_lane_never_sends_an_older_state_after_a_newer(
+    steps: list[tuple[Any, ...]], policies: dict[str, str]
+) -> None:
     newest: float | None = None
     # Intake keeps stale states out: what is planned is never older than what was planned before it.
     top = 0.0
@@ -236,7 +252,7 @@ def test_a_holding_lane_never_sends_an_older_state_after_a_newer(steps: list[tup
                 continue
             top = step[1]
         sound.append(step)
-    for row in _run(sound, NONE):
+    for row in _run(sound, policies):
         assert newest is None or not records.older(row.version, newest)
         newest = row.version
 

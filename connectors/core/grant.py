@@ -1,0 +1,69 @@
+"""A grant that a person gave once, and the refresh token that goes on from it: what a kept token carries.
+
+A platform that lets a shop authorise an application gives a short-lived token and a refresh token, often good for one
+use. The newest refresh token lives in ``Token.extra``; the fields of the form hold only where it all began. A mark of
+those fields is kept beside it, so that a new authorisation entered by a person goes before the chain of the old one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+from connectors.core import answer, declaration, errors, failure, mask, model
+
+_REFRESH, _MARK, _UNTIL = "refresh_token", "grant", "granted_until"
+
+_PERSONS = (declaration.ErrorClass.REJECTED, declaration.ErrorClass.DONE, declaration.ErrorClass.TOKEN)
+
+AGAIN = {
+    "zh": "店铺授权已到期或被取消：请重新授权，把新的授权信息填到连接里",
+    "en": "The shop's authorisation ended or was withdrawn: authorise again and enter the new grant",
+}
+
+
+def carried(refresh: str, until: float | None, given: tuple[str, ...]) -> dict[str, str]:
+    """What to keep beside a token.
+
+    ``until``: Unix seconds after which a person must authorise again; ``given``: the credentials of the form that the
+    chain began with.
+    """
+    kept = {_REFRESH: refresh, _MARK: _mark(given)}
+    return kept if until is None else {**kept, _UNTIL: str(int(until))}
+
+
+def refresh_token(kept: model.Token, given: tuple[str, ...], now: float) -> str | None:
+    """The refresh token to go on with; None when the form holds another grant by now.
+
+    Raises CredentialRefused when this grant is over.
+    """
+    if kept.extra.get(_MARK) != _mark(given) or not kept.extra.get(_REFRESH):
+        return None
+    until = granted_until(kept.extra)
+    if until is not None and until <= now:
+        raise errors.CredentialRefused("the authorisation is over", hint=AGAIN)
+    return kept.extra[_REFRESH]
+
+
+def granted_until(kept: Mapping[str, str]) -> float | None:
+    """Unix seconds until which the grant behind a token lasts; None when nobody told."""
+    text = kept.get(_UNTIL, "")
+    return float(text) if text.isdigit() else None
+
+
+def check(connection: model.Connection, got: answer.Answer, operation: str = "token") -> None:
+    """Raise what a refused login means by the connector's own tables; a refusal nobody explained is a credential's."""
+    reader = failure.Reader(connection.declaration, None)
+    if reader.succeeded(got):
+        return
+    found = reader.finding(got, safe=True)
+    found.message = mask.Mask(value for value in connection.secrets.values() if value).text(found.message)
+    if found.becomes in _PERSONS:
+        if found.becomes is declaration.ErrorClass.TOKEN or found.hint == failure.hint("refused"):
+            found.hint = AGAIN
+        found.becomes = declaration.ErrorClass.CREDENTIAL
+    raise failure.error(found, operation, safe=True)
+
+
+def _mark(given: tuple[str, ...]) -> str:
+    return hashlib.sha256("\0".join(given).encode()).hexdigest()[:32]

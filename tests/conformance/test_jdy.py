@@ -1,0 +1,179 @@
+"""Kingdee Star: signed requests, an app secret that changes every day, and numbers that are taken only once."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from connectors.core import auth, client, decode, errors, model, pacing, registry
+from connectors.jdy import simulator
+from connectors.simulator import engine
+from mappings import library
+
+KNOWN = simulator.Simulator.SETTINGS
+NUMBER = "SN202606270001"
+ORDER: dict[str, Any] = {
+    "id": "1",
+    "number": NUMBER,
+    "status": "paid",
+    "total": "128.00",
+    "paid_at": "2026-06-27T17:59:58+08:00",
+    "lines": [
+        {"id": "L1", "sku": "SKU-1001", "quantity": "3", "paid": "10.00"},
+        {"id": "L2", "sku": "SKU-1002", "quantity": "1", "paid": "118.00"},
+    ],
+}
+
+
+@pytest.fixture
+async def url() -> AsyncIterator[engine.Url]:
+    async with engine.serve(["jdy"]) as base:
+        yield base
+
+
+@pytest.fixture
+def site(url: engine.Url) -> simulator.Simulator:
+    found = url.simulators["jdy"]
+    assert isinstance(found, simulator.Simulator)
+    return found
+
+
+@pytest.fixture
+async def hub() -> AsyncIterator[client.Client]:
+    made = client.Client(auth.MemoryTokens(), pacing.LocalPacer())
+    yield made
+    await made.aclose()
+
+
+def connection(url: str, secret: str = "", **config: Any) -> model.Connection:
+    named = {key: KNOWN[key] for key in ("client_id", "outer_instance_id", "customer_number")}
+    secrets = {"client_secret": secret or KNOWN["client_secret"]}
+    return model.Connection("star", registry.get("jdy"), {"base_url": f"{url}/jdy", **named, **config}, secrets)
+
+
+@pytest.fixture
+def star(url: engine.Url) -> model.Connection:
+    return connection(url)
+
+
+def native(order: dict[str, Any] | None = None) -> dict[str, Any]:
+    config = {"customer_number": KNOWN["customer_number"]}
+    written: dict[str, Any] = library.shipped("jdy", "order").to_native(order or ORDER, {"config": config})
+    return written
+
+
+async def control(url: str, path: str, **body: Any) -> Any:
+    async with httpx.AsyncClient(trust_env=False) as http:
+        answer = await http.post(f"{url}/_sim/jdy{path}", json=body)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+async def test_an_order_is_booked_once_and_comes_back_as_it_was(
+    hub: client.Client, url: engine.Url, site: simulator.Simulator, star: model.Connection
+) -> None:
+    first = await hub.call(star, "sales_order.save", native())
+    second = await hub.call(star, "sales_order.save", native())
+    assert (first.record_id, second.record_id, second.already) == (NUMBER, NUMBER, True)
+    assert [one.kind for one in site.journal.effects] == ["sales_order"]
+    mapping = library.shipped("jdy", "order")
+    back = mapping.from_native((await hub.call(star, "sales_order.view", {"bill_no": NUMBER})).data)
+    assert (back["status"], back["total"]) == ("created", 128)
+    assert [(line["id"], line["sku"], line["quantity"]) for line in back["lines"]] == [
+        ("L1", "SKU-1001", 3),
+        ("L2", "SKU-1002", 1),
+    ]
+    await control(url, "/audit", number=NUMBER)
+    now = datetime.now(UTC)
+    window = (now - timedelta(hours=1), now + timedelta(minutes=5))
+    rows = [row async for page in hub.pages(star, "sales_order.list", {}, window) for row in page]
+    [event] = [decode.event(star.declaration, "orders", row, star) for row in rows]
+    assert (event.message, event.record) == ("order_row", NUMBER)
+    again = mapping.from_native((await hub.call(star, "sales_order.view", {"bill_no": NUMBER})).data)
+    assert again["status"] == "paid"
+
+
+async def test_a_lost_answer_is_settled_by_the_number(
+    hub: client.Client, site: simulator.Simulator, star: model.Connection
+) -> None:
+    site.faults.drop_reply = 1
+    with pytest.raises(errors.OutcomeUnknown):
+        await hub.call(star, "sales_order.save", native())
+    done = await hub.call(star, "sales_order.save", native(), fresh=False)
+    assert (done.record_id, done.already) == (NUMBER, True)
+    assert len(site.books.orders) == 1
+
+
+async def test_an_app_secret_that_changed_is_fetched_again(
+    hub: client.Client, url: engine.Url, site: simulator.Simulator, star: model.Connection
+) -> None:
+    def names(outcome: model.Outcome) -> list[str]:
+        return [one.url.partition("?")[0].rpartition("/")[2] for one in outcome.exchanges]
+
+    assert names(await hub.probe(star)) == ["push_app_authorize", "kingdee_auth_token", "customer"]
+    await control(url, "/expire_tokens")
+    assert names(await hub.probe(star)) == ["customer", "kingdee_auth_token", "customer"]
+    await control(url, "/rotate")
+    seen = await hub.probe(star)
+    assert names(seen) == ["customer", "kingdee_auth_token", "push_app_authorize", "kingdee_auth_token", "customer"]
+    shown = repr(seen.exchanges)
+    assert site.app_secret not in shown
+    assert KNOWN["client_secret"] not in shown
+    assert not [token for token in site.tokens if token in shown]
+
+
+@pytest.mark.parametrize(
+    ("secret", "config"), [("f" * 32, {}), ("", {"client_id": "1"}), ("", {"outer_instance_id": "999"})]
+)
+async def test_wrong_credentials_stop_the_connection(
+    hub: client.Client, url: engine.Url, secret: str, config: dict[str, Any]
+) -> None:
+    with pytest.raises(errors.CredentialRefused) as caught:
+        await hub.probe(connection(url, secret, **config))
+    assert caught.value.hint["zh"]
+    assert caught.value.hint["en"]
+
+
+async def test_a_clock_that_is_off_is_refused_as_a_signature(
+    hub: client.Client, site: simulator.Simulator, star: model.Connection
+) -> None:
+    await hub.probe(star)
+    site.ahead = 400.0
+    with pytest.raises(errors.CredentialRefused) as caught:
+        await hub.probe(star)
+    assert "服务器时间" in caught.value.hint["zh"]
+
+
+@pytest.mark.parametrize("name", ["a&b=c d+%/中文", "~-._", ""])
+async def test_whatever_is_in_the_query_is_signed_as_it_is_sent(
+    hub: client.Client, star: model.Connection, name: str
+) -> None:
+    found = await hub.call(star, "customer.view", {"number": name})
+    assert (found.data, found.record_id) == (None, None)
+
+
+async def test_what_does_not_exist_over_there_is_told(
+    hub: client.Client, site: simulator.Simulator, star: model.Connection
+) -> None:
+    wrong = native({**ORDER, "lines": [{**ORDER["lines"][0], "sku": "NOPE"}]})
+    with pytest.raises(errors.Rejected, match="NOPE") as caught:
+        await hub.call(star, "sales_order.save", wrong)
+    assert "商品" in caught.value.hint["zh"]
+    assert not site.books.orders
+
+
+async def test_a_customer_is_made_once_and_a_name_that_is_taken_is_refused(
+    hub: client.Client, site: simulator.Simulator, star: model.Connection
+) -> None:
+    mapping = library.shipped("jdy", "customer")
+    person = mapping.to_native({"id": "C1", "name": "张三"})
+    made = await hub.call(star, "customer.save", person)
+    again = await hub.call(star, "customer.save", person)
+    assert (made.record_id, again.record_id, again.already) == ("C1", "C1", True)
+    with pytest.raises(errors.Rejected, match="名称"):
+        await hub.call(star, "customer.save", mapping.to_native({"id": "C2", "name": "张三"}))
+    assert [one.kind for one in site.journal.effects] == ["customer"]
