@@ -54,7 +54,7 @@ def _unruled(
     for one in found:
         if not one.keeps or one.target[1] != entity or one.target[0] not in both:
             continue
-        target = known[one.route].to[one.position]
+        target = known[one.route].targets[one.position].target
         spec = operation(target.connection, target.operation)
         name = target.mapping or (spec.mapping or spec.entity if spec else None) or entity
         made = world.mapping(world.connections[target.connection][0], name)

@@ -110,7 +110,7 @@ def _left_behind(draft: hub_file.Draft, now: current.Current, world: soundness.W
         if key in draft.routes or not changed:
             continue
         given = routes.Route.model_validate({**row.spec, "key": key, "enabled": row.enabled})
-        touched = {given.source.connection, *(target.connection for target in given.to)} & changed
+        touched = {given.source.connection, *(placed.target.connection for placed in given.targets)} & changed
         if touched and soundness.route(given, world):
             first = min(touched)
             zh = f"现有路由 {key} 不再可用：连接 {first} 换了连接器；请同时修改该路由"
@@ -121,10 +121,9 @@ def _left_behind(draft: hub_file.Draft, now: current.Current, world: soundness.W
 def _spoken(given: routes.Route, fault: problems.Fault) -> str:
     if fault.path[:1] == ("from",):
         return given.source.connection
-    place = fault.path[1]
-    if fault.path[:1] == ("unless",) and isinstance(place, int):
-        return given.unless[place].connection or ""
-    return given.to[place].connection if isinstance(place, int) else ""
+    if fault.path[:1] == ("unless",) and isinstance(fault.path[1], int):
+        return given.unless[fault.path[1]].connection or ""
+    return next((one.connection for path, one in soundness.spots(given) if fault.path[: len(path)] == path), "")
 
 
 # --- compare ------------------------------------------------------------------------------------

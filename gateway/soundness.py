@@ -287,16 +287,26 @@ def route(given: routes.Route, world: World) -> list[Fault]:
                     ("from", "entity"),
                 )
             )
-    found += _condition(given)
+    found += _condition(given.when, entity)
     found += [one.under("unless", place) for place, part in enumerate(given.unless) for one in _unless(part, world)]
-    for place, target in enumerate(given.to):
-        found += [one.under("to", place) for one in _target(target, entity, world)]
+    for path, target in spots(given):
+        found += [one.under(*path) for one in _target(target, entity, world)]
     seen: set[tuple[str, str, str | None]] = set()
-    for place, target in enumerate(given.to):
+    for path, target in spots(given):
         same = (target.connection, target.operation, target.template)
         if same in seen:
-            found.append(Fault("twice", "与上面的目标重复", "the same target as above", ("to", place)))
+            found.append(Fault("twice", "与上面的目标重复", "the same target as above", path))
         seen.add(same)
+    return found
+
+
+def spots(given: routes.Route) -> list[tuple[tuple[str | int, ...], routes.Target]]:
+    """Every target of a route with the path to it."""
+    found: list[tuple[tuple[str | int, ...], routes.Target]] = [
+        (("to", place), target) for place, target in enumerate(given.to)
+    ]
+    for number, step in enumerate(given.then):
+        found += [(("then", number, "to", place), target) for place, target in enumerate(step.to)]
     return found
 
 
@@ -304,14 +314,14 @@ def _no_connection(key: str, world: World, *path: str | int) -> Fault:
     return unknown("unknown_connection", ("连接", "connection"), key, world.connections, *path)
 
 
-def _condition(given: routes.Route) -> list[Fault]:
-    if given.when is None:
+def _condition(when: str | None, entity: str) -> list[Fault]:
+    if when is None:
         return []
-    wrong = expression.problems(given.when)
+    wrong = expression.problems(when)
     if wrong:
         return [Fault("condition", one.zh, one.en, ("when",)) for one in wrong]
-    known = {given.source.entity, "event"}
-    strangers = sorted({name.split(".")[0] for name in expression.names(given.when)} - known)
+    known = {entity, "event"}
+    strangers = sorted({name.split(".")[0] for name in expression.names(when)} - known)
     return [unknown("condition_name", ("可用的名称", "name"), name, known, "when") for name in strangers]
 
 
@@ -328,13 +338,7 @@ def _unless(part: routes.Unless, world: World) -> list[Fault]:
             found.append(Fault("never_emitted", *words_, ("entity",)))
     elif part.connection is not None:
         found.append(_no_connection(part.connection, world, "connection"))
-    wrong = expression.problems(part.when) if part.when is not None else []
-    found += [Fault("condition", one.zh, one.en, ("when",)) for one in wrong]
-    known_names = {part.entity, "event"}
-    names = expression.names(part.when) if part.when is not None and not wrong else ()
-    strangers = sorted({name.split(".")[0] for name in names} - known_names)
-    found += [unknown("condition_name", ("可用的名称", "name"), one, known_names, "when") for one in strangers]
-    return found
+    return found + _condition(part.when, part.entity)
 
 
 def _target(target: routes.Target, entity: str, world: World) -> list[Fault]:
@@ -386,7 +390,7 @@ def doubtful(given: routes.Route, states: Mapping[str, str]) -> list[Fault]:
     """What is no error, but should be looked at: connections that are not enabled."""
     found = []
     keys = [(given.source.connection, ("from", "connection"))]
-    keys += [(one.connection, ("to", place, "connection")) for place, one in enumerate(given.to)]  # type: ignore[misc]
+    keys += [(one.connection, (*path, "connection")) for path, one in spots(given)]  # type: ignore[misc]
     for key, path in keys:
         state = states.get(key)
         if state is not None and state != "enabled":

@@ -7,8 +7,9 @@ from typing import Any
 
 from mappings import canonical, kinds
 
-ROOTS = frozenset({"config", "event", "link", *canonical.MODELS})
-"""Context roots: the connection's settings, the event, known target ids, and joined canonical records."""
+ROOTS = frozenset({"config", "event", "link", "step", *canonical.MODELS})
+"""Context roots: the connection's settings, the event, known target ids, what earlier steps of the route came to,
+and joined canonical records."""
 
 SPECIAL = frozenset({"this", "parent"})
 """Names with a meaning of their own in expressions: the record read, and the one around it."""

@@ -10,7 +10,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from retry_queue import metrics
-from retry_queue.ledger import connections, lane, outbox, session, tallies
+from retry_queue.ledger import connections, lane, links, outbox, session, tallies
 from retry_queue.sync import claiming, deliver
 
 MAX_GROUP = 500
@@ -53,7 +53,7 @@ class Settler:
         while True:
             try:
                 async with self._ledger.write() as connection:
-                    joined: outbox.Joined = []
+                    joined: links.Joined = []
                     ours = await outbox.settle(connection, results, self._ledger.owner, joined)
                     for entity, names in joined:
                         await claiming.join(connection, entity, sorted(names.items()))

@@ -301,7 +301,9 @@ def _messages(site: sites.Site, sent: Iterable[delivery_api.Delivery]) -> set[st
     for one in sent:
         operation = site.operation(one.connection, one.operation)
         route = site.routes.get(one.route)
-        templated = route is not None and any(t.template and t.operation == one.operation for t in route.to)
+        templated = route is not None and any(
+            each.target.template and each.target.operation == one.operation for each in route.targets
+        )
         if templated or (operation is not None and operation.entity == "message"):
             found.add(one.id)
     return found

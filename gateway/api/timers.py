@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway import problems, schema, security
 from gateway.api import paging, services
-from retry_queue.ledger import audit, tallies
+from retry_queue.ledger import audit, lane, tallies
 from retry_queue.ledger import timers as held
 
 routes = APIRouter(prefix="/timers", tags=["timers"])
@@ -31,7 +31,7 @@ class Timer(paging.Part):
     delivery_state: str
     reason: Annotated[str | None, Field(description="cancelled, by_person, quiet_hours, quota, …")] = None
     cancelled_by: Annotated[str | None, Field(description="The event that made it pointless")] = None
-    due_at: datetime
+    due_at: Annotated[datetime | None, Field(description="Null while earlier steps of the route come first")]
     created_at: datetime
     ended_at: datetime | None = None
     source: str
@@ -52,7 +52,8 @@ def shown(found: held.Found) -> Timer:
         connection=found.connection_key, operation=found.operation, state=found.state,
         delivery_state=found.delivery_state, reason=found.reason,
         cancelled_by=None if found.cancelled_by is None else str(found.cancelled_by),
-        due_at=paging.instant(found.due_at), created_at=paging.instant(found.created_at),
+        due_at=None if found.due_at >= lane.BLOCKED else paging.instant(found.due_at),
+        created_at=paging.instant(found.created_at),
         ended_at=paging.moment(found.ended_at), source=found.source_key, entity=found.entity, record=found.record,
         number=found.number, link=str(found.link_id),
     )  # fmt: skip

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from retry_queue.ledger import sql, tables
+from retry_queue.ledger import outbox, sql, stages, tables
 
 D, A, R = tables.deliveries, tables.attempts, tables.records
 
@@ -18,7 +18,7 @@ _SKIP = sql.Statement(
     """
     UPDATE deliveries SET state = 'skipped', reason = 'by_person', detail = src.detail, settled_at = {now}
     FROM {src} WHERE deliveries.id = src.id AND deliveries.state IN ('parked', 'dead')
-    RETURNING deliveries.id, deliveries.lane
+    RETURNING deliveries.id, deliveries.lane, deliveries.event_id
     """,
     "id int, detail text",
 )
@@ -180,4 +180,6 @@ async def skip(connection: AsyncConnection, ids: Iterable[int], words: dict[str,
     text = json.dumps(words, ensure_ascii=False)
     rows = await _SKIP.run(connection, [(i, text) for i in sorted(set(ids))])
     await _WAKE.run(connection, [(lane,) for lane in sorted({row.lane for row in rows})])
+    await stages.mend(connection, [row.id for row in rows])  # the steps after it go on without it
+    await outbox.advance(connection, {row.event_id for row in rows})
     return [row.id for row in rows]

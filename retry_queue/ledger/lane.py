@@ -12,6 +12,10 @@ LEASE = 120.0
 """Seconds a claimed lane is its worker's; more than twice the longest call."""
 
 
+BLOCKED = 1e11
+"""In place of a time: waits for the steps before it. What is added is how long it waits after them."""
+
+
 @dataclass(frozen=True, slots=True)
 class NewDelivery:
     """A delivery owed to one target of one route."""
@@ -28,6 +32,9 @@ class NewDelivery:
     hop: int
     priority: int
     delay: float = 0.0
+    """Seconds until it is due; ``BLOCKED`` plus seconds when earlier steps come first."""
+    stage: int = 0
+    mapping: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +74,15 @@ class ClaimedDelivery:
     body: str
     link_id: int
     target_record: str | None
+    stage: int
+    mapping: str | None
     lease: Lease | None = None
     more: bool = False
     """More deliveries wait in this lane."""
     next_wait: float | None = None
     """Seconds until the next one of the lane is due, when ``more``."""
+    chained: bool = False
+    """Its route has later steps."""
     interrupted: bool = False
     """An earlier attempt was cut off: whether its call happened is not known."""
 
@@ -139,7 +150,7 @@ def order(queue: Sequence[Waiting], policies: Mapping[str, str]) -> Lane:
     """
     newest: dict[tuple[str, int], Waiting] = {}
     for one in queue:
-        if one.kind == "state" and one.state != DeliveryState.PARKED:
+        if one.kind == "state" and one.state != DeliveryState.PARKED and one.wait < BLOCKED / 2:
             known = newest.get((one.route_key, one.position))
             if known is None or not records.older(one.version, known.version):
                 newest[(one.route_key, one.position)] = one

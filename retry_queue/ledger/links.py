@@ -68,6 +68,10 @@ _STRAYED = sql.Statement(
 )
 
 
+Joined = list[tuple[str, dict[int, int]]]
+"""(entity, old name -> new name) of links that turned out to be one."""
+
+
 class Refused(Exception):
     """What was asked of a link cannot be done; words for people in ``zh`` and ``en``."""
 
@@ -212,7 +216,7 @@ def earlier(link: int, members: Iterable[records.Known], history: Iterable[Step]
     return found
 
 
-async def bind(connection: AsyncConnection, bindings: Sequence[records.Binding]) -> list[tuple[str, dict[int, int]]]:
+async def bind(connection: AsyncConnection, bindings: Sequence[records.Binding]) -> Joined:
     """Binds target records to the link of their source, whatever that is called by now.
 
     A target record that is known under another link brings its whole group along; returns (entity, old name -> new

@@ -14,13 +14,14 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from retry_queue.ledger import lane, links, records, sql
+from retry_queue.ledger import lane, links, records, sql, stages
 from retry_queue.ledger.states import TERMINAL_DELIVERY, DeliveryState
 
 _LANES = sql.Statement(
     """
     INSERT INTO lanes (lane, connection_key, priority, next_at, fence, seq)
-    SELECT lane, connection_key, priority, {now} + delay, 0, 1 FROM {src} {more}
+    SELECT lane, connection_key, priority, CASE WHEN delay >= 1e11 THEN delay ELSE {now} + delay END, 0, 1
+    FROM {src} {more}
     ON CONFLICT (lane) DO UPDATE SET seq = lanes.seq + 1,
         priority = CASE WHEN excluded.priority < lanes.priority THEN excluded.priority ELSE lanes.priority END,
         next_at = CASE WHEN lanes.owner IS NULL AND excluded.next_at < lanes.next_at
@@ -31,14 +32,15 @@ _LANES = sql.Statement(
 _PLAN = sql.Statement(
     """
     INSERT INTO deliveries (event_id, route_key, connection_key, operation, position, kind, record_id, lane,
-                            state, next_at, version, hop, created_at)
-    SELECT event_id, route_key, connection_key, operation, position, kind, record_id, lane,
-           'pending', {now} + delay, version, hop, {now} FROM {src} {more}
+                            state, next_at, version, hop, created_at, stage, mapping)
+    SELECT event_id, route_key, connection_key, operation, position, kind, record_id, lane, 'pending',
+           CASE WHEN delay >= 1e11 THEN delay ELSE {now} + delay END, version, hop, {now}, stage, mapping
+    FROM {src} {more}
     ON CONFLICT (event_id, route_key, position) DO NOTHING
     RETURNING id
     """,
     "event_id int, route_key text, connection_key text, operation text, position small, kind text,"
-    " record_id int, lane text, version float, hop small, delay float",
+    " record_id int, lane text, version float, hop small, delay float, stage small, mapping text",
 )
 _CLAIM = sql.Statement(
     """
@@ -74,7 +76,8 @@ _LOAD = sql.Statement(
     """
     SELECT d.id, d.event_id, d.route_key, d.connection_key, d.operation, d.position, d.kind, d.record_id, d.lane,
            d.state, d.attempt, d.failures, d.crashes, d.version, d.hop, d.created_at, c.entity, e.connection_key,
-           e.record, e.received_at, e.trace, c.body, coalesce(r.link_id, r.id), d.target_record
+           e.record, e.received_at, e.trace, c.body, coalesce(r.link_id, r.id), d.target_record,
+           d.stage, d.mapping
     FROM {src} JOIN deliveries d ON d.id = src.id JOIN events e ON e.id = d.event_id
     JOIN canonicals c ON c.event_id = d.event_id JOIN records r ON r.id = d.record_id
     """,
@@ -84,6 +87,7 @@ _RESOLVE = sql.Statement(
     """
     UPDATE deliveries SET state = src.state, reason = src.reason, settled_at = {now} FROM {src}
     WHERE deliveries.id = src.id AND deliveries.state IN ('pending', 'retrying', 'parked')
+    RETURNING deliveries.event_id
     """,
     "id int, state text, reason text",
 )
@@ -133,7 +137,6 @@ _BUSY = sql.Statement(
     WHERE lanes.owner IS NOT NULL
     UNION SELECT x.lane, l.next_at FROM {src} JOIN lanes l ON l.connection_key = src.connection_key
     JOIN detours x ON x.behind = l.lane WHERE l.owner IS NOT NULL
-    ORDER BY 2 DESC
     """,
     "connection_key text",
 )
@@ -208,6 +211,8 @@ async def plan(connection: AsyncConnection, owed: Sequence[lane.NewDelivery]) ->
                 d.version,
                 d.hop,
                 d.delay,
+                d.stage,
+                d.mapping,
             )
             for d in owed
         ],
@@ -252,7 +257,8 @@ async def claim(
             freeing.append((name, held.fence, held.seq, 0.0))
         else:
             freeing.append((name, held.fence, held.seq, view.next_wait))
-    await _RESOLVE.run(connection, resolved)
+    gone = await _RESOLVE.run(connection, resolved)
+    await advance(connection, {row.event_id for row in gone})
     await _PASSED.run(connection, passed)
     await _CLOSE.run(connection, closing)
     await _FREE.run(connection, freeing)
@@ -271,17 +277,10 @@ async def claim(
     return claimed
 
 
-Joined = list[tuple[str, dict[int, int]]]
-"""(entity, old name -> new name) of links that turned out to be one."""
-
-
 async def settle(
-    connection: AsyncConnection, results: Sequence[lane.Result], worker: str, joined: Joined | None = None
+    connection: AsyncConnection, results: Sequence[lane.Result], worker: str, joined: links.Joined | None = None
 ) -> set[int]:
-    """Writes a batch of results and frees their lanes; returns the delivery ids that were still ours.
-
-    What a binding joined is added to ``joined``.
-    """
+    """Writes results and frees their lanes; returns the ids that were still ours, adds to ``joined`` what was."""
     rows = [
         (
             r.delivery.id,
@@ -296,6 +295,9 @@ async def settle(
         )
         for r in results
     ]
+    chained = [r for r in results if r.delivery.chained and r.state in TERMINAL_DELIVERY]
+    if chained and connection.dialect.name == "postgresql":  # two steps ending at once must see each other
+        await stages.guard(connection, {r.delivery.event_id for r in chained})
     await records.hold(connection, [r.binding.ref for r in results if r.binding is not None])
     if connection.dialect.name == "postgresql":
         await _HOLD.run(connection, [(name,) for name in sorted({r.delivery.lane for r in results})])
@@ -335,7 +337,17 @@ async def settle(
     freeing.sort()
     await _CLOSE.run(connection, closing)
     await _FREE.run(connection, freeing)
+    ends = [r for r in chained if r.delivery.id in ours]
+    await stages.cut(connection, [r.delivery for r in ends if r.state is DeliveryState.DEAD])
+    await advance(connection, {r.delivery.event_id for r in ends if r.state is not DeliveryState.DEAD})
     return ours
+
+
+async def advance(connection: AsyncConnection, events: Iterable[int]) -> int:
+    """Lets the next steps of routes go whose earlier ones have all ended well; returns how many deliveries."""
+    lanes = await stages.due(connection, events)
+    await _LANES.run(connection, [(name, key, 1, delay) for name, (key, delay) in sorted(lanes.items())])
+    return len(lanes)
 
 
 def _cut(text: str | None, limit: int) -> str | None:
@@ -365,8 +377,11 @@ async def depth(connection: AsyncConnection) -> Sequence[Any]:
 
 
 async def heal(connection: AsyncConnection) -> int:
-    """Gives a lane to every open delivery that has none (nothing is known to cause it)."""
-    return len(await _ORPHANS.run(connection))
+    """Gives a lane to every open delivery that has none, and lets go what waits for steps that have ended.
+
+    Nothing is known to cause either.
+    """
+    return await advance(connection, await stages.blocked(connection)) + len(await _ORPHANS.run(connection))
 
 
 async def revive(connection: AsyncConnection, ids: Sequence[int]) -> list[int]:
@@ -377,6 +392,7 @@ async def revive(connection: AsyncConnection, ids: Sequence[int]) -> list[int]:
     """
     await _OVERTAKEN.run(connection, [(i,) for i in ids])
     rows = await _REVIVE.run(connection, [(i,) for i in ids])
+    await stages.mend(connection, [row.id for row in rows])
     lanes = {row.lane: row.connection_key for row in rows}
     await _LANES.run(connection, [(name, key, 1, 0.0) for name, key in sorted(lanes.items())])
     return [row.id for row in rows]

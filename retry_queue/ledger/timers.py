@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, case, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from retry_queue.ledger import sql, tables, upkeep
@@ -98,7 +98,8 @@ _HELD = sql.Statement(
 )
 _MOVE = sql.Statement(
     """
-    UPDATE timers SET state = src.state, due_at = coalesce({now} + src.delay, timers.due_at), reason = src.reason,
+    UPDATE timers SET state = src.state, reason = src.reason,
+        due_at = coalesce({now} + src.delay, CASE WHEN timers.due_at >= 1e11 THEN {now} ELSE timers.due_at END),
         cancelled_by = coalesce(src.event_id, timers.cancelled_by), spent = coalesce(src.spent, timers.spent),
         ended_at = CASE WHEN src.state = 'waiting' THEN NULL ELSE {now} END
     FROM {src} WHERE timers.delivery_id = src.id
@@ -116,7 +117,7 @@ _SPEND = sql.Statement(
 _NOW_DUE = sql.Statement(
     """
     UPDATE deliveries SET next_at = {now} FROM {src}
-    WHERE deliveries.id = src.id AND deliveries.state IN ('pending', 'retrying')
+    WHERE deliveries.id = src.id AND deliveries.state IN ('pending', 'retrying') AND deliveries.next_at < 1e11
     RETURNING deliveries.id, deliveries.lane
     """,
     "id int",
@@ -132,7 +133,7 @@ _TIDY = sql.Statement(
     """
     UPDATE timers SET state = 'cancelled', reason = coalesce(d.reason, d.state), ended_at = {now} FROM deliveries d
     WHERE timers.state = 'waiting' AND d.id = timers.delivery_id
-      AND d.state NOT IN ('pending', 'in_flight', 'retrying', 'parked')
+      AND d.state NOT IN ('pending', 'in_flight', 'retrying', 'parked') AND coalesce(d.reason, '') <> 'earlier_step'
     """
 )
 _NEWS = sql.Statement(
@@ -261,7 +262,7 @@ async def spend(connection: AsyncConnection, spends: Iterable[Spend], n: int = 1
 
 
 async def fire(connection: AsyncConnection, delivery_id: int) -> bool:
-    """Makes a waiting delivery due at once, whatever the hour; False when it waits no more."""
+    """Makes a waiting delivery due at once, whatever the hour; False when it waits no more, or for an earlier step."""
     stands = await held(connection, [delivery_id])
     if delivery_id not in stands or stands[delivery_id].state != "waiting":
         return False
@@ -301,6 +302,7 @@ class Found:
     reason: str | None
     cancelled_by: int | None
     due_at: float
+    """While it waits: when its delivery is due; beyond ``lane.BLOCKED`` when earlier steps come first."""
     created_at: float
     ended_at: float | None
     link_id: int
@@ -311,11 +313,12 @@ class Found:
 
 
 def _select() -> Any:
+    due = case((T.c.state == "waiting", D.c.next_at), else_=T.c.due_at)
     link = func.coalesce(R.c.link_id, R.c.id)
     return (
         select(
             T.c.delivery_id, T.c.event_id, T.c.route_key, T.c.connection_key, D.c.operation, T.c.state, D.c.state,
-            T.c.reason, T.c.cancelled_by, T.c.due_at, T.c.created_at, T.c.ended_at, link, R.c.connection_key,
+            T.c.reason, T.c.cancelled_by, due, T.c.created_at, T.c.ended_at, link, R.c.connection_key,
             R.c.entity, R.c.record, R.c.number,
         )
         .select_from(T)

@@ -101,7 +101,7 @@ def _back(site: sites.Site, one: draft.Draft) -> plan.Leg | None:
     if edge is None:
         return None
     found = site.routes[edge.route]
-    return plan.Leg(found, edge.position + plan.RESTORE, found.to[edge.position], "state")
+    return plan.Leg(found, edge.position + plan.RESTORE, found.targets[edge.position].target, "state")
 
 
 async def join(connection: AsyncConnection, entity: str, pairs: Sequence[tuple[int, int]]) -> None:

@@ -4,6 +4,7 @@
 ``@order`` …    the record a reference points to (``Shipment.order_id``), its ``id`` in the target's words
 ``@customer``   the customer behind it, by reference or by the buyer's identities
 ``@contact``    that customer as the target itself knows it
+``@step``       what the route's earlier steps came to, by connection: ``@step.crm.id``, ``@step.crm.state``
 ``@config``     the target connection's settings; ``@event`` where it came from, for templates with its ``payload``
 """
 
@@ -18,7 +19,7 @@ import orjson
 
 from connectors.core import jsontext
 from mappings import canonical as models
-from retry_queue.ledger import events, lane, records, secrets, session
+from retry_queue.ledger import events, lane, records, secrets, session, stages
 from retry_queue.sync import draft, meaning, plan, route, words
 from retry_queue.sync import site as sites
 
@@ -65,7 +66,9 @@ class Job:
 async def resolve(ledger: session.Ledger, sealer: secrets.Sealer, jobs: Sequence[Job]) -> None:
     """Fills ``scope``, ``member`` and ``missing`` of every job, and translates references in place."""
     refs = {(job.delivery.source_key, entity, value) for job in jobs for _, entity, value in job.refs()}
+    later = [job for job in jobs if job.delivery.stage]
     async with ledger.read() as connection:
+        steps = await stages.earlier(connection, [job.delivery for job in later]) if later else {}
         known = await records.find(connection, refs)
         links = {one.link_id for one in known.values()} | {job.delivery.link_id for job in jobs if _linked(job)}
         groups = await records.groups(connection, links)
@@ -77,6 +80,12 @@ async def resolve(ledger: session.Ledger, sealer: secrets.Sealer, jobs: Sequence
             groups |= await records.groups(connection, more - groups.keys())
         told = {job.delivery.event_id for job in jobs if job.template and words.reads(job.template, "event.payload")}
         payloads = await events.payloads(connection, told) if told else {}
+    for job in later:
+        job.scope["step"] = {
+            row.connection_key: {"id": row.target_record, "state": row.state}
+            for row in steps.get((job.delivery.event_id, job.delivery.route_key), ())
+            if row.stage < job.delivery.stage
+        }
     for job in jobs:
         _fill(job, known, groups)
         if job.delivery.event_id in payloads:

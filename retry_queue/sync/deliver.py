@@ -76,10 +76,11 @@ class Courier:
         found = site.routes.get(delivery.route_key)
         live = site.live.get(delivery.connection_key)
         place = delivery.position % plan.RESTORE
-        if found is None or place >= len(found.to) or live is None or not live.used:
+        if found is None or place >= len(found.targets) or live is None or not live.used:
             said = {"zh": "路由或目标连接已删除", "en": "the route or its target is gone"}
             return _ended(delivery, DeliveryState.SKIPPED, "route_gone", said)
-        target = found.to[place]
+        target = found.targets[place].target
+        delivery.chained = bool(found.then)
         operation = site.operation(delivery.connection_key, delivery.operation)
         if operation is None:
             said = {"zh": f"接口操作 {delivery.operation} 不存在", "en": f"no operation {delivery.operation}"}
@@ -89,7 +90,13 @@ class Courier:
         canonical: dict[str, Any] = orjson.loads(delivery.body)
         rule = site.entities.get(delivery.entity) if delivery.kind == "state" else None
         job = context.Job(
-            delivery, live, target, delivery.operation, site.meaning(live.connector, name), template, canonical
+            delivery,
+            live,
+            target,
+            delivery.operation,
+            site.planned_meaning(delivery.mapping) or site.meaning(live.connector, name),
+            template,
+            canonical,
         )
         if rule:
             job.scope["owners"] = rule.owners

@@ -35,7 +35,8 @@ def edges(every: Iterable[routes.Route], operation: Lookup) -> list[Edge]:
     for one in every:
         if not one.enabled:
             continue
-        for place, target in enumerate(one.to):
+        for place, placed in enumerate(one.targets):
+            target = placed.target
             known = operation(target.connection, target.operation)
             if known is None:
                 continue

@@ -266,6 +266,9 @@ def _owed(
     if decided is None:
         return []
     row, link = kept
+    first: dict[str, int] = {}  # where the targets of a step are not in use, the next one begins
+    for leg in decided.legs:
+        first[leg.route.key] = min(leg.stage, first.get(leg.route.key, leg.stage))
     legs = (*decided.legs, back[one.event.id]) if one.event.id in back else decided.legs
     return [
         lane.NewDelivery(
@@ -280,7 +283,11 @@ def _owed(
             version=None if site.merging(one.entity) else one.version,  # merged values are the newest in any event
             hop=decided.hop,
             priority=one.event.priority,
-            delay=watch.delay(leg.route, time.time()),
+            delay=watch.delay(leg.route, leg.after, time.time())
+            if leg.stage <= first.get(leg.route.key, 0)
+            else lane.BLOCKED + leg.after,
+            stage=leg.stage,
+            mapping=site.carried(leg.target, one.entity),
         )
         for leg in legs
     ]

@@ -30,6 +30,8 @@ class Leg:
     position: int
     target: routes.Target
     kind: str
+    stage: int = 0
+    after: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,10 +137,10 @@ def decide(
     said = {"connection": ref[0], "entity": ref[1], "record": ref[2], "hop": hop, "message": message}
     scope = {ref[1]: canonical, "event": said}
     legs = tuple(
-        Leg(one.route, place, target, one.kinds[place])
+        Leg(one.route, place, placed.target, one.kinds[place], placed.stage, placed.after)
         for one in candidates
         if one.holds is None or one.holds(scope)
-        for place, target in enumerate(one.route.to)
+        for place, placed in enumerate(one.route.targets)
         if one.open[place] and not (known_already and one.kinds[place] == "state")
     )
     if stale:

@@ -75,7 +75,7 @@ async def _spread(
             event_id=event_id,
             route_key=edge.route,
             connection_key=one.connection_key,
-            operation=site.routes[edge.route].to[edge.position].operation,
+            operation=site.routes[edge.route].targets[edge.position].target.operation,
             position=edge.position + plan.RESTORE,
             kind="state",
             record_id=one.id,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -63,19 +65,46 @@ class Unless(_Part):
     when: str | None = Field(default=None, max_length=1000)
 
 
+class Step(_Part):
+    """What follows when everything before it has arrived: ``after`` that time, to these targets."""
+
+    to: list[Target] = Field(min_length=1, max_length=20)
+    after: Seconds = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A target with its step (0: at once) and how long it waits when its turn has come."""
+
+    target: Target
+    stage: int
+    after: float
+
+
 class Route(_Part):
-    """Events of ``source`` for which ``when`` holds go to every target, ``after`` a while and within ``hours``."""
+    """Events of ``source`` for which ``when`` holds go to every target of ``to``, then to each step of ``then``.
+
+    Each delivery waits ``after`` a while and for the next opening of ``hours``, ``unless`` a later event cancels it.
+    """
 
     key: Key
     source: Source = Field(alias="from")
     when: str | None = Field(default=None, max_length=1000)
     to: list[Target] = Field(min_length=1, max_length=20)
+    then: list[Step] = Field(default_factory=list, max_length=4)
     after: Seconds = 0.0
     unless: list[Unless] = Field(default_factory=list, max_length=20)
     hours: calendar.Hours | None = None
     order: Order = Order.HOLD
     enabled: bool = True
     label: str | None = None
+
+    @cached_property
+    def targets(self) -> tuple[Placed, ...]:
+        """Every target in order; its place in this tuple is a delivery's position."""
+        first = [Placed(one, 0, self.after) for one in self.to]
+        later = [Placed(one, stage, step.after) for stage, step in enumerate(self.then, 1) for one in step.to]
+        return (*first, *later)
 
 
 class Template(_Part):

@@ -15,6 +15,8 @@ from retry_queue.ledger import configuration, connections, secrets, session
 from retry_queue.ledger.states import ConnectionState
 from retry_queue.sync import flows, meaning, plan, route, watch
 
+SHIPPED = "shipped"
+
 
 @dataclass(frozen=True, slots=True)
 class Live:
@@ -48,13 +50,17 @@ class Site:
         overrides: Mapping[tuple[str, str], meaning.Meaning],
         templates: Mapping[str, route.Template],
         entities: Mapping[str, route.EntityRule],
+        texts: Mapping[str, str] | None = None,
     ) -> None:
+        """``texts``: connector/name@version -> every version of the site's own mappings, also those not in force."""
         self.epoch = epoch
         self.live = dict(live)
         self.routes = {one.key: one for one in routes}
         self.templates = dict(templates)
         self.entities = dict(entities)
         self._meanings: dict[tuple[str, str], meaning.Meaning | None] = dict(overrides)
+        self._texts = dict(texts or {})
+        self._versions: dict[str, meaning.Meaning | None] = {}
         self._edges = flows.edges(self.routes.values(), self.operation)
         self._written = {one.target for one in self._edges if one.writes}
         self._merging: dict[str, tuple[str, ...]] = {}
@@ -65,7 +71,10 @@ class Site:
                 place = (one.source.connection, one.source.entity)
                 self._candidates[place] = (*self._candidates.get(place, ()), self._candidate(one))
         self.careful = frozenset(
-            target.connection for one in self.routes.values() for target in one.to if not self._repeatable(target)
+            placed.target.connection
+            for one in self.routes.values()
+            for placed in one.targets
+            if not self._repeatable(placed.target)
         )
         """Targets of operations that may not be sent again when it is not known whether they were."""
         people = self.entities.get("customer")
@@ -77,7 +86,7 @@ class Site:
     def _candidate(self, one: route.Route) -> plan.Candidate:
         holds = expression.condition(one.when) if one.when else None
         kinds, open_ = [], []
-        for target in one.to:
+        for target in (placed.target for placed in one.targets):
             live = self.live.get(target.connection)
             operation = self.operation(target.connection, target.operation)
             kinds.append("state" if operation is not None and operation.kind == "write" else "act")
@@ -104,7 +113,7 @@ class Site:
             if flows.members(self._edges, entity):
                 for one in self._edges:
                     if one.keeps and one.source[1] == entity:
-                        found = self.carrier(self.routes[one.route].to[one.position], entity)
+                        found = self.carrier(self.routes[one.route].targets[one.position].target, entity)
                         paths.update(found.shared if found else ())
             self._merging[entity] = tuple(sorted(paths))
         return self._merging[entity]
@@ -141,6 +150,29 @@ class Site:
             self._messages[place] = filled
         return self._messages[place]
 
+    def planned_meaning(self, name: str | None) -> meaning.Meaning | None:
+        """The mapping of a version as it was when a delivery was planned; None when nobody knows it any more."""
+        if name is None:
+            return None
+        if name not in self._versions:
+            self._versions[name] = self._version(name)
+        return self._versions[name]
+
+    def _version(self, name: str) -> meaning.Meaning | None:
+        place, _, version = name.rpartition("@")
+        connector, _, mapping = place.partition("/")
+        if version == SHIPPED:
+            return _shipped(connector, mapping)
+        current = self.meaning(connector, mapping)
+        if current is not None and current.name == name:
+            return current
+        if name not in self._texts:
+            return None
+        try:
+            return meaning.of(library.parse(self._texts[name], name), name)
+        except mapping_errors.MappingError:
+            return None
+
     def meaning(self, connector: str, name: str) -> meaning.Meaning | None:
         """The mapping in force: the site's own, else the shipped one, else None."""
         place = (connector, name)
@@ -148,11 +180,16 @@ class Site:
             self._meanings[place] = _shipped(connector, name)
         return self._meanings[place]
 
+    def carried(self, target: route.Target, entity: str) -> str | None:
+        """connector/name@version of the mapping that a target is written with now."""
+        found = self.carrier(target, entity)
+        return found.name if found else None
+
 
 def _shipped(connector: str, name: str) -> meaning.Meaning | None:
     if (connector, name) not in library.names():
         return None
-    return meaning.of(library.shipped(connector, name), f"{connector}/{name}@shipped")
+    return meaning.of(library.shipped(connector, name), f"{connector}/{name}@{SHIPPED}")
 
 
 def open_connection(row: connections.Row, sealer: secrets.Sealer) -> Live:
@@ -181,12 +218,15 @@ async def load(ledger: session.Ledger, sealer: secrets.Sealer) -> Site:
         epoch = await configuration.epoch(connection)
         rows = await connections.all_rows(connection)
         route_rows = await configuration.routes(connection)
-        mapping_rows = await configuration.mappings(connection)
+        mapping_rows = await configuration.mappings(connection, published=False)
         templates = await configuration.setting(connection, "templates") or []
         entities = await configuration.setting(connection, "entities") or {}
-    overrides = {}
+    overrides, texts = {}, {}
     for row in mapping_rows:
         file = f"{row.connector}/{row.name}@{row.version}"
+        texts[file] = row.body
+        if not row.published:
+            continue
         try:
             overrides[(row.connector, row.name)] = meaning.of(library.parse(row.body, file), file)
         except mapping_errors.MappingError:
@@ -204,4 +244,5 @@ async def load(ledger: session.Ledger, sealer: secrets.Sealer) -> Site:
         overrides,
         {one["key"]: route.Template.model_validate(one) for one in templates},
         {name: route.EntityRule.model_validate(rule) for name, rule in entities.items()},
+        texts,
     )

@@ -57,11 +57,15 @@ async def planned(
 
 
 def _timed(site: sites.Site, owed: lane.NewDelivery) -> bool:
-    route = site.routes.get(owed.route_key)
-    if route is None or owed.position >= len(route.to):
+    return _due_later(site, owed.route_key, owed.position)
+
+
+def _due_later(site: sites.Site, route_key: str, position: int) -> bool:
+    route = site.routes.get(route_key)
+    one = watch.placed(route, position)
+    if route is None or one is None:
         return False
-    target = route.to[owed.position]
-    return watch.timed(route, target, site.templates.get(target.template) if target.template else None)
+    return watch.timed(route, one, site.templates.get(one.target.template) if one.target.template else None)
 
 
 def _news(one: draft.Draft) -> bool:
@@ -110,9 +114,8 @@ async def due(
 
 
 def _has_timer(site: sites.Site, job: context.Job) -> bool:
-    route = site.routes.get(job.delivery.route_key)
     # What was cut off may have been sent: that is found out first, whatever the hour.
-    return route is not None and not job.delivery.interrupted and watch.timed(route, job.target, job.template)
+    return not job.delivery.interrupted and _due_later(site, job.delivery.route_key, job.delivery.position)
 
 
 def _terms(site: sites.Site, job: context.Job) -> tuple[calendar.Hours | None, list[calendar.Quota]]:

@@ -61,11 +61,16 @@ def quotas(target: routes.Target, template: routes.Template | None) -> list[cale
     return [*target.quota, *(template.quota if template is not None else ())]
 
 
-def timed(route: routes.Route, target: routes.Target, template: routes.Template | None) -> bool:
+def placed(route: routes.Route | None, position: int) -> routes.Placed | None:
+    """The target at a delivery's position; None when the route has none there (any more)."""
+    return route.targets[position] if route is not None and position < len(route.targets) else None
+
+
+def timed(route: routes.Route, one: routes.Placed, template: routes.Template | None) -> bool:
     """Whether deliveries to this target have a timer."""
-    return bool(route.after or route.unless or route.hours is not None or quotas(target, template))
+    return bool(one.after or route.unless or route.hours is not None or quotas(one.target, template))
 
 
-def delay(route: routes.Route, now: float) -> float:
-    """Seconds from now until a delivery of the route is due: ``after``, and then the next opening."""
-    return calendar.opening(now + route.after, route.hours) - now if route.hours is not None else route.after
+def delay(route: routes.Route, after: float, now: float) -> float:
+    """Seconds from now until a delivery of the route is due: ``after`` a while, and then the next opening."""
+    return calendar.opening(now + after, route.hours) - now if route.hours is not None else after

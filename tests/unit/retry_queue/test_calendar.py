@@ -105,7 +105,7 @@ def test_a_route_is_timed_by_any_of_its_timing() -> None:
 
     def timed(**more: Any) -> bool:
         one = route.Route.model_validate(base | more)
-        return watch.timed(one, one.to[0], None)
+        return watch.timed(one, one.targets[0], None)
 
     assert not timed()
     assert timed(after="3d")
@@ -116,14 +116,14 @@ def test_a_route_is_timed_by_any_of_its_timing() -> None:
     words = route.Template.model_validate(
         {"key": "t", "text": "x", "recipients": ["a"], "quota": [{"per": "day", "limit": 1}]}
     )
-    assert watch.timed(one, one.to[0], words)
+    assert watch.timed(one, one.targets[0], words)
 
 
 def test_after_ends_in_the_opening_hours() -> None:
     given = {"key": "r", "from": {"connection": "a", "entity": "order"}, "to": [{"connection": "b", "operation": "o"}]}
     one = route.Route.model_validate(given | {"after": "2h", "hours": WORK})
     now = at("2026-11-20T17:00")
-    assert watch.delay(one, now) == at("2026-11-23T09:00") - now
+    assert watch.delay(one, one.after, now) == at("2026-11-23T09:00") - now
 
 
 def test_a_watch_asks_entity_connection_and_condition() -> None:
