@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from retry_queue import replay
-from retry_queue.ledger import timers
+from retry_queue.ledger import lane, timers
 from tests.ledger import hub as hubs
 from tests.ledger import making, reminders, target
 
@@ -199,3 +199,44 @@ async def test_timers_of_what_ended_otherwise_are_ended(database_url: str, desk:
         async with worker.ledger.write() as connection:
             await timers.tidy(connection, "2020-01-01")
         assert await reminders.states(worker) == [("cancelled", "newer_state")]
+
+
+async def test_a_later_event_cancels_the_steps_that_are_still_to_come(database_url: str, desk: target.Target) -> None:
+    async with hubs.running(database_url) as worker:
+        later = [{"to": [{"connection": "desk", "operation": "send.put"}], "after": "1h"}]
+        await reminders.remind(worker.ledger, after="0s", then=later)
+        await worker.push(reminders.person("C1", "u1"), reminders.person("C2", "u2"), key="contacts")
+        await making.until(lambda: len(desk.calls) == 2)
+
+        async def released() -> bool:
+            rows = await making.rows(worker.ledger, "SELECT 1 FROM deliveries WHERE stage = 1 AND next_at < 1e11")
+            return len(rows) == 2
+
+        await making.until(released)
+        await worker.push(reminders.bought("T1", "u1"))
+        await reminders.ended(worker, "C1")
+        async with worker.ledger.write() as connection:
+            (waiting,) = await timers.search(connection, limit=9, state="waiting")
+            assert time.time() + 3000 < waiting.due_at < time.time() + 3700
+            assert await timers.fire(connection, waiting.delivery_id)
+        await worker.settled()
+        assert [(call.method, call.body["id"]) for call in desk.calls][2:] == [("PUT", "C2")]
+
+
+async def test_what_waits_for_an_earlier_step_is_cancelled_and_not_sent_early(
+    database_url: str, desk: target.Target
+) -> None:
+    async with hubs.running(database_url) as worker:
+        later = [{"to": [{"connection": "desk", "operation": "send.put"}], "after": "1h"}]
+        await reminders.remind(worker.ledger, then=later)
+        await worker.push(reminders.person("C1", "u1"), key="contacts")
+        await reminders.planned(worker, 2)
+        async with worker.ledger.write() as connection:
+            second, first = await timers.search(connection, limit=9, state="waiting")
+            assert second.due_at >= lane.BLOCKED > first.due_at
+            assert not await timers.fire(connection, second.delivery_id), "not before the step it waits for"
+        await worker.push(reminders.bought("T1", "u1"))
+        found = await worker.settled()
+        assert await reminders.states(worker) == [("cancelled", "cancelled")] * 2
+        assert desk.calls == []
+        assert (found.in_flight, found.dead) == (0, 0)
