@@ -167,6 +167,9 @@ class Client:
             found = await self._there(work, made, given)
             if found is not None:
                 return found
+        held = await self._held(work, made, given)
+        if held is not None:
+            return held
         try:
             return (await work.once(made, given))[0]
         except sending.AlreadySo as error:
@@ -194,6 +197,17 @@ class Client:
             return None
         record = made.sent_id(filled)
         return model.Outcome(seen.data, record or seen.record_id, already=True)
+
+    async def _held(self, work: sending.Sending, made: plan.Plan, given: Mapping[str, Any]) -> model.Outcome | None:
+        """A waiting outcome while the declared guard says that the record must not go out now; else None."""
+        guard = made.operation.guard
+        if guard is None:
+            return None
+        look, filled = plan.of(work.way.connection.declaration, guard.operation), made.filled(given)
+        seen = await self._safely(lambda: _settled(work, look, filled))
+        if not predicate.holds(guard.when, {"result": seen.data, "input": filled}):
+            return None
+        return model.Outcome(seen.data, None, (f"{guard.hint.zh} ({guard.hint.en})",), waiting=True)
 
 
 async def _settled(work: sending.Sending, made: plan.Plan, given: Mapping[str, Any], **values: Any) -> model.Outcome:

@@ -135,6 +135,16 @@ class Idempotency(StrEnum):
     NO = "no"  # neither: an unknown outcome parks
 
 
+class Guard(terms.Part):
+    """Asked before a record is sent: while ``when`` holds, somebody over there must decide first, and it waits."""
+
+    operation: str
+    """A ``get``; gets the same input."""
+    when: Condition
+    """Over its ``result`` and our ``input``."""
+    hint: Text
+
+
 class Partial(terms.Part):
     """Success in part: where the refused pieces of an accepted call are listed."""
 
@@ -193,6 +203,8 @@ class Operation(RequestSpec):
     """Operation that finds the record by natural key; gets the same input."""
     confirm: Condition | None = None
     """Over the lookup's ``result``: holds when our write is already there."""
+    guard: Guard | None = None
+    """For a write or act that must not go out in some states of the record over there (an open refund)."""
     flow: Flow | None = None
     defaults: dict[str, Any] = Field(default_factory=dict)
     """Merged under the input."""
@@ -205,6 +217,8 @@ class Operation(RequestSpec):
     def _sane(self) -> Operation:
         if self.idempotent is Idempotency.QUERY_FIRST and not (self.lookup or self.flow):
             raise ValueError("idempotent: query_first needs a lookup operation")
+        if self.guard and (self.flow or self.kind not in ("write", "act")):
+            raise ValueError("a guard is for a write or act that is no flow")
         if self.kind == "list" and not self.items:
             raise ValueError("a list operation needs items")
         return self
@@ -328,6 +342,7 @@ class Declaration(terms.Part):
 
         need(self.probe, "probe")
         for key, operation in self.operations.items():
+            need(operation.guard.operation if operation.guard else None, f"operations.{key}.guard")
             need(operation.lookup, f"operations.{key}.lookup")
             if operation.flow:
                 need(operation.flow.lookup, f"operations.{key}.flow.lookup")

@@ -13,8 +13,10 @@ from gateway.api import (
     customers,
     deliveries,
     events,
+    explaining,
     ledger,
     links,
+    mapping_versions,
     mappings,
     problem_codes,
     quarantine,
@@ -28,8 +30,8 @@ from gateway.api import (
 
 PREFIX = "/api/v1"
 NOUNS = (
-    sessions, users, tokens, connectors, connections, mappings, routes, events, deliveries, timers, links,
-    customers, conflicts, ledger, quarantine, audits, problem_codes,
+    sessions, users, tokens, connectors, connections, mappings, mapping_versions, routes, events,
+    explaining, deliveries, timers, links, customers, conflicts, ledger, quarantine, audits, problem_codes,
 )  # fmt: skip
 
 

@@ -104,7 +104,8 @@ class TrialResult(paging.Part):
     remarks: list[Remark] = Field(default_factory=list)
 
 
-def _etag(version: int, body: str) -> str:
+def etag(version: int, body: str) -> str:
+    """The ETag of a mapping in force."""
     return f'"{version}.{security.digest(body)[:16]}"'
 
 
@@ -168,7 +169,7 @@ async def one(request: Request, response: Response, connector: str, name: str) -
     body = _body(place, row)
     if body is None:
         raise _missing(place)
-    found = Mapping(**_summary(place, row), body=body, etag=_etag(row.version if row else 0, body))
+    found = Mapping(**_summary(place, row), body=body, etag=etag(row.version if row else 0, body))
     response.headers["ETag"] = found.etag
     return found
 
@@ -222,13 +223,13 @@ async def publish(
         row = (await _published(connection)).get(place)
         present = _body(place, row)
         if present is not None:
-            paging.check_match(if_match, _etag(row.version if row else 0, present))
+            paging.check_match(if_match, etag(row.version if row else 0, present))
         version = await configuration.publish_mapping(connection, connector, name, body.body, who.name, hub.clock())
         detail = {"version": version, "checksum": security.digest(body.body)}
         what = f"mapping/{connector}/{name}"
         await audit.append(connection, hub.sealer, hub.clock(), who.name, "mapping.publish", what, detail)
         row = (await _published(connection))[place]
-    found = Published(**_summary(place, row), body=row.body, etag=_etag(row.version, row.body), remarks=remarks)
+    found = Published(**_summary(place, row), body=row.body, etag=etag(row.version, row.body), remarks=remarks)
     response.headers["ETag"] = found.etag
     return found
 
@@ -243,7 +244,7 @@ async def withdraw(request: Request, connector: str, name: str, if_match: IfMatc
         row = (await _published(connection)).get(place)
         if row is None:
             raise _missing(place)
-        paging.check_match(if_match, _etag(row.version, row.body))
+        paging.check_match(if_match, etag(row.version, row.body))
         await configuration.withdraw_mapping(connection, connector, name)
         what = f"mapping/{connector}/{name}"
         await audit.append(

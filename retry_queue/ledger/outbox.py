@@ -355,6 +355,11 @@ def _cut(text: str | None, limit: int) -> str | None:
     return None if text is None else text[:limit].replace("\x00", "\ufffd")
 
 
+async def load(connection: AsyncConnection, ids: Sequence[int]) -> list[lane.ClaimedDelivery]:
+    """Deliveries with all that is needed to deliver them, whatever their state; nobody's lease."""
+    return [lane.ClaimedDelivery(*row) for row in await _LOAD.run(connection, [(i,) for i in ids])]
+
+
 async def release(connection: AsyncConnection, owners: Sequence[str]) -> None:
     """Gives back the lanes of dead processes; their heads stay in flight and are asked about first."""
     await _RELEASE.run(connection, [(owner,) for owner in owners])

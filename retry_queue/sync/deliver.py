@@ -60,6 +60,14 @@ class Courier:
             made = await timers.due(self._ledger, self._sealer, site, made)
         return made
 
+    async def rendered(self, delivery: lane.ClaimedDelivery) -> tuple[context.Job, dict[str, Any] | None] | None:
+        """A delivery as it would be sent now, without sending it; None when it has nowhere to go any more.
+
+        The second part is None when nobody can be found to send it to. Raises MappingError.
+        """
+        (made,) = await self.prepare([delivery])
+        return (made, self._native(made)) if isinstance(made, context.Job) else None
+
     async def _merge(self, site: sites.Site, jobs: Sequence[context.Job]) -> None:
         """Puts what counts by now into the records that travel both ways, whichever event each job is from."""
         those = [one for one in jobs if one.delivery.kind == "state" and site.merging(one.delivery.entity)]
@@ -69,7 +77,9 @@ class Courier:
             held = await merged.settled(connection, {one.delivery.link_id for one in those})
         for one in those:
             fields = held.get(one.delivery.link_id, {})
-            one.canonical = merge.applied(one.canonical, fields, exists=one.member is not None)
+            known = one.member.canonical if one.member else None
+            own = orjson.loads(known) if known else None
+            one.canonical = merge.applied(one.canonical, fields, exists=one.member is not None, own=own)
             one.scope.pop("owners", None)  # the merged record has heard the owner already
 
     def _job(self, site: sites.Site, delivery: lane.ClaimedDelivery) -> context.Job | lane.Result:

@@ -56,6 +56,8 @@ class Call(_Piece):
     through: str | None = None
     hours: float | None = 12
     """How far back a list is read; null asks without a window."""
+    ahead: float = 1
+    """How many hours from now the window ends: some systems allow minutes only."""
     before: list[Step] = Field(default_factory=list)
     input: dict[str, Any] | None = None
     record: dict[str, Any] | None = None
@@ -200,8 +202,10 @@ class Stage:
         spec = self.spec.operations[operation]
         if spec.kind != "list":
             return await self.caller.call(connection, operation, given, fresh=fresh)
-        now, back = datetime.now(UTC), self.plan.calls.get(operation, Call()).hours
-        window = (now - timedelta(hours=back), now + timedelta(hours=1)) if back is not None else None
+        now, wish = datetime.now(UTC), self.plan.calls.get(operation, Call())
+        window = None
+        if wish.hours is not None:
+            window = (now - timedelta(hours=wish.hours), now + timedelta(hours=wish.ahead))
         rows = [row async for page in self.caller.pages(connection, operation, given, window) for row in page]
         return model.Outcome(rows)
 
