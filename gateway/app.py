@@ -16,7 +16,7 @@ from prometheus_client.core import Metric
 from gateway import __version__, api, problems, telemetry, wiring
 from gateway.api import services
 from retry_queue import gap
-from retry_queue.ledger import backfills, cursors, findings, outbox, reconciliations, session, tallies
+from retry_queue.ledger import backfills, cursors, findings, outbox, reconciliations, session, tallies, timers
 from retry_queue.ledger.states import ConnectionState
 from webhooks import receive, router, streams
 
@@ -137,6 +137,7 @@ async def gauges(hub: wiring.Hub) -> list[Metric]:
         polls = await cursors.all_rows(connection)
         drift = await reconciliations.drift(connection)
         history = await backfills.open_rows(connection)
+        waiting = await timers.depth(connection)
     now = await hub.ledger.now()
     kinds = ("received", "delivered", "duplicate", "filtered", "dead", "in_flight", "parked", "rejected")
     gauge = telemetry.gauge
@@ -175,6 +176,12 @@ async def gauges(hub: wiring.Hub) -> list[Metric]:
                 for key in {row.connection_key for row in depth}
             },
             ("connection",),
+        ),
+        gauge(
+            "shuniu_timers_waiting",
+            "Deliveries that wait for their hour.",
+            {(route,): float(number) for route, number in waiting.items()},
+            ("route",),
         ),
         gauge(
             "shuniu_connection_up",

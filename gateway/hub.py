@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway import consistency, current, hub_file, problems, schedules, soundness
+from gateway import current, hub_file, problems, schedules, soundness
 from mappings import engine
 from retry_queue.ledger import audit, configuration, connections, logins, secrets, session
 from retry_queue.ledger.states import ConnectionState
@@ -91,21 +91,6 @@ def check(draft: hub_file.Draft, now: current.Current, *, prune: bool = False) -
     return sorted(unique, key=lambda one: one.line)
 
 
-def doubts(draft: hub_file.Draft, now: current.Current, *, prune: bool = False) -> list[hub_file.Problem]:
-    """What the whole configuration leaves unsaid once the file is applied; meant for a file without problems."""
-    stored = current.Current({}, {}, {}, {}, {}) if prune else now
-    known = {key: (row.connector, row.config) for key, row in stored.connections.items()}
-    known |= {key: (one.connector, one.config) for key, one in draft.connections.items()}
-    own = dict(stored.world().mappings)
-    own |= {place: made for place, text in draft.mappings.items() if (made := current.compiled(text, place))}
-    every = {one.key: one for one in stored.parsed_routes()} | draft.routes
-    rules = stored.rules() | draft.entities
-    for fault in consistency.faults(every.values(), rules, soundness.World(known, own)):
-        section, key = (str(step) for step in fault.path)
-        draft.say(replace(fault, path=()), *draft.place(section, key))
-    return sorted(dict.fromkeys(draft.problems), key=lambda one: one.line)
-
-
 def _left_behind(draft: hub_file.Draft, now: current.Current, world: soundness.World) -> None:
     """Routes that stay although the file changes what they rely on (another connector under the same key)."""
     changed = {
@@ -127,6 +112,8 @@ def _left_behind(draft: hub_file.Draft, now: current.Current, world: soundness.W
 def _spoken(given: routes.Route, fault: problems.Fault) -> str:
     if fault.path[:1] == ("from",):
         return given.source.connection
+    if fault.path[:1] == ("unless",) and isinstance(fault.path[1], int):
+        return given.unless[fault.path[1]].connection or ""
     return next((one.connection for path, one in soundness.spots(given) if fault.path[: len(path)] == path), "")
 
 
@@ -392,7 +379,7 @@ async def export(ledger: session.Ledger) -> tuple[str, list[str]]:
 def _exported(row: configuration.RouteRow) -> dict[str, Any]:
     spec = _route(row)
     enabled = spec.pop("enabled")
-    names = ("label", "from", "when", "to", "after", "order")
+    names = ("label", "from", "when", "to", "after", "unless", "hours", "order")
     order: dict[str, Any] = {name: spec[name] for name in names if name in spec}
     if order.get("after"):
         order["after"] = f"{order['after']:g}s"

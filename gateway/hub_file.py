@@ -285,6 +285,9 @@ class _Reader:
                 if path.split(".")[0] not in fields:
                     fault = soundness.unknown("unknown_field", ("字段", "field"), path, fields, part, path)
                     self._draft.say(fault, *place)
+            if rule.match is not None and name != "customer":
+                zh, en = "match 只用于 customer", "match is for customer only"
+                self._draft.say(Fault("match_of_things", zh, en, ("match",)), *place)
             self._draft.where[("entities", name)] = place
             self._draft.entities[name] = rule
 

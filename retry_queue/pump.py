@@ -15,9 +15,9 @@ import structlog
 
 from connectors.core import client
 from retry_queue import rest, settler
-from retry_queue.ledger import configuration, inbox, lane, outbox, secrets, session, workers
+from retry_queue.ledger import configuration, detours, inbox, lane, links, outbox, secrets, session, workers
 from retry_queue.ledger.states import DeliveryState
-from retry_queue.sync import context, deliver, intake
+from retry_queue.sync import context, deliver, intake, timers
 from retry_queue.sync import site as sites
 
 SWEEP = 1.0
@@ -302,6 +302,11 @@ class Pumps:
                 if dead:
                     log.warning("workers.buried", count=len(dead))
                     await workers.bury(connection, dead)
+            if turn % 60 == 45:
+                await timers.tidy(connection)
+                await detours.tidy(connection)
+            if turn % 5 == 2:
+                await links.gather(connection, 120.0)
             if turn % 60 == 30:
                 healed = await outbox.heal(connection)
                 if healed:

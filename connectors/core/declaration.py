@@ -261,6 +261,9 @@ class MessageSpec(terms.Part):
     """Members that are JSON texts and are parsed in place before anything else."""
     fast: bool = False
     """Business deadline of seconds: planned ahead of everything else."""
+    occasion: bool = False
+    """Tells that something happened (a contact was added) rather than how a record is now: acts follow it also when the
+    record reads as before."""
 
 
 class Verify(terms.Part):

@@ -11,6 +11,7 @@ from gateway.api import (
     conflicts,
     connections,
     connectors,
+    customers,
     deliveries,
     events,
     explaining,
@@ -24,6 +25,7 @@ from gateway.api import (
     routes,
     services,
     sessions,
+    timers,
     tokens,
     users,
 )
@@ -31,7 +33,8 @@ from gateway.api import (
 PREFIX = "/api/v1"
 NOUNS = (
     sessions, users, tokens, connectors, connections, mappings, mapping_versions, routes, events, explaining,
-    deliveries, links, ledger, quarantine, conflicts, reconciliations, backfills, audits, problem_codes,
+    deliveries, timers, links, customers, conflicts, reconciliations, backfills, ledger, quarantine, audits,
+    problem_codes,
 )  # fmt: skip
 
 

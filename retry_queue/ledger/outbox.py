@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from retry_queue.ledger import inbox, lane, records, sql, stages
+from retry_queue.ledger import inbox, lane, links, records, sql, stages
 from retry_queue.ledger.states import TERMINAL_DELIVERY, DeliveryState
 
 _LANES = sql.Statement(
@@ -46,6 +46,9 @@ _CLAIM = sql.Statement(
     """
     WITH due AS MATERIALIZED (
         SELECT lane FROM lanes WHERE connection_key = {1} AND next_at <= {now} AND priority BETWEEN {5} AND {6}
+          AND NOT EXISTS (SELECT 1 FROM detours x JOIN lanes o ON o.lane = x.behind WHERE x.lane = lanes.lane)
+          AND NOT EXISTS (SELECT 1 FROM detours x JOIN lanes o ON o.lane = x.lane
+                          WHERE x.behind = lanes.lane AND o.owner IS NOT NULL AND o.next_at > {now})
         ORDER BY priority, next_at, lane LIMIT {2} {lock}
     )
     UPDATE lanes SET owner = {3}, fence = fence + 1, next_at = {now} + {4}
@@ -132,6 +135,8 @@ _BUSY = sql.Statement(
     """
     SELECT lane, next_at FROM {src} JOIN lanes ON lanes.connection_key = src.connection_key
     WHERE lanes.owner IS NOT NULL
+    UNION SELECT x.lane, l.next_at FROM {src} JOIN lanes l ON l.connection_key = src.connection_key
+    JOIN detours x ON x.behind = l.lane WHERE l.owner IS NOT NULL
     """,
     "connection_key text",
 )
@@ -150,8 +155,9 @@ _ORPHANS = sql.Statement(
 )
 _DEPTH = sql.Statement(
     """
-    SELECT connection_key, state, count(*) AS n, min(created_at) AS oldest FROM deliveries
-    WHERE state IN ('pending', 'in_flight', 'retrying', 'parked') GROUP BY connection_key, state
+    SELECT d.connection_key, d.state, count(*) AS n, min(coalesce(t.due_at, d.created_at)) AS oldest
+    FROM deliveries d LEFT JOIN timers t ON t.delivery_id = d.id
+    WHERE d.state IN ('pending', 'in_flight', 'retrying', 'parked') GROUP BY d.connection_key, d.state
     """
 )
 _OVERTAKEN = sql.Statement(
@@ -261,8 +267,10 @@ async def claim(
     return claimed
 
 
-async def settle(connection: AsyncConnection, results: Sequence[lane.Result], worker: str) -> set[int]:
-    """Writes a batch of results and frees their lanes; returns the delivery ids that were still ours."""
+async def settle(
+    connection: AsyncConnection, results: Sequence[lane.Result], worker: str, joined: links.Joined | None = None
+) -> set[int]:
+    """Writes results and frees their lanes; returns the ids that were still ours, adds to ``joined`` what was."""
     rows = [
         (
             r.delivery.id,
@@ -302,7 +310,9 @@ async def settle(connection: AsyncConnection, results: Sequence[lane.Result], wo
             if r.tried
         ],
     )
-    await records.bind(connection, [r.binding for r in mine if r.binding is not None])
+    bound = await links.bind(connection, [r.binding for r in mine if r.binding is not None])
+    if joined is not None:
+        joined += bound
     closing: list[tuple[str, int, int]] = []
     freeing: list[tuple[str, int, int, float]] = []
     for r in mine:
@@ -362,7 +372,7 @@ async def busy(connection: AsyncConnection, targets: Iterable[str]) -> dict[str,
 
 
 async def depth(connection: AsyncConnection) -> Sequence[Any]:
-    """(connection_key, state, n, oldest created_at) of everything not ended."""
+    """(connection_key, state, n, oldest) of everything not ended; what waits for its hour is as old as that hour."""
     return await _DEPTH.run(connection)
 
 

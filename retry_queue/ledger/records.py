@@ -142,18 +142,6 @@ _IDENTITY_KEEP = sql.Statement(
     """,
     "kind text, digest text, record_id int",
 )
-_MERGE = sql.Statement(
-    "UPDATE records SET link_id = src.became FROM {src} WHERE coalesce(records.link_id, records.id) = src.was",
-    "was int, became int",
-)
-_HISTORY = sql.Statement(
-    """
-    INSERT INTO link_history (record_id, was, became, cause, at)
-    SELECT r.id, src.was, src.became, src.cause, {now}
-    FROM {src} JOIN records r ON coalesce(r.link_id, r.id) = src.was ORDER BY src.was, r.id
-    """,
-    "was int, became int, cause text",
-)
 
 
 async def find(connection: AsyncConnection, refs: Iterable[Ref]) -> dict[Ref, Known]:
@@ -240,10 +228,3 @@ async def by_identity(
 async def identify(connection: AsyncConnection, known: Sequence[tuple[str, str, int]]) -> None:
     """Remembers identities (kind, digest, record row id); the first to claim one keeps it."""
     await _IDENTITY_KEEP.run(connection, sorted(set(known)))
-
-
-async def merge(connection: AsyncConnection, pairs: Sequence[tuple[int, int, str]]) -> None:
-    """Makes group ``was`` part of group ``became`` and writes the history; (was, became, cause)."""
-    wanted = [(was, became, cause) for was, became, cause in pairs if was != became]
-    await _HISTORY.run(connection, wanted)
-    await _MERGE.run(connection, [(was, became) for was, became, _ in wanted])

@@ -147,6 +147,7 @@ timers = Table(
     Column("state", String(10), nullable=False),  # waiting | fired | cancelled
     Column("reason", String(60)),
     Column("cancelled_by", RowId),  # the event that made it pointless
+    Column("spent", String(80)),  # the periods in which its quotas were taken, with blanks between
     Column("created_at", Double, nullable=False),
     Column("ended_at", Double),
     tables.partial("ix_timers_waiting", "route_key", "record_id", where="state = 'waiting'"),
@@ -169,6 +170,23 @@ apart = Table(
     Column("high", RowId, primary_key=True, autoincrement=False),
     Column("by", String(80), nullable=False),
     Column("at", Double, nullable=False),
+)
+
+mentions = Table(
+    "mentions",
+    metadata,
+    Column("kind", String(60), primary_key=True),  # of an identity, ``ref``, or ``~rule`` for weak evidence
+    Column("digest", String(64), primary_key=True),  # keyed, as in identities
+    Column("record_id", RowId, primary_key=True, autoincrement=False),
+    Index("ix_mentions_record_id", "record_id"),
+)
+
+detours = Table(
+    "detours",
+    metadata,
+    Column("lane", String(200), primary_key=True),  # waits
+    Column("behind", String(200), primary_key=True),  # while this one is there: both lead to one record now
+    Index("ix_detours_behind", "behind"),
 )
 
 matches = Table(

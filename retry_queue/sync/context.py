@@ -5,7 +5,7 @@
 ``@customer``   the customer behind it, by reference or by the buyer's identities
 ``@contact``    that customer as the target itself knows it
 ``@step``       what the route's earlier steps came to, by connection: ``@step.crm.id``, ``@step.crm.state``
-``@config``     the target connection's settings; ``@event`` where it came from
+``@config``     the target connection's settings; ``@event`` where it came from, for templates with its ``payload``
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from typing import Any
 
 import orjson
 
+from connectors.core import jsontext
 from mappings import canonical as models
-from retry_queue.ledger import lane, records, secrets, session, stages
-from retry_queue.sync import draft, meaning, plan, route
+from retry_queue.ledger import events, lane, records, secrets, session, stages
+from retry_queue.sync import draft, meaning, plan, route, words
 from retry_queue.sync import site as sites
 
 PEOPLE = "customer"
@@ -77,6 +78,8 @@ async def resolve(ledger: session.Ledger, sealer: secrets.Sealer, jobs: Sequence
         more = {one.link_id for one in named.values()} | {link for _, links_ in people.values() for link in links_}
         if more - groups.keys():
             groups |= await records.groups(connection, more - groups.keys())
+        told = {job.delivery.event_id for job in jobs if job.template and words.reads(job.template, "event.payload")}
+        payloads = await events.payloads(connection, told) if told else {}
     for job in later:
         job.scope["step"] = {
             row.connection_key: {"id": row.target_record, "state": row.state}
@@ -85,6 +88,8 @@ async def resolve(ledger: session.Ledger, sealer: secrets.Sealer, jobs: Sequence
         }
     for job in jobs:
         _fill(job, known, groups)
+        if job.delivery.event_id in payloads:
+            job.scope["event"]["payload"] = jsontext.loads(payloads[job.delivery.event_id])
         if job.wants(PEOPLE):
             marks, own = people[id(job)]
             found = [*own, *(named[mark].link_id for mark in marks if mark in named)]

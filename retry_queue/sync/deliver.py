@@ -15,7 +15,7 @@ from connectors.core import client, declaration, errors, model
 from mappings import errors as mapping_errors
 from retry_queue.ledger import lane, merged, records, secrets, session
 from retry_queue.ledger.states import DeliveryState
-from retry_queue.sync import backoff, context, echo, merge, plan, verdict, words
+from retry_queue.sync import backoff, context, echo, merge, plan, timers, verdict, words
 from retry_queue.sync import site as sites
 
 DEADLINE = 55.0
@@ -57,6 +57,7 @@ class Courier:
         if jobs:
             await context.resolve(self._ledger, self._sealer, jobs)
             await self._merge(site, jobs)
+            made = await timers.due(self._ledger, self._sealer, site, made)
         return made
 
     async def rendered(self, delivery: lane.ClaimedDelivery) -> tuple[context.Job, dict[str, Any] | None] | None:

@@ -11,7 +11,6 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import orjson
 import structlog
@@ -20,7 +19,7 @@ from connectors.core import client
 from mappings import errors as mapping_errors
 from retry_queue.ledger import configuration, inbox, lane, outbox, records, secrets, session, tallies
 from retry_queue.ledger.states import EventState
-from retry_queue.sync import aim, claiming, draft, plan, reading
+from retry_queue.sync import about, aim, claiming, draft, identity, plan, reading, timers, watch
 from retry_queue.sync import site as sites
 
 LEASE = 60.0
@@ -172,6 +171,7 @@ class Intake:
                 one.plan = plan.Plan(EventState.RECEIVED, "own_write_under_way")
                 continue
             wrote = orjson.loads(before.wrote) if before is not None and before.wrote else None
+            spec = site.message(one.event.connection_key, one.event.message)
             try:
                 one.plan = plan.decide(
                     one.ref,
@@ -184,6 +184,8 @@ class Intake:
                     now,
                     replay=one.event.replay,
                     event_id=one.arrival,
+                    message=one.event.message,
+                    occasion=bool(spec is not None and spec.occasion),
                     merging=bool(site.merging(one.entity)),
                 )
             except mapping_errors.ExpressionError as error:
@@ -216,7 +218,7 @@ class Intake:
                         one.plan, ruling=stale.ruling, reason=stale.reason, words=stale.words, state=None
                     )
             mine = [one for one in drafts if one.plan is not None]
-            places = await self._identify(connection, mine, kept)
+            places = await identity.join(connection, self._sealer, site.match, mine, kept)
             places, back = await claiming.judge(connection, site, mine, places)
             ours = await inbox.settle(connection, [_ruling(one) for one in drafts])
             if len(ours) < len(drafts):  # roll back: a state kept for it would make the event look unchanged to them
@@ -228,42 +230,11 @@ class Intake:
             )
             owed = [owed for one in planned for owed in _owed(one, places[one.ref], back, site)]
             await outbox.plan(connection, owed)
+            await about.note(connection, self._sealer, mine, places)
+            cancelled = await timers.planned(connection, self._sealer, site, mine, places, owed)
             targets.update(owed_.connection_key for owed_ in owed)
-            await tallies.add(connection, self._ledger.slot, _counts(mine))
+            await tallies.add(connection, self._ledger.slot, _counts(mine) + cancelled)
         return targets
-
-    async def _identify(
-        self, connection: Any, drafts: Sequence[draft.Draft], kept: dict[records.Ref, tuple[int, int]]
-    ) -> dict[records.Ref, tuple[int, int]]:
-        """Joins customers that share an identity; returns ``kept`` with the links after that."""
-        people: dict[records.Ref, list[tuple[str, str]]] = {}
-        for one in drafts:
-            if one.entity == PEOPLE and one.ref in kept and one.canonical is not None:
-                people[one.ref] = list(draft.marks(self._sealer, one.canonical))
-        if not people:
-            return kept
-        found = await records.by_identity(connection, {mark for known in people.values() for mark in known})
-        became: dict[int, int] = {}
-        here: dict[tuple[str, str], int] = {}
-
-        def root(link: int) -> int:
-            while link in became:
-                link = became[link]
-            return link
-
-        for ref, known in sorted(people.items()):
-            links = {root(kept[ref][1]), *(root(found[mark].link_id) for mark in known if mark in found)}
-            links |= {root(here[mark]) for mark in known if mark in here}
-            keeper = min(links)
-            became.update({link: keeper for link in links if link != keeper})
-            here.update(dict.fromkeys(known, keeper))
-        joined = [(was, root(was)) for was in sorted(became)]
-        await records.merge(connection, [(was, link, "identity") for was, link in joined])
-        await claiming.join(connection, PEOPLE, joined)
-        await records.identify(
-            connection, [(kind, digest, kept[ref][0]) for ref, known in people.items() for kind, digest in known]
-        )
-        return {ref: (row, root(link)) for ref, (row, link) in kept.items()}
 
 
 def _after(before: records.Known | None, state: records.State) -> records.Known:
@@ -311,8 +282,10 @@ def _owed(
             lane=plan.lane(leg.target.connection, one.entity, link),
             version=None if site.merging(one.entity) else one.version,  # merged values are the newest in any event
             hop=decided.hop,
-            priority=max(one.event.priority, inbox.LIVE),
-            delay=leg.after if leg.stage <= first.get(leg.route.key, 0) else lane.BLOCKED + leg.after,
+            priority=one.event.priority,
+            delay=watch.delay(leg.route, leg.after, time.time())
+            if leg.stage <= first.get(leg.route.key, 0)
+            else lane.BLOCKED + leg.after,
             stage=leg.stage,
             mapping=site.carried(leg.target, one.entity),
         )

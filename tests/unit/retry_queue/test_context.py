@@ -23,7 +23,9 @@ def known(number: int, key: str, entity: str = "order", canonical: Any = None, *
 
 def job(entity: str, canonical: dict[str, Any], *, template: bool = False, means: Any = None) -> context.Job:
     fields = dict.fromkeys(lane.ClaimedDelivery.__dataclass_fields__)
-    delivery = lane.ClaimedDelivery(**fields | {"entity": entity, "kind": "act", "link_id": 1})  # type: ignore[arg-type]
+    delivery = lane.ClaimedDelivery(
+        **fields | {"entity": entity, "kind": "act", "link_id": 1, "position": 0, "stage": 0}
+    )  # type: ignore[arg-type]
     live = site.Live("k3", "http", ConnectionState.ENABLED, None, None)
     target = route.Target(connection="k3", operation="put")
     words = route.Template(key="t", text="x", recipients=["y"]) if template else None

@@ -176,6 +176,7 @@ def upgrade() -> None:
         sa.Column('state', sa.String(length=10), nullable=False),
         sa.Column('reason', sa.String(length=60), nullable=True),
         sa.Column('cancelled_by', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=True),
+        sa.Column('spent', sa.String(length=80), nullable=True),
         sa.Column('created_at', sa.Double(), nullable=False),
         sa.Column('ended_at', sa.Double(), nullable=True),
         sa.PrimaryKeyConstraint('delivery_id', name=op.f('pk_timers'))
@@ -183,6 +184,31 @@ def upgrade() -> None:
     with op.batch_alter_table('timers', schema=None) as batch_op:
         batch_op.create_index('ix_timers_due', ['due_at', 'delivery_id'], unique=False, postgresql_where=sa.text("state = 'waiting'"), sqlite_where=sa.text("state = 'waiting'"))
         batch_op.create_index('ix_timers_waiting', ['route_key', 'record_id'], unique=False, postgresql_where=sa.text("state = 'waiting'"), sqlite_where=sa.text("state = 'waiting'"))
+
+    op.create_table('mentions',
+        sa.Column('kind', sa.String(length=60), nullable=False),
+        sa.Column('digest', sa.String(length=64), nullable=False),
+        sa.Column('record_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=False, nullable=False),
+        sa.PrimaryKeyConstraint('kind', 'digest', 'record_id', name=op.f('pk_mentions'))
+    )
+    with op.batch_alter_table('mentions', schema=None) as batch_op:
+        batch_op.create_index('ix_mentions_record_id', ['record_id'], unique=False)
+
+    op.create_table('detours',
+        sa.Column('lane', sa.String(length=200), nullable=False),
+        sa.Column('behind', sa.String(length=200), nullable=False),
+        sa.PrimaryKeyConstraint('lane', 'behind', name=op.f('pk_detours'))
+    )
+    with op.batch_alter_table('records', schema=None) as batch_op:
+        batch_op.create_index('ix_records_people', ['id'], unique=False, postgresql_where=sa.text("entity = 'customer'"), sqlite_where=sa.text("entity = 'customer'"))
+
+    with op.batch_alter_table('detours', schema=None) as batch_op:
+        batch_op.create_index('ix_detours_behind', ['behind'], unique=False)
+
+    with op.batch_alter_table('link_history', schema=None) as batch_op:
+        batch_op.add_column(sa.Column('by', sa.String(length=80), nullable=True))
+        batch_op.create_index('ix_link_history_record_id', ['record_id', 'id'], unique=False)
+        batch_op.create_index('ix_link_history_at', ['at'], unique=False)
 
     with op.batch_alter_table('deliveries', schema=None) as batch_op:
         batch_op.add_column(sa.Column('stage', sa.SmallInteger(), server_default='0', nullable=False))
@@ -199,6 +225,22 @@ def downgrade() -> None:
         batch_op.drop_column('mapping')
         batch_op.drop_column('stage')
 
+    with op.batch_alter_table('link_history', schema=None) as batch_op:
+        batch_op.drop_index('ix_link_history_at')
+        batch_op.drop_index('ix_link_history_record_id')
+        batch_op.drop_column('by')
+
+    with op.batch_alter_table('records', schema=None) as batch_op:
+        batch_op.drop_index('ix_records_people', postgresql_where=sa.text("entity = 'customer'"), sqlite_where=sa.text("entity = 'customer'"))
+
+    with op.batch_alter_table('detours', schema=None) as batch_op:
+        batch_op.drop_index('ix_detours_behind')
+
+    op.drop_table('detours')
+    with op.batch_alter_table('mentions', schema=None) as batch_op:
+        batch_op.drop_index('ix_mentions_record_id')
+
+    op.drop_table('mentions')
     with op.batch_alter_table('timers', schema=None) as batch_op:
         batch_op.drop_index('ix_timers_waiting', postgresql_where=sa.text("state = 'waiting'"), sqlite_where=sa.text("state = 'waiting'"))
         batch_op.drop_index('ix_timers_due', postgresql_where=sa.text("state = 'waiting'"), sqlite_where=sa.text("state = 'waiting'"))
