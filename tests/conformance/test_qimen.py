@@ -141,7 +141,8 @@ def test_stock_changes_of_several_items_are_one_event_each_and_ask_for_the_level
 
 
 def test_a_signed_parcel_becomes_signed() -> None:
-    progress = "<processStatus>SIGN</processStatus><expressCode>SF1</expressCode><operateTime>2026-06-30 10:00:00</operateTime>"
+    when = "<operateTime>2026-06-30 10:00:00</operateTime>"
+    progress = f"<processStatus>SIGN</processStatus><expressCode>SF1</expressCode>{when}"
     body = f"<request><order><orderCode>D1</orderCode></order><process>{progress}</process></request>"
     (event,) = pieces(call("orderprocess.report", body))
     read = library.shipped("qimen", "signed").from_native(json.loads(event.payload), {})
