@@ -2,7 +2,7 @@
 
 Placeholders in that file: ``${url}`` (the simulators' address), ``${setting.x}`` (the simulator's settings),
 ``${world...}`` (the invented people and goods), ``${saved.x}`` (kept by a step before). Config and secrets that are
-called like a setting of the simulator need not be written.
+called like a setting of the simulator need not be written. ``${dollar}`` writes a plain ``$``.
 """
 
 from __future__ import annotations
@@ -138,6 +138,7 @@ class Stage:
     def filled(self, node: Any) -> Any:
         """A part of the file with its placeholders filled."""
         roots = {"url": str(self.url), "ws": str(self.url).replace("http", "ws", 1), "setting": self.simulator.settings}
+        roots["dollar"] = "$"
         return template.render(node, {**roots, "world": people(), "saved": self.saved})
 
     def connection(self, name: str | None = None, **config: Any) -> model.Connection:
