@@ -148,7 +148,7 @@ class Stage:
         if wish.settings:
             self.simulator.configure(self.filled(wish.settings))
         known = {key: value for key, value in self.simulator.settings.items() if value not in ("", None)}
-        plain, hidden = self.filled(wish.config), self.filled(wish.secrets)
+        plain, hidden = dict(self.filled(wish.config)), dict(self.filled(wish.secrets))
         for field in self.spec.fields:
             if field.key in known:
                 (hidden if field.secret else plain).setdefault(field.key, known[field.key])
