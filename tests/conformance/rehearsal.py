@@ -10,8 +10,10 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import tempfile
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -229,7 +231,8 @@ class Stage:
 @contextlib.asynccontextmanager
 async def stage(id: str) -> AsyncIterator[Stage]:
     """Everything running for one connector."""
-    caller = client.Client(auth.MemoryTokens(), pacing.LocalPacer())
+    files = tempfile.TemporaryDirectory(prefix="rehearsal-")
+    caller = client.Client(auth.MemoryTokens(), pacing.LocalPacer(), files=Path(files.name))
     async with (
         engine.serve([id], time_scale=0.001) as url,
         httpx.AsyncClient(base_url=url, trust_env=False) as http,
@@ -238,3 +241,4 @@ async def stage(id: str) -> AsyncIterator[Stage]:
             yield Stage(id, url, caller, http)
         finally:
             await caller.aclose()
+            files.cleanup()
