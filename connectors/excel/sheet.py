@@ -167,7 +167,7 @@ def text(cell: Any) -> str:
         return str(int(cell)) if cell.is_integer() else format(Decimal(str(cell)), "f")
     if isinstance(cell, datetime):
         return cell.strftime(OUTPUT)
-    return table.unguarded(str(cell).strip())
+    return table.unguarded(str(cell).strip()).strip()
 
 
 def _number(cell: Any) -> str:

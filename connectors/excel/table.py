@@ -101,8 +101,11 @@ def _csv(content: bytes, most: int) -> list[list[Any]]:
 
 
 def _trimmed(rows: list[list[Any]]) -> list[list[Any]]:
-    """Without the empty rows at the end, which Excel likes to keep."""
-    while rows and all(cell is None or str(cell).strip() == "" for cell in rows[-1]):
+    """Without the empty rows and columns at the end, which Excel likes to keep."""
+    for row in rows:
+        while row and (row[-1] is None or str(row[-1]).strip() == ""):
+            row.pop()
+    while rows and not rows[-1]:
         rows.pop()
     return rows
 
