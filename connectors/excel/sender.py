@@ -108,7 +108,7 @@ async def _written(
     day = datetime.now(UTC).astimezone(ZONE).strftime("%Y%m%d")
     form, most = str(config.get("form", "xlsx")), int(config.get("rows_per_file", 500))
     room = _room(way)
-    lock = await asyncio.to_thread(_locked, room)
+    lock = await _locked(room)
     try:
         part, records = await asyncio.to_thread(_journal, room / "journal", kind, day, record, most)
         head, rows = sheet.written(kind, records)
@@ -120,12 +120,25 @@ async def _written(
     return {"id": str(record["id"]), "file": name, "rows": len(rows)}
 
 
-def _locked(room: Path) -> int:
-    """A lock between processes; closing it lets go."""
-    room.mkdir(parents=True, exist_ok=True, mode=0o770)
+async def _locked(room: Path) -> int:
+    """A lock between processes and calls; closing it lets go.
+
+    Asked for again and again rather than waited for in a thread: a call that is given up while it waits must not come
+    into the lock later, when nobody is there to let go of it.
+    """
+    await asyncio.to_thread(room.mkdir, 0o770, True, True)
     descriptor = os.open(room / ".lock", os.O_RDWR | os.O_CREAT, 0o660)
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
-    return descriptor
+    try:
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                await asyncio.sleep(0.02)
+            else:
+                return descriptor
+    except BaseException:
+        os.close(descriptor)
+        raise
 
 
 def _journal(folder: Path, kind: str, day: str, record: dict[str, Any], most: int) -> tuple[int, list[dict[str, Any]]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import os
 import zipfile
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -16,7 +17,7 @@ import pytest
 from hypothesis import strategies
 
 from connectors.core import auth, client, errors, pacing
-from connectors.excel import columns, places, sheet, table
+from connectors.excel import columns, places, sender, sheet, table
 from mappings import library
 from tests.conformance import excel_desk as desks
 
@@ -265,3 +266,18 @@ async def test_a_kind_without_a_sheet_is_our_mistake(calls: client.Client) -> No
     with pytest.raises(errors.Misdeclared) as wrong:
         await calls.call(desks.connection(), "row.export", {"_sheet": "message", "id": "1"})
     assert wrong.value.hint["zh"]
+
+
+async def test_a_call_that_is_given_up_while_it_waits_leaves_no_lock_behind(
+    tmp_path: Path, calls: client.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = tmp_path / "desk"
+    held = await sender._locked(room)
+    given = {"_sheet": "inventory", "id": "A", "sku": "A", "available": "1"}
+    waiting = asyncio.create_task(calls.call(desks.connection(), "row.export", given))
+    await asyncio.sleep(0.1)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    os.close(held)
+    async with asyncio.timeout(5):
+        await calls.call(desks.connection(), "row.export", given)
