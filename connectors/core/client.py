@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
@@ -35,7 +36,10 @@ class Client:
         *,
         transport: httpx.AsyncBaseTransport | None = None,
         now: Callable[[], float] = time.time,
+        files: Path | None = None,
     ) -> None:
+        """``files``: where connections that work with files have a folder each, called like their key."""
+        self._files = files
         self._tokens, self._pacer, self._transport, self._now = tokens, pacer, transport, now
         self._lines: dict[str, line.Line] = {}
         self._retired: list[line.Line] = []
@@ -120,7 +124,7 @@ class Client:
         if kept is not None:
             # Calls may still be under way on the old settings; its sockets go when they are over.
             self._retired.append(kept)
-        made = self._lines[connection.key] = line.Line(connection, self._transport)
+        made = self._lines[connection.key] = line.Line(connection, self._transport, self._files)
         return made
 
     async def _safely(self, attempt: Callable[[], Awaitable[_T]]) -> _T:

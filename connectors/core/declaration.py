@@ -40,7 +40,11 @@ Failure = terms.Failure
 
 
 class RequestSpec(terms.Part):
-    """One HTTP request; exactly one of ``json``, ``form``, ``text`` may carry a body."""
+    """One HTTP request; at most one of ``json``, ``form``, ``text``, ``xml`` carries a body.
+
+    ``xml`` is an object with one key, the root element: ``{request: {id: "${input.id}"}}``. A list repeats its element,
+    ``@name`` writes an attribute, what is absent or null is left out.
+    """
 
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "POST"
     base: str = "${config.base_url}"
@@ -50,6 +54,7 @@ class RequestSpec(terms.Part):
     json_body: Any = Field(default=None, alias="json")
     form: dict[str, Any] | None = None
     text: str | None = None
+    xml_body: dict[str, Any] | None = Field(default=None, alias="xml")
     timeout: float = Field(default=15.0, gt=0, le=60)
 
 
@@ -297,6 +302,8 @@ class EventSource(terms.Part):
     split: Path | None = None
     """The payload is an array at this path (``.`` for the whole): one event per element."""
     reply: Reply = Reply()
+    refusal: Reply | None = None
+    """The exact answer to a call whose proof does not hold (constant); absent: 401 in our own words."""
     # poll
     operation: str | None = None
     every: float = 60

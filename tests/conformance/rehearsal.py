@@ -2,7 +2,7 @@
 
 Placeholders in that file: ``${url}`` (the simulators' address), ``${setting.x}`` (the simulator's settings),
 ``${world...}`` (the invented people and goods), ``${saved.x}`` (kept by a step before). Config and secrets that are
-called like a setting of the simulator need not be written.
+called like a setting of the simulator need not be written. ``${dollar}`` writes a plain ``$``.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import tempfile
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -144,6 +146,7 @@ class Stage:
     def filled(self, node: Any) -> Any:
         """A part of the file with its placeholders filled."""
         roots = {"url": str(self.url), "ws": str(self.url).replace("http", "ws", 1), "setting": self.simulator.settings}
+        roots["dollar"] = "$"
         return template.render(node, {**roots, "world": people(), "saved": self.saved})
 
     def connection(self, name: str | None = None, **config: Any) -> model.Connection:
@@ -153,7 +156,7 @@ class Stage:
         if wish.settings:
             self.simulator.configure(self.filled(wish.settings))
         known = {key: value for key, value in self.simulator.settings.items() if value not in ("", None)}
-        plain, hidden = self.filled(wish.config), self.filled(wish.secrets)
+        plain, hidden = dict(self.filled(wish.config)), dict(self.filled(wish.secrets))
         for field in self.spec.fields:
             if field.key in known:
                 (hidden if field.secret else plain).setdefault(field.key, known[field.key])
@@ -236,7 +239,8 @@ class Stage:
 @contextlib.asynccontextmanager
 async def stage(id: str) -> AsyncIterator[Stage]:
     """Everything running for one connector."""
-    caller = client.Client(auth.MemoryTokens(), pacing.LocalPacer())
+    files = tempfile.TemporaryDirectory(prefix="rehearsal-")
+    caller = client.Client(auth.MemoryTokens(), pacing.LocalPacer(), files=Path(files.name))
     async with (
         engine.serve([id], time_scale=0.001) as url,
         httpx.AsyncClient(base_url=url, trust_env=False) as http,
@@ -245,3 +249,4 @@ async def stage(id: str) -> AsyncIterator[Stage]:
             yield Stage(id, url, caller, http)
         finally:
             await caller.aclose()
+            files.cleanup()
