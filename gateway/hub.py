@@ -376,7 +376,7 @@ async def export(ledger: session.Ledger) -> tuple[str, list[str]]:
 def _exported(row: configuration.RouteRow) -> dict[str, Any]:
     spec = _route(row)
     enabled = spec.pop("enabled")
-    names = ("label", "from", "when", "to", "after", "unless", "hours", "order")
+    names = ("label", "from", "when", "to", "then", "after", "unless", "hours", "order")
     order: dict[str, Any] = {name: spec[name] for name in names if name in spec}
     if order.get("after"):
         order["after"] = f"{order['after']:g}s"
