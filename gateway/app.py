@@ -15,7 +15,8 @@ from prometheus_client.core import Metric
 
 from gateway import __version__, api, problems, telemetry, wiring
 from gateway.api import services
-from retry_queue.ledger import cursors, outbox, session, tallies, timers
+from retry_queue import gap
+from retry_queue.ledger import backfills, cursors, findings, outbox, reconciliations, session, tallies, timers
 from retry_queue.ledger.states import ConnectionState
 from webhooks import receive, router, streams
 
@@ -47,6 +48,7 @@ def create(hub: wiring.Hub, *, embedded_streams: bool = False) -> Front:
         tasks = [
             asyncio.create_task(wiring.watch(hub), name="watch"),
             asyncio.create_task(_snapshots(hub, snapshot), name="snapshots"),
+            asyncio.create_task(gap.Gaps(hub.ledger, hub.current).run(hub.stopped), name="gaps"),
         ]
         if embedded_streams:
             supervisor = streams.Streams(hub.ledger, hub.doors, hub.appender)
@@ -134,6 +136,8 @@ async def gauges(hub: wiring.Hub) -> list[Metric]:
         depth = await outbox.depth(connection)
         polls = await cursors.all_rows(connection)
         waiting = await timers.depth(connection)
+        drift = await reconciliations.drift(connection)
+        history = await backfills.open_rows(connection)
     now = await hub.ledger.now()
     kinds = ("received", "delivered", "duplicate", "filtered", "dead", "in_flight", "parked", "rejected")
     gauge = telemetry.gauge
@@ -193,6 +197,25 @@ async def gauges(hub: wiring.Hub) -> list[Metric]:
             "shuniu_poll_last_success_timestamp_seconds",
             "When a poll last read to the end.",
             {(row.connection_key, row.source): row.last_ok_at for row in polls if row.last_ok_at},
+            ("connection", "source"),
+        ),
+        gauge(
+            "shuniu_drift_records",
+            "Records that differed at the last comparison and are not mended, by kind.",
+            {(row.left_key, row.right_key, row.entity, kind): 0.0 for row in drift for kind in findings.KINDS}
+            | {(row.left_key, row.right_key, row.entity, row.kind): float(row.n) for row in drift if row.kind},
+            ("left", "right", "entity", "kind"),
+        ),
+        gauge(
+            "shuniu_reconciliation_last_end_timestamp_seconds",
+            "When two connections were last compared to the end.",
+            {(row.left_key, row.right_key, row.entity): float(row.ended_at) for row in drift},
+            ("left", "right", "entity"),
+        ),
+        gauge(
+            "shuniu_backfill_progress_ratio",
+            "How much of the history asked for is read, 0 to 1; the least of a source.",
+            {(one.connection_key, one.source): one.share for one in sorted(history, key=lambda row: -row.share)},
             ("connection", "source"),
         ),
     ]

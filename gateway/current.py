@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pydantic
@@ -12,11 +12,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gateway import soundness
 from mappings import engine, library
 from mappings import errors as mapping_errors
+from retry_queue import reconcile
 from retry_queue.ledger import configuration, connections
 from retry_queue.sync import route
 
 TEMPLATES = "templates"
 ENTITIES = "entities"
+RECONCILIATIONS = reconcile.SETTING
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,7 @@ class Current:
     mappings: Mapping[tuple[str, str], configuration.MappingRow]
     templates: Mapping[str, dict[str, Any]]
     entities: Mapping[str, dict[str, Any]]
+    reconciliations: Mapping[str, dict[str, Any]] = field(default_factory=dict)
 
     def world(self) -> soundness.World:
         """What routes may refer to."""
@@ -72,10 +75,12 @@ async def load(connection: AsyncConnection) -> Current:
     mappings = await configuration.mappings(connection)
     templates = await configuration.setting(connection, TEMPLATES) or []
     entities = await configuration.setting(connection, ENTITIES) or {}
+    turns = await configuration.setting(connection, RECONCILIATIONS) or []
     return Current(
         {row.key: row for row in rows},
         {row.key: row for row in routes},
         {(row.connector, row.name): row for row in mappings},
         {one["key"]: one for one in templates},
         entities,
+        {one["key"]: one for one in turns},
     )

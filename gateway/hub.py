@@ -14,11 +14,12 @@ from typing import Any
 import yaml
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway import consistency, current, hub_file, problems, soundness
+from gateway import consistency, current, hub_file, problems, schedules, soundness
 from mappings import engine
 from retry_queue.ledger import audit, configuration, connections, logins, secrets, session
 from retry_queue.ledger.states import ConnectionState
 from retry_queue.sync import route as routes
+from retry_queue.sync import schedule
 
 HIDDEN = "***"
 
@@ -79,6 +80,11 @@ def check(draft: hub_file.Draft, now: current.Current, *, prune: bool = False) -
             if key not in known and key not in named:
                 fault = soundness.unknown("unknown_connection", ("连接", "connection"), key, known, *path)
                 draft.say(fault, *draft.place("entities", name))
+    for key, turn in draft.reconciliations.items():
+        for fault in schedules.faults(turn, world):
+            if fault.code == "unknown_connection" and getattr(turn, str(fault.path[0])).connection in named:
+                continue
+            draft.say(fault, *draft.place("reconciliations", key))
     if not prune:
         _left_behind(draft, now, world)
     unique = list(dict.fromkeys(draft.problems))
@@ -119,11 +125,9 @@ def _left_behind(draft: hub_file.Draft, now: current.Current, world: soundness.W
 
 
 def _spoken(given: routes.Route, fault: problems.Fault) -> str:
-    if fault.path[:1] == ("from",):
-        return given.source.connection
-    if fault.path[:1] == ("unless",) and isinstance(fault.path[1], int):
-        return given.unless[fault.path[1]].connection or ""
-    return next((one.connection for path, one in soundness.spots(given) if fault.path[: len(path)] == path), "")
+    named: list[tuple[tuple[Any, ...], Any]] = [(("from",), given.source), *soundness.spots(given)]
+    named += [(("unless", place), one) for place, one in enumerate(given.unless)]
+    return next((one.connection or "" for path, one in named if fault.path[: len(path)] == path), "")
 
 
 # --- compare ------------------------------------------------------------------------------------
@@ -148,6 +152,8 @@ def compare(
     for key, given in draft.routes.items():
         stored = now.routes.get(key)
         found += _change("route", key, _route(stored) if stored else None, _spec(given))
+    for key, turn in draft.reconciliations.items():
+        found += _change("reconciliation", key, now.reconciliations.get(key), _dump(turn))
     if prune:
         found += _removals(draft, now)
     return found
@@ -156,6 +162,8 @@ def compare(
 def _removals(draft: hub_file.Draft, now: current.Current) -> Iterator[Change]:
     for key in now.routes.keys() - draft.routes.keys():
         yield Change("route", key, "remove")
+    for key in now.reconciliations.keys() - draft.reconciliations.keys():
+        yield Change("reconciliation", key, "remove")
     for key in now.connections.keys() - draft.connections.keys():
         yield Change("connection", key, "remove")
     for place in now.mappings.keys() - draft.mappings.keys():
@@ -197,7 +205,7 @@ def _spec(given: routes.Route) -> dict[str, Any]:
     return {**current.route_spec(given), "enabled": given.enabled}
 
 
-def _dump(given: routes.Template | routes.EntityRule) -> dict[str, Any]:
+def _dump(given: routes.Template | routes.EntityRule | schedule.Schedule) -> dict[str, Any]:
     return given.model_dump(mode="json", exclude_defaults=True)
 
 
@@ -261,7 +269,6 @@ async def _write(
     actor: str,
     at: float,
 ) -> None:
-    templates, entities = dict(now.templates), dict(now.entities)
     for one in changes:
         gone = one.action == "remove"
         match one.kind:
@@ -285,18 +292,27 @@ async def _write(
                 else:
                     given = draft.routes[one.key]
                     await configuration.put_route(connection, one.key, current.route_spec(given), given.enabled)
-            case "template":
-                templates.pop(one.key, None)
-                if not gone:
-                    templates[one.key] = _dump(draft.templates[one.key])
-            case "entity":
-                entities.pop(one.key, None)
-                if not gone:
-                    entities[one.key] = _dump(draft.entities[one.key])
-    if any(one.kind == "template" for one in changes):
-        await configuration.put_setting(connection, current.TEMPLATES, list(templates.values()))
-    if any(one.kind == "entity" for one in changes):
-        await configuration.put_setting(connection, current.ENTITIES, entities)
+    await _settings(connection, draft, now, changes)
+
+
+async def _settings(
+    connection: AsyncConnection, draft: hub_file.Draft, now: current.Current, changes: list[Change]
+) -> None:
+    """Sections that are one setting each."""
+    for kind, key, before, wanted in (
+        ("template", current.TEMPLATES, now.templates, draft.templates),
+        ("entity", current.ENTITIES, now.entities, draft.entities),
+        ("reconciliation", current.RECONCILIATIONS, now.reconciliations, draft.reconciliations),
+    ):
+        mine = [one for one in changes if one.kind == kind]
+        if not mine:
+            continue
+        kept: dict[str, Any] = dict(before)
+        for one in mine:
+            kept.pop(one.key, None)
+            if one.action != "remove":
+                kept[one.key] = _dump(wanted[one.key])
+        await configuration.put_setting(connection, key, kept if kind == "entity" else list(kept.values()))
 
 
 async def _put(
@@ -363,12 +379,12 @@ async def export(ledger: session.Ledger) -> tuple[str, list[str]]:
         if row.state in (ConnectionState.PAUSED, ConnectionState.DISABLED):
             entry["state"] = str(row.state)
         document["connections"].append(entry)
-    document["mappings"] = [
-        {"connector": connector, "name": name, "body": row.body} for (connector, name), row in now.mappings.items()
-    ]
+    mappings = now.mappings.items()
+    document["mappings"] = [{"connector": place[0], "name": place[1], "body": row.body} for place, row in mappings]
     document["templates"] = [dict(one) for one in now.templates.values()]
     document["entities"] = now.entities
     document["routes"] = [_exported(row) for row in now.routes.values()]
+    document["reconciliations"] = [dict(one) for one in now.reconciliations.values()]
     text = yaml.dump(document, Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=110)
     return text, needed
 

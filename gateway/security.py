@@ -98,6 +98,11 @@ PERMISSIONS: dict[str, Role | None] = {
     "match_list": V, "match_accept": OP, "match_refuse": OP,
     "conflict_list": V, "conflict_get": V, "conflict_settle": OP,
     "ledger_balance": V, "ledger_connections": V, "ledger_audit": OP,
+    "reconciliation_list": V, "reconciliation_get": V, "reconciliation_schedules": V, "reconciliation_findings": V,
+    "reconciliation_export": V, "reconciliation_start": OP, "reconciliation_cancel": OP, "reconciliation_repair": OP,
+    "reconciliation_ignore": OP,
+    "backfill_list": V, "backfill_get": V, "backfill_offers": V, "backfill_start": OP, "backfill_pause": OP,
+    "backfill_resume": OP, "backfill_cancel": OP,
     "quarantine_list": V, "audit_list": OW, "audit_verify": OW,
 }  # fmt: skip
 """operationId -> the least role that may; None: anybody. What is not here is denied."""

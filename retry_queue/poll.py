@@ -65,7 +65,7 @@ class Poller:
         for live in self._site().live.values():
             if live.delivers and live.opened is not None:
                 for name, source in scope.open_sources(live.opened).items():
-                    if source.door == "poll":
+                    if source.door == "poll" and source.gap != "only":
                         yield live, name, source
 
     async def _look(self) -> None:

@@ -26,6 +26,7 @@ SILENT = 10.0
 INTAKE_BATCH = 100
 AHEAD = 200
 """Deliveries claimed ahead of their call, at most."""
+HISTORY = (inbox.BACKFILL, inbox.BACKFILL)
 STOPPING = 5.0
 """Seconds for the loops to come to their end by themselves."""
 
@@ -51,6 +52,8 @@ class Turn:
 
     def __init__(self) -> None:
         self.due = False
+        self.history = False
+        """Imported history is owed, which may have what live work leaves."""
         self._event = asyncio.Event()
 
     def ring(self, *, due: bool) -> None:
@@ -159,26 +162,35 @@ class Pumps:
         """One target's pump: claims ahead in batches, calls ``concurrency`` at a time."""
         turn = self._turns[target]
         ready: deque[tuple[float, context.Job]] = deque()
+        spare: deque[tuple[float, context.Job]] = deque()
         under_way: set[asyncio.Task[None]] = set()
+        historic: set[asyncio.Task[None]] = set()
         loop = asyncio.get_running_loop()
         pace = Pace()
 
         def ended(task: asyncio.Task[None]) -> None:
             under_way.discard(task)
+            historic.discard(task)
             self._running.discard(task)
             turn.ring(due=False)
+
+        def start(claimed_at: float, job: context.Job, usable: bool) -> asyncio.Task[None]:
+            late = not usable or loop.time() - claimed_at > deliver.FRESH
+            task = asyncio.create_task(self._give_back(job.delivery) if late else self._one(job, turn, pace))
+            under_way.add(task)
+            self._running.add(task)
+            task.add_done_callback(ended)
+            return task
 
         while not self._halt.is_set():
             live = self._site().live.get(target)
             usable = live is not None and live.delivers
             window = live.opened.declaration.pacing.concurrency if live is not None and live.opened else 0
             while ready and len(under_way) < window:
-                claimed_at, job = ready.popleft()
-                late = not usable or loop.time() - claimed_at > deliver.FRESH
-                task = asyncio.create_task(self._give_back(job.delivery) if late else self._one(job, turn, pace))
-                under_way.add(task)
-                self._running.add(task)
-                task.add_done_callback(ended)
+                start(*ready.popleft(), usable)
+            share = max(1, window // 2)  # history never holds more than this, so live work always finds a free slot
+            while spare and len(under_way) < window and len(historic) < share:
+                historic.add(start(*spare.popleft(), usable))
             # What must not be repeated is claimed only to be called at once: after a crash all that was
             # claimed looks as if it might have been sent.
             ahead = window - len(under_way) if target in self._site().careful else pace.ahead(window)
@@ -188,18 +200,27 @@ class Pumps:
                 if await self._refill(target, wanted, ready, loop.time()) >= wanted:
                     turn.due = True
                 continue
+            room = share - len(historic) - len(spare) if usable and not ready else 0
+            if turn.history and room > 0:
+                turn.history = await self._refill(target, room, spare, loop.time(), HISTORY) >= room
+                continue
             await turn.come()
-        for _, job in ready:
+        for _, job in (*ready, *spare):
             self._keep(self._give_back(job.delivery))
 
     async def _refill(
-        self, target: str, wanted: int, ready: deque[tuple[float, context.Job]], claimed_at: float
+        self,
+        target: str,
+        wanted: int,
+        ready: deque[tuple[float, context.Job]],
+        claimed_at: float,
+        of: tuple[int, int] = (inbox.FAST, inbox.LIVE),
     ) -> int:
         """Claims a batch; what needs no call is settled at once. Returns how many it got."""
         policies = self._site().policies
         try:
             async with self._ledger.write() as connection:
-                claimed = await outbox.claim(connection, target, wanted, self._ledger.owner, lane.LEASE, policies)
+                claimed = await outbox.claim(connection, target, wanted, self._ledger.owner, lane.LEASE, policies, of)
             made = await self._prepared(claimed) if claimed else []
         except session.LedgerUnavailable as error:
             log.warning("claim.waiting", error=str(error))
@@ -295,6 +316,7 @@ class Pumps:
         async with self._ledger.read() as connection:
             epoch = await configuration.epoch(connection)
             waits = await outbox.due(connection)
+            history = await outbox.history(connection)
             first = await inbox.wait(connection)
         if epoch != self._site().epoch:
             await self._reload()
@@ -304,6 +326,9 @@ class Pumps:
                 self.poke(target)
             elif wait < SWEEP:
                 loop.call_later(wait, self.poke, target)
+        for target in history & self._turns.keys():
+            self._turns[target].history = True
+            self._turns[target].ring(due=False)
         if first is not None and first <= 0:
             self.wake()
         elif first is not None and first < SWEEP:

@@ -124,6 +124,10 @@ class Paging(terms.Part):
     has_next: Path | None = None
     cursor: Path | None = None
     """Where the answer carries the next cursor; empty or absent ends."""
+    begin: int | str | None = None
+    """The cursor of the first page, where it must be sent (many say 0)."""
+    end: list[Any] = Field(default_factory=list)
+    """Cursors that mean the end, where the vendor has words for it (``nomore``)."""
     reverse: bool = False
     """Read the last page first (rows move while paging); needs ``total``."""
     limit_pages: int = 1000
@@ -304,6 +308,9 @@ class EventSource(terms.Part):
     """How far back a first poll begins, seconds."""
     order_by: Path | None = None
     """The row's own modification time; the cursor follows it."""
+    gap: Literal["read", "only", "never"] = "read"
+    """After nobody could take anything in: read again also where it is closed; ``only``: read at no other time
+    (a list of failed pushes); ``never``: not then."""
 
 
 class Declaration(terms.Part):

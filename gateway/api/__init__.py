@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends
 from gateway import schema, security
 from gateway.api import (
     audits,
+    backfills,
     conflicts,
     connections,
     connectors,
@@ -20,6 +21,7 @@ from gateway.api import (
     mappings,
     problem_codes,
     quarantine,
+    reconciliations,
     routes,
     services,
     sessions,
@@ -30,8 +32,9 @@ from gateway.api import (
 
 PREFIX = "/api/v1"
 NOUNS = (
-    sessions, users, tokens, connectors, connections, mappings, mapping_versions, routes, events,
-    explaining, deliveries, timers, links, customers, conflicts, ledger, quarantine, audits, problem_codes,
+    sessions, users, tokens, connectors, connections, mappings, mapping_versions, routes, events, explaining,
+    deliveries, timers, links, customers, ledger, quarantine, conflicts, reconciliations, backfills, audits,
+    problem_codes,
 )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from retry_queue.ledger import lane, links, records, sql, stages
+from retry_queue.ledger import inbox, lane, links, records, sql, stages
 from retry_queue.ledger.states import TERMINAL_DELIVERY, DeliveryState
 
 _LANES = sql.Statement(
@@ -45,7 +45,7 @@ _PLAN = sql.Statement(
 _CLAIM = sql.Statement(
     """
     WITH due AS MATERIALIZED (
-        SELECT lane FROM lanes WHERE connection_key = {1} AND next_at <= {now}
+        SELECT lane FROM lanes WHERE connection_key = {1} AND next_at <= {now} AND priority BETWEEN {5} AND {6}
           AND NOT EXISTS (SELECT 1 FROM detours x JOIN lanes o ON o.lane = x.behind WHERE x.lane = lanes.lane)
           AND NOT EXISTS (SELECT 1 FROM detours x JOIN lanes o ON o.lane = x.lane
                           WHERE x.behind = lanes.lane AND o.owner IS NOT NULL AND o.next_at > {now})
@@ -139,6 +139,7 @@ _BUSY = sql.Statement(
     """,
     "connection_key text",
 )
+_HISTORY = sql.Statement("SELECT DISTINCT connection_key FROM lanes WHERE priority = {1} AND next_at <= {now}")
 _DUE = sql.Statement("SELECT connection_key, min(next_at) - {now} AS wait FROM lanes GROUP BY connection_key")
 _ORPHANS = sql.Statement(
     """
@@ -197,24 +198,11 @@ async def plan(connection: AsyncConnection, owed: Sequence[lane.NewDelivery]) ->
     made = await _PLAN.run(
         connection,
         [
-            (
-                d.event_id,
-                d.route_key,
-                d.connection_key,
-                d.operation,
-                d.position,
-                d.kind,
-                d.record_id,
-                d.lane,
-                d.version,
-                d.hop,
-                d.delay,
-                d.stage,
-                d.mapping,
-            )
+            (d.event_id, d.route_key, d.connection_key, d.operation, d.position, d.kind, d.record_id, d.lane,
+             d.version, d.hop, d.delay, d.stage, d.mapping)
             for d in owed
         ],
-    )
+    )  # fmt: skip
     return len(made)
 
 
@@ -225,14 +213,16 @@ async def claim(
     owner: str,
     lease: float,
     policies: Mapping[str, str],
+    priorities: tuple[int, int] = (inbox.FAST, inbox.BACKFILL),
 ) -> list[lane.ClaimedDelivery]:
-    """Leases up to ``limit`` due lanes of one target and takes the head of each.
+    """Leases up to ``limit`` due lanes of one target, of these ``priorities``, and takes the head of each.
 
     ``policies``: what routes say about a head that is parked or failing. Superseded states are
     ended here; a lane whose head cannot be taken yet is given back with its proper due time.
     """
     leases = {
-        row.lane: lane.Lease(*row) for row in await _CLAIM.run(connection, (), connection_key, limit, owner, lease)
+        row.lane: lane.Lease(*row)
+        for row in await _CLAIM.run(connection, (), connection_key, limit, owner, lease, *priorities)
     }
     if not leases:
         return []
@@ -366,6 +356,11 @@ async def release(connection: AsyncConnection, owners: Sequence[str]) -> None:
 async def due(connection: AsyncConnection) -> dict[str, float]:
     """Target connection -> seconds until its next lane is due (negative: overdue)."""
     return {row.connection_key: float(row.wait) for row in await _DUE.run(connection)}
+
+
+async def history(connection: AsyncConnection) -> set[str]:
+    """Targets that imported history is owed to now."""
+    return {row.connection_key for row in await _HISTORY.run(connection, (), inbox.BACKFILL)}
 
 
 async def busy(connection: AsyncConnection, targets: Iterable[str]) -> dict[str, float]:

@@ -83,6 +83,20 @@ _GROUP = sql.Statement(
     f"SELECT {_COLUMNS} FROM {{src}} JOIN records r ON coalesce(r.link_id, r.id) = src.link_id ORDER BY r.id",
     "link_id int",
 )
+_NUMBERED = sql.Statement(
+    f"""
+    SELECT {_COLUMNS} FROM {{src}} CROSS JOIN records r WHERE r.number = src.number ORDER BY r.id
+    """,
+    "number text",
+)
+# As if we had never written there: what we know of the target has turned out wrong.
+_FORGET = sql.Statement(
+    """
+    UPDATE records SET wrote = NULL FROM {src} WHERE records.connection_key = src.connection_key
+    AND records.entity = src.entity AND records.record = src.record
+    """,
+    "connection_key text, entity text, record text",
+)
 _KEEP = sql.Statement(
     """
     INSERT INTO records (connection_key, entity, record, number, version, event_id, fingerprint, canonical, hop,
@@ -142,6 +156,23 @@ async def groups(connection: AsyncConnection, link_ids: Iterable[int]) -> dict[i
     for row in await _GROUP.run(connection, [(i,) for i in sorted(set(link_ids))]):
         found.setdefault(row.link_id, []).append(Known(*row))
     return found
+
+
+async def numbered(
+    connection: AsyncConnection, entity: str, keys: Iterable[str], numbers: Iterable[str]
+) -> dict[str, list[Known]]:
+    """Number -> the records of these connections that have it."""
+    wanted = set(keys)
+    found: dict[str, list[Known]] = {}
+    for row in await _NUMBERED.run(connection, [(number,) for number in sorted(set(numbers))]):
+        if row.entity == entity and row.connection_key in wanted:
+            found.setdefault(row.number, []).append(Known(*row))
+    return found
+
+
+async def forget_written(connection: AsyncConnection, refs: Iterable[Ref]) -> None:
+    """Forgets what we wrote to these records, so that the same is written again."""
+    await _FORGET.run(connection, sorted(set(refs)))
 
 
 async def keep(connection: AsyncConnection, states: Sequence[State]) -> dict[Ref, tuple[int, int]]:

@@ -131,8 +131,11 @@ def _fill(job: Job, known: Mapping[records.Ref, records.Known], groups: Mapping[
             continue
         if there is not None:
             job.canonical[name] = there.record
-        elif job.meaning is not None and name in job.meaning.reads and not (best and entity in job.meaning.roots):
-            job.missing.append(f"{entity} {value}")  # a mapping that reads the joined record can do without the id
+        elif job.meaning is not None and name in job.meaning.reads:
+            # A mapping that reads the joined record can do without the id, unless it must write the id itself: another
+            # system's id means nothing to the target, or somebody else's record.
+            if name in job.meaning.needs or not (best and entity in job.meaning.roots):
+                job.missing.append(f"{entity} {value}")
 
 
 def key(delivery: lane.ClaimedDelivery) -> str:

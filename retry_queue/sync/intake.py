@@ -19,7 +19,7 @@ from connectors.core import client
 from mappings import errors as mapping_errors
 from retry_queue.ledger import configuration, inbox, lane, outbox, records, secrets, session, tallies
 from retry_queue.ledger.states import EventState
-from retry_queue.sync import about, claiming, draft, identity, plan, reading, timers, watch
+from retry_queue.sync import about, aim, claiming, draft, identity, plan, reading, timers, watch
 from retry_queue.sync import site as sites
 
 LEASE = 60.0
@@ -180,7 +180,7 @@ class Intake:
                     one.version,
                     before,
                     wrote,
-                    site.candidates(one.event.connection_key, one.entity),
+                    aim.of_event(one.event, site.candidates(one.event.connection_key, one.entity)),
                     now,
                     replay=one.event.replay,
                     event_id=one.arrival,

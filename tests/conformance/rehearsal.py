@@ -72,6 +72,8 @@ class Signed(_Piece):
     body: bool = False
     member: str | None = None
     """Instead of the whole body: the one member of a JSON envelope that is proven."""
+    trims: bool = False
+    """Blanks around the body are no part of it: the vendor says that they may be there."""
     window: float | None = None
 
 

@@ -50,6 +50,22 @@ async def test_every_row_comes(spec, count):
     assert len(shelf.asked) <= count // 3 + 2
 
 
+@pytest.mark.parametrize("count", [0, 2, 3, 7])
+async def test_a_cursor_with_words_for_its_begin_and_its_end(count):
+    shelf = Shelf(list(range(count)), style="cursor", size=3, cursor="next", begin="", end=["nomore", "-1"])
+    plain = shelf.fetch
+
+    async def fetch(page):
+        assert page["cursor"] != "nomore", "the word for the end is no page"
+        rows, body = await plain(page)
+        return rows, {**body, "next": body["next"] or "nomore"}
+
+    rows = [row async for rows in paging.read(fetch, shelf.spec, "list") for row in rows]
+    assert rows == list(range(count))
+    assert shelf.asked[0]["cursor"] == ""
+    assert len(shelf.asked) == max(1, -(-count // 3))
+
+
 async def test_none_reads_once():
     shelf = Shelf(list(range(10)), style="none", size=3)
     assert await shelf.read() == [0, 1, 2]

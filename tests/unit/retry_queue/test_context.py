@@ -30,7 +30,7 @@ def job(entity: str, canonical: dict[str, Any], *, template: bool = False, means
     return context.Job(delivery, live, target, "put", means, words, canonical)
 
 
-def means(reads: set[str], roots: set[str]) -> Any:
+def means(reads: set[str], roots: set[str], needs: set[str] | None = None) -> Any:
     made = object.__new__(meaning.Meaning)
     for name, value in {
         "mapping": None,
@@ -38,6 +38,7 @@ def means(reads: set[str], roots: set[str]) -> Any:
         "reads": frozenset(reads),
         "roots": frozenset(roots),
         "shared": (),
+        "needs": frozenset(needs or ()),
     }.items():
         object.__setattr__(made, name, value)
     return made
@@ -71,6 +72,25 @@ def test_only_references_that_are_read_are_fetched() -> None:
     assert job("shipment", shipment, template=True).refs() == wanted
     assert job("shipment", {"id": "S1", "order_id": None}, template=True).refs() == []
     assert job("nonsense", shipment, template=True).refs() == []
+
+
+def test_the_order_of_another_shop_is_not_shipped_here() -> None:
+    """An ERP shipped for three shops; a mapping that also read the joined order sent each order's id to all of them."""
+    shipment = {"id": "S1", "order_id": "SO-1"}
+    ref = ("k3", "order", "SO-1")
+    ours, theirs = known(1, "k3"), known(2, "shop-a", canonical={"id": "T1", "lines": []})
+
+    def filled(target: str, **more: Any) -> context.Job:
+        made = job("shipment", dict(shipment), means=means({"order_id"}, {"order"}, **more))
+        made.delivery = dataclasses.replace(made.delivery, source_key="k3", connection_key=target, event_id=1)
+        context._fill(made, {ref: ours}, {1: [ours, theirs]})
+        return made
+
+    assert filled("shop-b", needs={"order_id"}).missing == ["order SO-1"]
+    here = filled("shop-a", needs={"order_id"})
+    assert (here.missing, here.canonical["order_id"]) == ([], "shop-a-2")
+    told = filled("crm")
+    assert (told.missing, told.scope["order"]["lines"]) == ([], []), "who only tells of an order needs no id of it"
 
 
 def test_a_template_may_read_everything() -> None:

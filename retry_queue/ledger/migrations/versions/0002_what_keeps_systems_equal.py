@@ -81,12 +81,15 @@ def upgrade() -> None:
         sa.Column('detail', sa.Text(), nullable=True),
         sa.Column('created_at', sa.Double(), nullable=False),
         sa.Column('ended_at', sa.Double(), nullable=True),
+        sa.Column('asked_at', sa.Double(), nullable=True),
+        sa.Column('next_at', sa.Double(), server_default='0', nullable=False),
         sa.PrimaryKeyConstraint('id', name=op.f('pk_findings')),
         sqlite_autoincrement=True
     )
     with op.batch_alter_table('findings', schema=None) as batch_op:
         batch_op.create_index('ix_findings_event', ['event_id'], unique=False, postgresql_where=sa.text('event_id IS NOT NULL'), sqlite_where=sa.text('event_id IS NOT NULL'))
         batch_op.create_index('ix_findings_reconciliation_id', ['reconciliation_id', 'state', 'id'], unique=False)
+        batch_op.create_index('ix_findings_repairing', ['next_at', 'id'], unique=False, postgresql_where=sa.text("state = 'repairing'"), sqlite_where=sa.text("state = 'repairing'"))
 
     op.create_table('matches',
         sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
@@ -139,10 +142,29 @@ def upgrade() -> None:
         sa.Column('created_at', sa.Double(), nullable=False),
         sa.Column('ended_at', sa.Double(), nullable=True),
         sa.PrimaryKeyConstraint('id', name=op.f('pk_reconciliations')),
+        sa.UniqueConstraint('plan_key', 'window_end', name=op.f('uq_reconciliations_plan_key_window_end')),
         sqlite_autoincrement=True
     )
     with op.batch_alter_table('reconciliations', schema=None) as batch_op:
         batch_op.create_index('ix_reconciliations_due', ['next_at', 'id'], unique=False, postgresql_where=sa.text("state IN ('waiting', 'running')"), sqlite_where=sa.text("state IN ('waiting', 'running')"))
+
+    op.create_table('sightings',
+        sa.Column('reconciliation_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=False, nullable=False),
+        sa.Column('side', sa.SmallInteger(), autoincrement=False, nullable=False),
+        sa.Column('record', sa.String(length=200), nullable=False),
+        sa.Column('link_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=True),
+        sa.Column('number', sa.String(length=200), nullable=True),
+        sa.Column('named', sa.String(length=80), nullable=True),
+        sa.Column('at', sa.Double(), nullable=True),
+        sa.Column('inside', sa.SmallInteger(), nullable=False),
+        sa.Column('body', sa.Text(), nullable=True),
+        sa.Column('paired', sa.SmallInteger(), server_default='0', nullable=False),
+        sa.PrimaryKeyConstraint('reconciliation_id', 'side', 'record', name=op.f('pk_sightings'))
+    )
+    with op.batch_alter_table('sightings', schema=None) as batch_op:
+        batch_op.create_index('ix_sightings_link_id', ['reconciliation_id', 'side', 'link_id'], unique=False)
+        batch_op.create_index('ix_sightings_named', ['reconciliation_id', 'side', 'named'], unique=False)
+        batch_op.create_index('ix_sightings_number', ['reconciliation_id', 'side', 'number'], unique=False)
 
     op.create_table('timers',
         sa.Column('delivery_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=False, nullable=False),
@@ -224,6 +246,12 @@ def downgrade() -> None:
         batch_op.drop_index('ix_timers_due', postgresql_where=sa.text("state = 'waiting'"), sqlite_where=sa.text("state = 'waiting'"))
 
     op.drop_table('timers')
+    with op.batch_alter_table('sightings', schema=None) as batch_op:
+        batch_op.drop_index('ix_sightings_number')
+        batch_op.drop_index('ix_sightings_named')
+        batch_op.drop_index('ix_sightings_link_id')
+
+    op.drop_table('sightings')
     with op.batch_alter_table('reconciliations', schema=None) as batch_op:
         batch_op.drop_index('ix_reconciliations_due', postgresql_where=sa.text("state IN ('waiting', 'running')"), sqlite_where=sa.text("state IN ('waiting', 'running')"))
 
@@ -236,6 +264,7 @@ def downgrade() -> None:
 
     op.drop_table('matches')
     with op.batch_alter_table('findings', schema=None) as batch_op:
+        batch_op.drop_index('ix_findings_repairing', postgresql_where=sa.text("state = 'repairing'"), sqlite_where=sa.text("state = 'repairing'"))
         batch_op.drop_index('ix_findings_reconciliation_id')
         batch_op.drop_index('ix_findings_event', postgresql_where=sa.text('event_id IS NOT NULL'), sqlite_where=sa.text('event_id IS NOT NULL'))
 
