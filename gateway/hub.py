@@ -110,11 +110,9 @@ def _left_behind(draft: hub_file.Draft, now: current.Current, world: soundness.W
 
 
 def _spoken(given: routes.Route, fault: problems.Fault) -> str:
-    if fault.path[:1] == ("from",):
-        return given.source.connection
-    if fault.path[:1] == ("unless",) and isinstance(fault.path[1], int):
-        return given.unless[fault.path[1]].connection or ""
-    return next((one.connection for path, one in soundness.spots(given) if fault.path[: len(path)] == path), "")
+    named: list[tuple[tuple[Any, ...], Any]] = [(("from",), given.source), *soundness.spots(given)]
+    named += [(("unless", place), one) for place, one in enumerate(given.unless)]
+    return next((one.connection or "" for path, one in named if fault.path[: len(path)] == path), "")
 
 
 # --- compare ------------------------------------------------------------------------------------
@@ -379,7 +377,7 @@ async def export(ledger: session.Ledger) -> tuple[str, list[str]]:
 def _exported(row: configuration.RouteRow) -> dict[str, Any]:
     spec = _route(row)
     enabled = spec.pop("enabled")
-    names = ("label", "from", "when", "to", "after", "unless", "hours", "order")
+    names = ("label", "from", "when", "to", "then", "after", "unless", "hours", "order")
     order: dict[str, Any] = {name: spec[name] for name in names if name in spec}
     if order.get("after"):
         order["after"] = f"{order['after']:g}s"

@@ -133,8 +133,7 @@ _RELEASE = sql.Statement(
 )
 _BUSY = sql.Statement(
     """
-    SELECT lane, next_at FROM {src} JOIN lanes ON lanes.connection_key = src.connection_key
-    WHERE lanes.owner IS NOT NULL
+    SELECT lane, next_at FROM {src} JOIN lanes ON lanes.connection_key = src.connection_key WHERE owner IS NOT NULL
     UNION SELECT x.lane, l.next_at FROM {src} JOIN lanes l ON l.connection_key = src.connection_key
     JOIN detours x ON x.behind = l.lane WHERE l.owner IS NOT NULL
     """,
@@ -186,8 +185,7 @@ _REVIVE = sql.Statement(
 async def plan(connection: AsyncConnection, owed: Sequence[lane.NewDelivery]) -> int:
     """Writes deliveries and makes their lanes due.
 
-    Lanes are locked in name order, so two plans never
-    wait for each other in a circle; returns how many were new.
+    Lanes are locked in name order, so two plans never wait in a circle; returns how many were new.
     """
     if not owed:
         return 0
@@ -310,9 +308,9 @@ async def settle(
             if r.tried
         ],
     )
-    bound = await links.bind(connection, [r.binding for r in mine if r.binding is not None])
-    if joined is not None:
-        joined += bound
+    (joined if joined is not None else []).extend(
+        await links.bind(connection, [r.binding for r in mine if r.binding is not None])
+    )
     closing: list[tuple[str, int, int]] = []
     freeing: list[tuple[str, int, int, float]] = []
     for r in mine:
@@ -387,8 +385,7 @@ async def heal(connection: AsyncConnection) -> int:
 async def revive(connection: AsyncConnection, ids: Sequence[int]) -> list[int]:
     """Replays parked, dead or skipped deliveries in their lanes; returns those revived.
 
-    A state that a newer
-    one has overtaken is not sent again: it ends as superseded.
+    A state that a newer one has overtaken is not sent again: it ends as superseded.
     """
     await _OVERTAKEN.run(connection, [(i,) for i in ids])
     rows = await _REVIVE.run(connection, [(i,) for i in ids])
