@@ -72,10 +72,10 @@ def _unruled(
             continue
         target = known[one.route].targets[one.position].target
         spec = operation(target.connection, target.operation)
-        name = target.mapping or (spec.mapping or spec.entity if spec else None) or entity
-        made = world.mapping(world.connections[target.connection][0], name)
+        assert spec is not None, "an edge has its operation"
+        made = world.mapping(world.connections[target.connection][0], flows.mapping_name(target, spec, entity))
         if made is not None:
-            for path in meaning.of(made, name).shared:
+            for path in meaning.of(made, made.file).shared:
                 sides.setdefault(path, set()).add(one.target[0])
     open_ = sorted(path for path, there in sides.items() if len(there) > 1 and not rule.says(path))
     return (open_, sorted(both)) if open_ else None

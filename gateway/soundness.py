@@ -19,6 +19,7 @@ from connectors.core import declaration, errors, model, registry, scope, templat
 from gateway.problems import Fault, words
 from mappings import canonical, engine, expression, library
 from mappings import errors as mapping_errors
+from retry_queue.sync import flows
 from retry_queue.sync import route as routes
 
 ModelT = TypeVar("ModelT", bound=pydantic.BaseModel)
@@ -368,7 +369,7 @@ def _target(target: routes.Target, entity: str, world: World) -> list[Fault]:
         if target.template not in world.templates:
             what = ("消息模板", "template")
             found.append(unknown("unknown_template", what, target.template, world.templates, "template"))
-    name = target.mapping or operation.mapping or operation.entity or entity
+    name = flows.mapping_name(target, operation, entity)
     made = world.mapping(connector, name)
     path = ("mapping",) if target.mapping else ("operation",)
     if made is None:

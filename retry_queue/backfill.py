@@ -82,7 +82,7 @@ def offers(site: sites.Site, done: set[tuple[str, str]], now: float) -> list[Off
     return found
 
 
-class Backfiller:
+class Backfiller(rest.Crew):
     """Works on every backfill that is due. One per process that polls."""
 
     def __init__(
@@ -94,34 +94,12 @@ class Backfiller:
         only: int | None = None,
     ) -> None:
         """``only``: work on this one and nothing else."""
+        super().__init__("backfill", LOOK)
         self._ledger = ledger
         self._site = site
         self._calls = calls
         self._appender = appender
         self._only = only
-        self._running: set[asyncio.Task[None]] = set()
-        self._halt = asyncio.Event()
-
-    async def run(self, stopped: asyncio.Event) -> None:
-        """Works until ``stopped``; what is under way stops after its page and is given back."""
-        while not stopped.is_set():
-            try:
-                await self.step()
-            except session.LedgerUnavailable as error:
-                log.warning("backfill.waiting", error=str(error))
-            except Exception:
-                log.exception("backfill.failed")
-            await rest.until(stopped, LOOK)
-        await self.close()
-
-    async def close(self) -> None:
-        """Stops what is under way at its next step; it is given back."""
-        self._halt.set()
-        if self._running:
-            await asyncio.wait(set(self._running), timeout=10.0)
-        for task in list(self._running):
-            task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
 
     async def step(self) -> None:
         """Begins what is due."""
@@ -130,14 +108,7 @@ class Backfiller:
                 row = await backfills.claim(db, self._ledger.owner, LEASE, self._only)
             if row is None:
                 return
-            task = asyncio.create_task(self._one(row), name=f"backfill {row.id}")
-            self._running.add(task)
-            task.add_done_callback(self._running.discard)
-
-    async def idle(self) -> None:
-        """Waits until nothing of this process is under way."""
-        while self._running:
-            await asyncio.wait(set(self._running))
+            self._begin(self._one(row), f"backfill {row.id}")
 
     async def _one(self, row: backfills.Row) -> None:
         try:

@@ -55,11 +55,7 @@ class Poller:
                 log.warning("poll.waiting", error=str(error))
             await rest.until(stopped, LOOK * min(self._pace, 1.0))
         self._stopping = True
-        if self._running:  # a poll that is cut off inside a transaction leaves it open for a while
-            await asyncio.wait(set(self._running.values()), timeout=10.0)
-        for task in self._running.values():
-            task.cancel()
-        await asyncio.gather(*self._running.values(), return_exceptions=True)
+        await rest.end(self._running.values())  # a poll that is cut off inside a transaction leaves it open for a while
 
     def _sources(self) -> Iterator[tuple[sites.Live, str, declaration.EventSource]]:
         for live in self._site().live.values():

@@ -7,7 +7,6 @@ the other side only, so that lanes, mappings and attempts apply and nobody gets 
 
 from __future__ import annotations
 
-import asyncio
 import random
 import secrets as tokens
 from collections.abc import Callable
@@ -56,7 +55,7 @@ class _Plans:
     next_at: float = 0.0
 
 
-class Reconciler:
+class Reconciler(rest.Crew):
     """Does everything about reconciliations that is due. One per process that polls."""
 
     def __init__(
@@ -69,6 +68,7 @@ class Reconciler:
         only: int | None = None,
     ) -> None:
         """``only``: work on this comparison and nothing else, for a command that was asked to make one."""
+        super().__init__("reconcile", LOOK)
         self._ledger = ledger
         self._site = site
         self._calls = calls
@@ -76,29 +76,6 @@ class Reconciler:
         self._appender = appender
         self._only = only
         self._plans = _Plans()
-        self._running: set[asyncio.Task[None]] = set()
-        self._halt = asyncio.Event()
-
-    async def run(self, stopped: asyncio.Event) -> None:
-        """Works until ``stopped``; what is under way stops at its next step and is given back."""
-        while not stopped.is_set():
-            try:
-                await self.step()
-            except session.LedgerUnavailable as error:
-                log.warning("reconcile.waiting", error=str(error))
-            except Exception:
-                log.exception("reconcile.failed")
-            await rest.until(stopped, LOOK)
-        await self.close()
-
-    async def close(self) -> None:
-        """Stops what is under way at its next step; it is given back."""
-        self._halt.set()
-        if self._running:
-            await asyncio.wait(set(self._running), timeout=10.0)
-        for task in list(self._running):
-            task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
 
     async def step(self) -> None:
         """Notes turns that are due, begins comparisons, begins and follows repairs."""
@@ -109,16 +86,9 @@ class Reconciler:
                 row = await reconciliations.claim(db, self._ledger.owner, agreement.LEASE, self._only)
             if row is None:
                 break
-            task = asyncio.create_task(self._one(row), name=f"reconcile {row.id}")
-            self._running.add(task)
-            task.add_done_callback(self._running.discard)
+            self._begin(self._one(row), f"reconcile {row.id}")
         await self._repairs()
         await self._follow()
-
-    async def idle(self) -> None:
-        """Waits until nothing of this process is under way."""
-        while self._running:
-            await asyncio.wait(set(self._running))
 
     # --- schedules ---------------------------------------------------------------------------------
 

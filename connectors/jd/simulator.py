@@ -161,7 +161,7 @@ class Simulator(engine.Simulator):
         wish = await control.body(request)
         made = []
         for _ in range(int(wish.get("count", 1))):
-            basket = self._basket(wish.get("skus"))
+            basket = self.basket(self.sold, lambda one: one.outer_id, wish.get("skus"))
             order = self.shop.place(self._buyer(wish.get("customer")), basket, bool(wish.get("warehouse")))
             made.append({name: order[name] for name in ("orderId", "shouldPay", "orderState", "modified")})
             if len(made) % 50 == 0:
@@ -210,26 +210,10 @@ class Simulator(engine.Simulator):
 
     def _buyer(self, wanted: Any) -> shop.Buyer:
         """A customer by place in the world or by name; any one when nothing is asked."""
-        people = self.world.customers
-        if wanted is None:
-            person = self.dice.choice(people)
-        elif isinstance(wanted, int):
-            person = people[wanted]
-        else:
-            known = [one for one in people if wanted in (one.name, one.nick, *one.ids.values())]
-            if not known:
-                raise LookupError(f"no customer {wanted}")
-            person = known[0]
+        person = self.person(wanted)
         where = person.address
         open_id = f"oSim{person.index:08d}"
         return shop.Buyer(open_id, person.name, person.phone, where.province, where.city, where.district, where.street)
-
-    def _basket(self, wanted: Any) -> list[tuple[shop.Goods, int]]:
-        if wanted:
-            by_code = {one.outer_id: one for one in self.sold}
-            return [(by_code[str(code)], 1) for code in wanted]
-        chosen = self.dice.sample(self.sold, self.dice.choice([1, 1, 2, 3]))
-        return [(one, self.dice.choice([1, 1, 1, 2])) for one in chosen]
 
 
 def _error(refused: shop.Refused) -> Response:

@@ -175,7 +175,7 @@ class Simulator(engine.Simulator):
         wish = await control.body(request)
         made = []
         for _ in range(int(wish.get("count", 1))):
-            buyer = self._buyer(wish.get("customer"))
+            buyer = self.person(wish.get("customer"))
             for one, count in self._basket(wish.get("skus")):
                 order = self.shop.create(buyer, one, count)
                 oid = order["orderBaseInfo"]["oid"]
@@ -236,17 +236,6 @@ class Simulator(engine.Simulator):
         code = str((await control.body(request)).get("code") or "simulated-code-0002")
         self.configure({"code": code})
         return control.answer({"code": code})
-
-    def _buyer(self, wanted: Any) -> Any:
-        people = self.world.customers
-        if wanted is None:
-            return self.dice.choice(people)
-        if isinstance(wanted, int):
-            return people[wanted]
-        known = [one for one in people if wanted in (one.name, one.nick, one.phone, *one.ids.values())]
-        if not known:
-            raise LookupError(f"no customer {wanted}")
-        return known[0]
 
     def _basket(self, wanted: Any) -> list[tuple[shop.Goods, int]]:
         if wanted:

@@ -225,16 +225,7 @@ class Simulator(engine.Simulator):
 
     def _buyer(self, wanted: Any) -> shop.Buyer:
         """A customer by place in the world or by name; any one when nothing is asked."""
-        people = self.world.customers
-        if wanted is None:
-            person = self.dice.choice(people)
-        elif isinstance(wanted, int):
-            person = people[wanted]
-        else:
-            known = [one for one in people if wanted in (one.name, one.nick, *one.ids.values())]
-            if not known:
-                raise LookupError(f"no customer {wanted}")
-            person = known[0]
+        person = self.person(wanted)
         where = person.address
         return shop.Buyer(person.name, person.phone, where.province, where.city, where.district, where.street)
 

@@ -23,9 +23,9 @@ import importlib.resources
 import random
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, TypeVar, cast
 
 import httpx
 from starlette.applications import Starlette
@@ -35,6 +35,8 @@ from starlette.routing import BaseRoute, Mount, Route, Router
 
 from connectors.simulator import control, faults, journal, server, world
 from connectors.simulator import push as pushing
+
+Goods = TypeVar("Goods")
 
 
 class Simulator:
@@ -122,6 +124,34 @@ class Simulator:
     def now(self) -> float:
         """Unix time of this simulator's clock."""
         return time.time() + self.ahead
+
+    def person(self, wanted: Any = None) -> world.Person:
+        """A customer by place in the world, or by name, nick, phone or any id; anybody when nothing is asked.
+
+        Raises LookupError.
+        """
+        people = self.world.customers
+        if wanted is None:
+            return self.dice.choice(people)
+        if isinstance(wanted, int):
+            return people[wanted]
+        known = [one for one in people if wanted in (one.name, one.nick, one.phone, *one.ids.values())]
+        if not known:
+            raise LookupError(f"no customer {wanted}")
+        return known[0]
+
+    def basket(
+        self, goods: Sequence[Goods], code: Callable[[Goods], str], wanted: Iterable[Any] | None
+    ) -> list[tuple[Goods, int]]:
+        """What somebody buys, with how many: one of each ``wanted`` code, or a few things at random.
+
+        Raises LookupError.
+        """
+        if wanted:
+            by_code = {code(one): one for one in goods}
+            return [(by_code[str(each)], 1) for each in wanted]
+        chosen = self.dice.sample(goods, self.dice.choice([1, 1, 2, 3]))
+        return [(one, self.dice.choice([1, 1, 1, 2])) for one in chosen]
 
     def commit(self, kind: str, key: str, data: Any = None) -> journal.Effect:
         """Say that a change of state is final: journal it, and let a due ``drop_reply`` cut this call."""

@@ -194,7 +194,7 @@ class Simulator(engine.Simulator):
         made = []
         for _ in range(int(wish.get("count", 1))):
             buyer = self._buyer(wish.get("customer"))
-            trade = self.shop.create(buyer, self._basket(wish.get("skus")))
+            trade = self.shop.create(buyer, self.basket(self.sold, lambda one: one.outer_sku_id, wish.get("skus")))
             if wish.get("paid", True):
                 self.shop.pay(trade["tid"])
             named = ("buyer_open_uid", "payment", "status", "created")
@@ -246,24 +246,8 @@ class Simulator(engine.Simulator):
 
     def _buyer(self, wanted: Any) -> shop.Buyer:
         """A customer by place in the world, by any id, nick or name; any one when nothing is asked."""
-        people = self.world.customers
-        if wanted is None:
-            person = self.dice.choice(people)
-        elif isinstance(wanted, int):
-            person = people[wanted]
-        else:
-            known = [one for one in people if wanted in (one.name, one.nick, *one.ids.values())]
-            if not known:
-                raise LookupError(f"no customer {wanted}")
-            person = known[0]
+        person = self.person(wanted)
         return _buyer(person)
-
-    def _basket(self, wanted: Any) -> list[tuple[shop.Goods, int]]:
-        if wanted:
-            by_code = {one.outer_sku_id: one for one in self.sold}
-            return [(by_code[str(code)], 1) for code in wanted]
-        chosen = self.dice.sample(self.sold, self.dice.choice([1, 1, 2, 3]))
-        return [(one, self.dice.choice([1, 1, 1, 2])) for one in chosen]
 
 
 def _buyer(person: world.Person) -> shop.Buyer:

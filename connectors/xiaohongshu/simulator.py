@@ -147,7 +147,9 @@ class Simulator(engine.Simulator):
         wish = await control.body(request)
         made = []
         for _ in range(int(wish.get("count", 1))):
-            order = self.shop.create(self._buyer(wish.get("customer")), self._basket(wish.get("skus")))
+            order = self.shop.create(
+                self.person(wish.get("customer")), self.basket(self.shop.goods, lambda one: one.code, wish.get("skus"))
+            )
             if wish.get("paid", True):
                 self.shop.pay(order["orderId"], risk=bool(wish.get("risk", False)))
             buyer = self.shop.buyer(order["orderId"])
@@ -200,21 +202,3 @@ class Simulator(engine.Simulator):
         code = str((await control.body(request)).get("code") or "code-demo-0002")
         self.configure({"code": code})
         return control.answer({"code": code})
-
-    def _buyer(self, wanted: Any) -> Any:
-        people = self.world.customers
-        if wanted is None:
-            return self.dice.choice(people)
-        if isinstance(wanted, int):
-            return people[wanted]
-        known = [one for one in people if wanted in (one.name, one.nick, one.phone, *one.ids.values())]
-        if not known:
-            raise LookupError(f"no customer {wanted}")
-        return known[0]
-
-    def _basket(self, wanted: Any) -> list[tuple[shop.Goods, int]]:
-        if wanted:
-            by_code = {one.code: one for one in self.shop.goods}
-            return [(by_code[str(code)], 1) for code in wanted]
-        chosen = self.dice.sample(self.shop.goods, self.dice.choice([1, 1, 2, 3]))
-        return [(one, self.dice.choice([1, 1, 1, 2])) for one in chosen]

@@ -166,7 +166,11 @@ class Simulator(engine.Simulator):
         wish = await control.body(request)
         made = []
         for _ in range(int(wish.get("count", 1))):
-            order = self.shop.create(self._buyer(wish.get("customer")), self._basket(wish.get("skus")), self.dice)
+            order = self.shop.create(
+                self._buyer(wish.get("customer")),
+                self.basket(self.sold, lambda one: one.sku_no, wish.get("skus")),
+                self.dice,
+            )
             tid = str(order["full_order_info"]["order_info"]["tid"])
             if wish.get("paid", True):
                 self.shop.pay(tid)
@@ -241,26 +245,10 @@ class Simulator(engine.Simulator):
 
     def _buyer(self, wanted: Any) -> shop.Buyer:
         """A customer by place in the world or by name; any one when nothing is asked."""
-        people = self.world.customers
-        if wanted is None:
-            person = self.dice.choice(people)
-        elif isinstance(wanted, int):
-            person = people[wanted]
-        else:
-            known = [one for one in people if wanted in (one.name, one.nick, *one.ids.values())]
-            if not known:
-                raise LookupError(f"no customer {wanted}")
-            person = known[0]
+        person = self.person(wanted)
         where = person.address
         place = (where.province, where.city, where.district, where.street, where.zip)
         return shop.Buyer(f"ytSIM{person.index:016d}", person.name, person.phone, *place)
-
-    def _basket(self, wanted: Any) -> list[tuple[shop.Goods, int]]:
-        if wanted:
-            by_code = {one.sku_no: one for one in self.sold}
-            return [(by_code[str(code)], 1) for code in wanted]
-        chosen = self.dice.sample(self.sold, self.dice.choice([1, 1, 2, 3]))
-        return [(one, self.dice.choice([1, 1, 1, 2])) for one in chosen]
 
 
 def _refusal(refused: shop.Refused, old: bool = False) -> Response:

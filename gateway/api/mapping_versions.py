@@ -73,8 +73,7 @@ def _text(place: tuple[str, str], rows: list[configuration.MappingRow], version:
 
 def _known(place: tuple[str, str], rows: list[configuration.MappingRow]) -> None:
     if not rows and place not in library.names():
-        shown = "/".join(place)[:100]
-        raise problems.Problem("not_found", f"没有字段映射 {shown}", f"no mapping {shown}")
+        raise mapping_api.missing(place)
 
 
 @routes.get(

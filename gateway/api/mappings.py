@@ -168,13 +168,14 @@ async def one(request: Request, response: Response, connector: str, name: str) -
         row = (await _published(connection)).get(place)
     body = _body(place, row)
     if body is None:
-        raise _missing(place)
+        raise missing(place)
     found = Mapping(**_summary(place, row), body=body, etag=etag(row.version if row else 0, body))
     response.headers["ETag"] = found.etag
     return found
 
 
-def _missing(place: tuple[str, str]) -> problems.Problem:
+def missing(place: tuple[str, str]) -> problems.Problem:
+    """The problem not_found, for a mapping."""
     shown = "/".join(place)[:100]
     return problems.Problem("not_found", f"没有字段映射 {shown}", f"no mapping {shown}")
 
@@ -243,7 +244,7 @@ async def withdraw(request: Request, connector: str, name: str, if_match: IfMatc
     async with hub.change() as connection:
         row = (await _published(connection)).get(place)
         if row is None:
-            raise _missing(place)
+            raise missing(place)
         paging.check_match(if_match, etag(row.version, row.body))
         await configuration.withdraw_mapping(connection, connector, name)
         what = f"mapping/{connector}/{name}"
@@ -268,7 +269,7 @@ async def preview(request: Request, body: Trial) -> TrialResult:
         else:
             meaning = hub.site().meaning(body.connector, body.name)
             if meaning is None:
-                raise _missing((body.connector, body.name))
+                raise missing((body.connector, body.name))
             made = meaning.mapping
         apply = made.from_native if body.way == "from" else made.to_native
         result = await asyncio.to_thread(apply, exact["record"], exact.get("context") or {})

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from retry_queue.ledger import sql, upkeep
@@ -171,8 +171,3 @@ async def conflicts(
     if before is not None:
         query = query.where(C.c.id < before)
     return (await connection.execute(query)).all()
-
-
-async def open_count(connection: AsyncConnection) -> int:
-    """How many conflicts wait for a person."""
-    return int((await connection.execute(select(func.count()).where(C.c.state == OPEN))).scalar() or 0)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from mappings import engine, spec
+from retry_queue.sync import meaning
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,19 +23,12 @@ class Carried:
 
 def of(mapping: engine.Mapping) -> Carried:
     """Reads a mapping's rules once."""
-    reads = frozenset(_paths(mapping.spec.rules, "", to=False))
-    plain = frozenset(_paths(mapping.spec.rules, "", to=False, plain=True))
-    return Carried(reads, plain & frozenset(_paths(mapping.spec.rules, "", to=True, plain=True)))
+    rules = mapping.spec.rules
+    plain = frozenset(_paths(rules, to=False, plain=True))
+    return Carried(frozenset(_paths(rules, to=False)), plain & frozenset(_paths(rules, to=True, plain=True)))
 
 
-def _paths(rules: Iterable[spec.Rule], above: str, *, to: bool, plain: bool = False) -> Iterator[str]:
-    for rule in rules:
-        if not (rule.writes if to else rule.reads):
-            continue
-        here = rule.canonical or ""
-        path = f"{above}.{here}" if above and here not in ("", ".") else (above if here in ("", ".") else here)
-        inner = rule.each or rule.inside
-        if inner:
-            yield from _paths(inner, path, to=to, plain=plain)
-        elif path and here and "[" not in path and rule.value is None and not (plain and rule.expr):
+def _paths(rules: Iterable[spec.Rule], *, to: bool, plain: bool = False) -> Iterator[str]:
+    for rule, _, path in meaning.walk(rules, to=to):
+        if path and rule.canonical and "[" not in path and rule.value is None and not (plain and rule.expr):
             yield path

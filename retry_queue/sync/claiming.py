@@ -31,17 +31,15 @@ async def judge(
     round what was said before, time and again, is stopped.
     """
     those = [one for one in drafts if one.plan is not None and one.plan.legs and site.merging(one.entity)]
-    late = {one.ref for one in those if one.plan is not None and one.plan.reason == "stale"}
-    found = await records.find(connection, late) if late else {}
-    places = kept | {ref: (known.id, known.link_id) for ref, known in found.items()}
-    those = [one for one in those if one.ref in places]
     if not those:
-        return places, {}
+        return kept, {}
+    now = await records.find(connection, {one.ref for one in those})
+    places = {ref: (known.id, known.link_id) for ref, known in now.items()} | kept
+    those = [one for one in those if one.ref in now]
     links = {places[one.ref][1]: one.entity for one in those}
     held: dict[int, merge.Fields] = await merged.hold(connection, links)
     # After the lock: a write that is under way read what counted before these claims, and may go over them.
     busy = await outbox.busy(connection, {one.ref[0] for one in those})
-    now = await records.find(connection, {one.ref for one in those})
     changed: set[int] = set()
     notes: list[merged.Note] = []
     agreed: list[tuple[int, str, str | None, str, Mapping[str, str] | None]] = []
@@ -86,7 +84,6 @@ def _source(one: draft.Draft, now: records.Known) -> merge.Source:
         connection=one.ref[0],
         record=one.ref[2],
         at=one.version if one.version is not None else one.event.occurred_at or one.event.received_at,
-        event=one.event.id,
         before=orjson.loads(before.canonical) if before is not None and before.canonical else None,
         before_at=before.version if before is not None else None,
         wrote=orjson.loads(now.wrote) if now.wrote else {},

@@ -15,7 +15,7 @@ from connectors.core import client, declaration, errors, model
 from mappings import errors as mapping_errors
 from retry_queue.ledger import lane, merged, records, secrets, session
 from retry_queue.ledger.states import DeliveryState
-from retry_queue.sync import backoff, context, echo, merge, plan, timers, verdict, words
+from retry_queue.sync import backoff, context, echo, flows, merge, plan, timers, verdict, words
 from retry_queue.sync import site as sites
 
 DEADLINE = 55.0
@@ -95,7 +95,7 @@ class Courier:
         if operation is None:
             said = {"zh": f"接口操作 {delivery.operation} 不存在", "en": f"no operation {delivery.operation}"}
             return _ended(delivery, DeliveryState.PARKED, "misdeclared", said)
-        name = target.mapping or operation.mapping or operation.entity or delivery.entity
+        name = flows.mapping_name(target, operation, delivery.entity)
         template = site.templates.get(target.template) if target.template else None
         canonical: dict[str, Any] = orjson.loads(delivery.body)
         rule = site.entities.get(delivery.entity) if delivery.kind == "state" else None

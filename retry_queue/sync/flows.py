@@ -29,6 +29,11 @@ class Edge:
     """Writes records there, of whatever entity."""
 
 
+def mapping_name(target: routes.Target, operation: declaration.Operation, carried: str) -> str:
+    """The mapping that a target is written with; ``carried``: the entity of what goes there."""
+    return target.mapping or operation.mapping or operation.entity or carried
+
+
 def edges(every: Iterable[routes.Route], operation: Lookup) -> list[Edge]:
     """All edges of the enabled routes."""
     found = []

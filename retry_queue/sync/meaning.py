@@ -32,8 +32,8 @@ class Meaning:
 def of(mapping: engine.Mapping, name: str) -> Meaning:
     """Reads a mapping's rules once."""
     rules = mapping.spec.rules
-    written = set(_leaves(rules, "", to=True))
-    taken = set(_leaves(rules, "", to=False))
+    written = set(_leaves(rules, to=True))
+    taken = set(_leaves(rules, to=False))
     roots = set(_roots(rules))
     return Meaning(
         mapping=mapping,
@@ -52,7 +52,8 @@ def _needs(rules: Iterable[spec.Rule]) -> Iterator[str]:
             yield rule.canonical.partition(".")[0].partition("[")[0]
 
 
-def _leaves(rules: Iterable[spec.Rule], above: str, *, to: bool) -> Iterator[str]:
+def walk(rules: Iterable[spec.Rule], *, to: bool, above: str = "") -> Iterator[tuple[spec.Rule, str, str]]:
+    """Every innermost rule of a direction with the canonical path of what is around it, and its own."""
     for rule in rules:
         if not (rule.writes if to else rule.reads):
             continue
@@ -60,8 +61,14 @@ def _leaves(rules: Iterable[spec.Rule], above: str, *, to: bool) -> Iterator[str
         path = f"{above}.{here}" if above and here not in ("", ".") else (above if here in ("", ".") else here)
         inner = rule.each or rule.inside
         if inner:
-            yield from _leaves(inner, path, to=to)
-        elif path and not rule.fixed:
+            yield from walk(inner, to=to, above=path)
+        else:
+            yield rule, above, path
+
+
+def _leaves(rules: Iterable[spec.Rule], *, to: bool) -> Iterator[str]:
+    for rule, above, path in walk(rules, to=to):
+        if path and not rule.fixed:
             yield path
         elif to and rule.expr:
             yield from _names(rule.expr, above)

@@ -41,7 +41,6 @@ class Source:
     connection: str
     record: str
     at: float
-    event: int
     before: Mapping[str, Any] | None = None
     """The record as it was known until now."""
     before_at: float | None = None

@@ -127,7 +127,7 @@ class Site:
         live, operation = self.live.get(target.connection), self.operation(target.connection, target.operation)
         if live is None or operation is None:
             return None
-        return self.meaning(live.connector, target.mapping or operation.mapping or operation.entity or entity)
+        return self.meaning(live.connector, flows.mapping_name(target, operation, entity))
 
     def operation(self, connection_key: str, name: str) -> declaration.Operation | None:
         """An operation of a connection's connector."""

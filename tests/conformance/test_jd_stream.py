@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import contextlib
+import functools
 import hashlib
 import hmac
 import json
@@ -19,11 +19,12 @@ import pytest
 from connectors.core import decode, errors, model
 from connectors.jd import signer, stream
 from connectors.simulator import engine
-from tests.conformance import jd_peer, taobao_peer
+from tests.conformance import jd_peer, streaming
 
 FAST = 0.005
 """The vendor's minute until a redelivery becomes 0.3 s."""
-until = taobao_peer.until
+until = streaming.until
+receiving = functools.partial(streaming.receiving, stream.run)
 
 
 @pytest.fixture(autouse=True)
@@ -40,22 +41,6 @@ async def url() -> AsyncIterator[engine.Url]:
 
 def waiting(url: engine.Url) -> dict[str, Any]:
     return jd_peer.shop(url).queue.waiting
-
-
-@contextlib.asynccontextmanager
-async def receiving(connection: model.Connection, accept: stream.Accept) -> AsyncIterator[asyncio.Task[None]]:
-    """The stream at work; stopping it must be quick and must raise nothing."""
-    stopped = asyncio.Event()
-    task = asyncio.create_task(stream.run(connection, accept, stopped))
-    try:
-        yield task
-    finally:
-        stopped.set()
-        await asyncio.wait_for(task, 5)
-
-
-async def nothing(message: bytes) -> None:
-    raise AssertionError("nothing may come")
 
 
 async def test_a_message_becomes_an_event(url: engine.Url) -> None:
@@ -127,7 +112,7 @@ async def test_a_wire_cut_again_and_again_loses_nothing(url: engine.Url) -> None
         await asyncio.sleep(0.002)
         kept.add(json.loads(message)["messageId"])
 
-    async with taobao_peer.wire(url) as wire:
+    async with streaming.wire(url) as wire:
         connection = jd_peer.connection(url, jcq_url=f"{wire.url}/jd/jcq")
         async with receiving(connection, accept):
             for part in range(4):
@@ -155,7 +140,7 @@ async def test_duplicates_have_the_same_key(url: engine.Url) -> None:
 @pytest.mark.parametrize("wrong", [{"jcq_secret_key": "wrong"}, {"jcq_secret_key": ""}])
 async def test_refused_or_missing_keys_are_tried_again_and_never_raise(url: engine.Url, wrong: dict[str, str]) -> None:
     await jd_peer.sold(url)
-    async with receiving(jd_peer.connection(url, secrets=wrong), nothing) as task:
+    async with receiving(jd_peer.connection(url, secrets=wrong), streaming.nothing) as task:
         await asyncio.sleep(0.3)
         assert not task.done()
     assert len(waiting(url)) == 1
@@ -163,7 +148,7 @@ async def test_refused_or_missing_keys_are_tried_again_and_never_raise(url: engi
 
 async def test_nobody_there_or_no_topic_is_no_error(url: engine.Url) -> None:
     for config in ({"jcq_url": "http://127.0.0.1:9"}, {"jcq_topics": ""}):
-        async with receiving(jd_peer.connection(url, **config), nothing) as task:
+        async with receiving(jd_peer.connection(url, **config), streaming.nothing) as task:
             await asyncio.sleep(0.2)
             assert not task.done()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import functools
 import hashlib
 import json
 import time
@@ -17,14 +18,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from websockets.asyncio import client as websocket
 
-from connectors.core import decode, model
+from connectors.core import decode
 from connectors.pdd import pmc, stream
 from connectors.simulator import engine
-from tests.conformance import pdd_peer, taobao_peer
+from tests.conformance import pdd_peer, streaming
 
 FAST = 0.0005
 """The vendor's ten minutes until a redelivery become 0.3 s."""
-until = taobao_peer.until
+until = streaming.until
+receiving = functools.partial(streaming.receiving, stream.run)
 
 
 @pytest.fixture(autouse=True)
@@ -41,22 +43,6 @@ async def url() -> AsyncIterator[engine.Url]:
 
 def waiting(url: engine.Url) -> dict[int, Any]:
     return pdd_peer.shop(url).channel.waiting
-
-
-@contextlib.asynccontextmanager
-async def receiving(connection: model.Connection, accept: stream.Accept) -> AsyncIterator[asyncio.Task[None]]:
-    """The stream at work; stopping it must be quick and must raise nothing."""
-    stopped = asyncio.Event()
-    task = asyncio.create_task(stream.run(connection, accept, stopped))
-    try:
-        yield task
-    finally:
-        stopped.set()
-        await asyncio.wait_for(task, 5)
-
-
-async def nothing(message: bytes) -> None:
-    raise AssertionError("nothing may come")
 
 
 async def test_a_message_becomes_an_event(url: engine.Url) -> None:
@@ -115,7 +101,7 @@ async def test_what_was_not_accepted_is_failed_and_comes_again(url: engine.Url) 
 async def test_another_shops_message_goes_back(url: engine.Url) -> None:
     pdd_peer.shop(url).configure({"time_scale": 1})
     await pdd_peer.control(url, "orders", count=2)
-    async with receiving(pdd_peer.connection(url, mall_id="20000002"), nothing):
+    async with receiving(pdd_peer.connection(url, mall_id="20000002"), streaming.nothing):
         await until(lambda: [one.answers for one in waiting(url).values()] == [["Fail"], ["Fail"]])
     pdd_peer.shop(url).configure({"time_scale": FAST})
     for one in waiting(url).values():
@@ -139,7 +125,7 @@ async def test_a_wire_cut_again_and_again_loses_nothing(url: engine.Url) -> None
         unacknowledged_at_accept.append(number in waiting(url) or number in kept)
         kept.add(number)
 
-    async with taobao_peer.wire(url) as wire:
+    async with streaming.wire(url) as wire:
         async with receiving(pdd_peer.connection(wire.url), accept):
             for part in range(4):
                 await pdd_peer.control(url, "orders", count=40)
@@ -168,7 +154,7 @@ async def test_heartbeats_keep_the_session_and_silence_ends_it(
 ) -> None:
     channel = pdd_peer.shop(url).channel
     pdd_peer.shop(url).configure({"session_timeout": 0.5})
-    async with receiving(pdd_peer.connection(url), nothing):
+    async with receiving(pdd_peer.connection(url), streaming.nothing):
         await until(lambda: channel.open)
         (socket,) = channel.open
         await asyncio.sleep(1.2)
@@ -176,7 +162,7 @@ async def test_heartbeats_keep_the_session_and_silence_ends_it(
         assert channel.beats > 5
     await until(lambda: not channel.open)
     monkeypatch.setattr(stream, "BEAT_EVERY", 60)
-    async with receiving(pdd_peer.connection(url), nothing):
+    async with receiving(pdd_peer.connection(url), streaming.nothing):
         await until(lambda: channel.open)
         (socket,) = channel.open
         await until(lambda: socket not in channel.open)
@@ -199,7 +185,7 @@ async def test_duplicates_and_reordering(url: engine.Url) -> None:
 async def test_a_refused_connect_is_tried_again_and_never_raises(url: engine.Url) -> None:
     connection = pdd_peer.connection(url, secrets={"client_secret": "wrong"})
     await pdd_peer.sold(url)
-    async with receiving(connection, nothing) as task:
+    async with receiving(connection, streaming.nothing) as task:
         await asyncio.sleep(0.3)
         assert not task.done()
         assert not pdd_peer.shop(url).channel.open
@@ -207,7 +193,7 @@ async def test_a_refused_connect_is_tried_again_and_never_raises(url: engine.Url
 
 
 async def test_nobody_listening_is_no_error() -> None:
-    async with receiving(pdd_peer.connection("http://127.0.0.1:9"), nothing) as task:
+    async with receiving(pdd_peer.connection("http://127.0.0.1:9"), streaming.nothing) as task:
         await asyncio.sleep(0.3)
         assert not task.done()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import functools
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -13,10 +13,10 @@ import pytest
 import tmcpy.client
 from tornado.websocket import WebSocketClientConnection
 
-from connectors.core import decode, model
+from connectors.core import decode
 from connectors.simulator import engine
 from connectors.taobao import consume, simulator, stream, tmc
-from tests.conformance import taobao_peer
+from tests.conformance import streaming, taobao_peer
 
 FAST = 0.001
 """The vendor's five minutes until a redelivery become 0.3 s."""
@@ -51,17 +51,7 @@ async def order(url: str, count: int) -> None:
     assert answer.status_code == 200
 
 
-@contextlib.asynccontextmanager
-async def receiving(connection: model.Connection, accept: stream.Accept) -> AsyncIterator[asyncio.Task[None]]:
-    """The stream at work; stopping it must be quick and must raise nothing."""
-    stopped = asyncio.Event()
-    task = asyncio.create_task(stream.run(connection, accept, stopped))
-    try:
-        yield task
-    finally:
-        stopped.set()
-        await asyncio.wait_for(task, 5)
-
+receiving = functools.partial(streaming.receiving, stream.run)
 
 DOORS = ["tmc", "consume"]
 
@@ -76,7 +66,7 @@ async def test_both_doors_give_the_same_rows(url: engine.Url, door: str) -> None
     connection = taobao_peer.connection(url, receive=door)
     await order(url, 2)
     async with receiving(connection, accept):
-        await taobao_peer.until(lambda: len(rows) >= 4 and not waiting(url))
+        await streaming.until(lambda: len(rows) >= 4 and not waiting(url))
     topics = [json.loads(row)["topic"] for row in rows]
     assert sorted(topics) == ["taobao_trade_TradeBuyerPay"] * 2 + ["taobao_trade_TradeCreate"] * 2
     wanted = {"id", "topic", "content", "user_id", "user_nick", "pub_app_key", "pub_time"}
@@ -103,7 +93,7 @@ async def test_a_message_is_confirmed_only_after_it_was_accepted(url: engine.Url
         await asyncio.sleep(0.3)
         assert len(waiting(url)) == 10
         gate.set()
-        await taobao_peer.until(lambda: not waiting(url))
+        await streaming.until(lambda: not waiting(url))
 
 
 @pytest.mark.parametrize("door", DOORS)
@@ -117,7 +107,7 @@ async def test_what_was_not_accepted_comes_again(url: engine.Url, door: str) -> 
 
     await order(url, 3)
     async with receiving(taobao_peer.connection(url, receive=door), accept):
-        await taobao_peer.until(lambda: not waiting(url))
+        await streaming.until(lambda: not waiting(url))
     assert len(set(seen)) == 6
     assert all(seen.count(number) >= 2 for number in seen)
 
@@ -133,14 +123,14 @@ async def test_a_wire_cut_again_and_again_loses_nothing(url: engine.Url) -> None
         unconfirmed_at_accept.append(number in waiting(url) or number in kept)
         kept.add(number)
 
-    async with taobao_peer.wire(url) as wire:
+    async with streaming.wire(url) as wire:
         connection = taobao_peer.connection(wire.url)
         async with receiving(connection, accept):
             for part in range(4):
                 await order(url, 40)
-                await taobao_peer.until(lambda least=part * 80 + 20: len(kept) >= least)
+                await streaming.until(lambda least=part * 80 + 20: len(kept) >= least)
                 wire.cut()
-            await taobao_peer.until(lambda: len(kept) == 320 and not waiting(url), 20)
+            await streaming.until(lambda: len(kept) == 320 and not waiting(url), 20)
         assert wire.made >= 4
     assert all(unconfirmed_at_accept)
 
@@ -152,11 +142,11 @@ async def test_the_simulator_ends_its_sockets_and_the_stream_comes_back(url: eng
         kept.add(json.loads(message)["id"])
 
     async with receiving(taobao_peer.connection(url), accept):
-        await taobao_peer.until(lambda: shop(url).channel.open)
+        await streaming.until(lambda: shop(url).channel.open)
         async with httpx.AsyncClient() as client:
             assert (await client.post(f"{url}/_sim/taobao/cut")).json() == {"cut": 1}
         await order(url, 1)
-        await taobao_peer.until(lambda: len(kept) == 2 and not waiting(url))
+        await streaming.until(lambda: len(kept) == 2 and not waiting(url))
 
 
 async def test_duplicates_reordering_and_zipped_content(url: engine.Url) -> None:
@@ -170,7 +160,7 @@ async def test_duplicates_reordering_and_zipped_content(url: engine.Url) -> None
         await client.post(f"{url}/_sim/taobao/faults", json={"duplicate_push": 2, "reorder_push": 100})
     async with receiving(taobao_peer.connection(url), accept):
         await order(url, 10)
-        await taobao_peer.until(lambda: len(rows) == 40 and not waiting(url))
+        await streaming.until(lambda: len(rows) == 40 and not waiting(url))
     numbers = [row["id"] for row in rows]
     assert sorted(numbers) != numbers
     assert all(numbers.count(number) == 2 for number in numbers)
@@ -239,12 +229,12 @@ async def test_tmcpy_runs_against_the_simulator(url: engine.Url, monkeypatch: py
         address, settings["app_key"], settings["app_secret"], "default", 1, auto_reconnect=False
     )
     peer.on("message", lambda message: found.append(message.content))
-    await taobao_peer.until(lambda: len(found) >= 6 and not waiting(url))
+    await streaming.until(lambda: len(found) >= 6 and not waiting(url))
     assert {row["content"]["seller_nick"] for row in found} == {shop(url).channel.seller}
     peer._stop_query_loop()
     assert isinstance(peer.ws, WebSocketClientConnection)
     peer.close()
-    await taobao_peer.until(lambda: not shop(url).channel.open)
+    await streaming.until(lambda: not shop(url).channel.open)
 
 
 def test_a_row_keeps_every_digit_of_the_id() -> None:

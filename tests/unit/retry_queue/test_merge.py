@@ -15,7 +15,7 @@ NEWEST = route.EntityRule(conflicts="newest")
 
 
 def source(key: str, at: float, **more: Any) -> merge.Source:
-    return merge.Source(connection=key, record=f"{key}-1", at=at, event=1, **more)
+    return merge.Source(connection=key, record=f"{key}-1", at=at, **more)
 
 
 def held(value: Any, key: str = "crm", at: float = 100.0, **more: Any) -> merge.Field:
@@ -174,7 +174,7 @@ def test_every_order_of_edits_pushes_and_writes_ends_with_equal_systems(
         nonlocal fields
         at, value = one.told.pop(0)
         if one.wrote.get("name") != echo.digest(value) or echo.heard_since(one.before_at, one.wrote_at):
-            seen = merge.Source(one.key, "r", at, 1, one.before, one.before_at, one.wrote, one.wrote_at)
+            seen = merge.Source(one.key, "r", at, one.before, one.before_at, one.wrote, one.wrote_at)
             said = merge.judge(fields, merge.claims({"name": value}, ("name",), seen, fields), seen, rule)
             fields = said.fields
             owed.extend(n for n, other in enumerate(systems) if other is not one or said.restore)
