@@ -125,7 +125,7 @@ class Hands:
     async def __aenter__(self) -> Hands:
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, *_error: object) -> None:
         """What is half accepted is finished and confirmed, so that it need not come again."""
         if not self._tasks:
             return
