@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +22,8 @@ from retry_queue.sync import draft, meaning, route
 from retry_queue.sync import site as sites
 
 PEOPLE = "customer"
+_KEYS = uuid.UUID("5a0f2d0c-6f0e-5f0b-9d0e-2f6d1c3b4a59")
+"""The namespace of idempotency keys; never change it."""
 
 
 @dataclass(slots=True)
@@ -96,6 +99,7 @@ def _fill(job: Job, known: Mapping[records.Ref, records.Known], groups: Mapping[
             "connection": delivery.source_key,
             "record": delivery.source_record,
             "trace": delivery.trace,
+            "key": key(delivery),
         },
     }
     for name, entity, value in job.refs():
@@ -112,6 +116,14 @@ def _fill(job: Job, known: Mapping[records.Ref, records.Known], groups: Mapping[
             job.canonical[name] = there.record
         elif job.meaning is not None and name in job.meaning.reads and not (best and entity in job.meaning.roots):
             job.missing.append(f"{entity} {value}")  # a mapping that reads the joined record can do without the id
+
+
+def key(delivery: lane.ClaimedDelivery) -> str:
+    """An idempotency key: a UUID that belongs to one delivery, at every try and every replay of it.
+
+    It does not follow from the ledger's own numbers, which begin anew with a new ledger.
+    """
+    return str(uuid.uuid5(_KEYS, f"{delivery.trace}/{delivery.route_key}/{delivery.position}"))
 
 
 def _people(

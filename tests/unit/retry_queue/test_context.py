@@ -96,3 +96,16 @@ def test_a_message_that_overtakes_the_link_of_our_own_write_waits_for_it() -> No
     assert asked({ref: ours}, {1: [ours]}) == ["order T1"]
     assert asked({ref: ours}, {1: [ours, theirs]}) == []
     assert asked({}, {}, contact={"id": "x"}) == []
+
+
+def test_an_idempotency_key_belongs_to_one_delivery_and_to_no_number_of_the_ledger() -> None:
+    one = job("order", {}).delivery
+    one.trace, one.route_key, one.position, one.id, one.attempt = "t1", "r", 0, 7, 1
+    first = context.key(one)
+    one.id, one.event_id, one.attempt = 99, 98, 5
+    assert context.key(one) == first
+    assert len(first) == 36
+    others = [("t2", "r", 0), ("t1", "s", 0), ("t1", "r", 1)]
+    for trace, route_key, position in others:
+        one.trace, one.route_key, one.position = trace, route_key, position
+        assert context.key(one) != first
