@@ -19,7 +19,8 @@ from typing import Any
 from cryptography.hazmat.primitives import padding
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-from connectors.core import errors, jsontext, model, verify as proof
+from connectors.core import errors, jsontext, model
+from connectors.core import verify as proof
 
 _BLOCK = 128
 """Bits of the padding's block."""
@@ -124,9 +125,7 @@ def _signed(hook: model.RawHook, key: str, options: Mapping[str, Any], now: floa
         if not value:
             raise errors.HookRefused("unsigned", f"x-lark-{name} is missing")
     signed, timestamp, nonce = (str(value) for value in given.values())
-    expected = hashlib.sha256(
-        f"{timestamp}{nonce}{key}".encode("utf-8", "surrogatepass") + hook.body
-    ).hexdigest()
+    expected = hashlib.sha256(f"{timestamp}{nonce}{key}".encode("utf-8", "surrogatepass") + hook.body).hexdigest()
     if not proof.equal(signed, expected):
         raise errors.HookRefused("forged", "wrong signature")
     proof.in_window(timestamp, now, options.get("window"))

@@ -64,9 +64,7 @@ class Simulator(engine.Simulator):
         self.tokens: dict[str, float] = {}
         self.challenges: set[str] = set()
         self.tenant = tenant.Tenant(self.world, self.settings, self.now, self.commit)
-        self.approvals = approvals.Approvals(
-            self.settings, self.now, self.commit, self._approval, self.tenant.member
-        )
+        self.approvals = approvals.Approvals(self.settings, self.now, self.commit, self._approval, self.tenant.member)
         terms = channel.Terms(
             spawn=self.spawn,
             pause=self.pause,
@@ -151,17 +149,17 @@ class Simulator(engine.Simulator):
     def routes(self) -> list[BaseRoute]:
         api = "/open-apis"
         calls: list[tuple[str, str, Call]] = [
-            ("GET", "/bot/v3/info", self.tenant_call("bot")),
-            ("POST", "/im/v1/messages", self.tenant_call("send")),
-            ("POST", "/im/v1/messages/{message_id}/reply", self.tenant_call("reply")),
-            ("POST", "/contact/v3/users/batch_get_id", self.tenant_call("find")),
-            ("GET", "/contact/v3/users/{user_id}", self.tenant_call("user")),
-            ("GET", "/contact/v3/departments/{department_id}/children", self.tenant_call("departments")),
-            ("POST", "/approval/v4/instances", self.approval_call("create")),
-            ("GET", "/approval/v4/instances", self.approval_call("codes")),
-            ("POST", "/approval/v4/instances/cancel", self.approval_call("cancel")),
-            ("GET", "/approval/v4/instances/{instance_id}", self.approval_call("detail")),
-            ("POST", "/approval/v4/approvals/{approval_code}/subscribe", self.approval_call("subscribe")),
+            ("GET", "/bot/v3/info", self.part("tenant", "bot")),
+            ("POST", "/im/v1/messages", self.part("tenant", "send")),
+            ("POST", "/im/v1/messages/{message_id}/reply", self.part("tenant", "reply")),
+            ("POST", "/contact/v3/users/batch_get_id", self.part("tenant", "find")),
+            ("GET", "/contact/v3/users/{user_id}", self.part("tenant", "user")),
+            ("GET", "/contact/v3/departments/{department_id}/children", self.part("tenant", "departments")),
+            ("POST", "/approval/v4/instances", self.part("approvals", "create")),
+            ("GET", "/approval/v4/instances", self.part("approvals", "codes")),
+            ("POST", "/approval/v4/instances/cancel", self.part("approvals", "cancel")),
+            ("GET", "/approval/v4/instances/{instance_id}", self.part("approvals", "detail")),
+            ("POST", "/approval/v4/approvals/{approval_code}/subscribe", self.part("approvals", "subscribe")),
         ]
         return [
             Route(f"{api}/auth/v3/tenant_access_token/internal", self.token, methods=["POST"]),
@@ -171,12 +169,14 @@ class Simulator(engine.Simulator):
             *(Route(f"{api}{path}", self.call(one), methods=[how]) for how, path, one in calls),
         ]
 
-    def tenant_call(self, name: str) -> Call:
-        # Asked anew each time: a reset makes another tenant.
-        return lambda *given: getattr(self.tenant, name)(*given)
+    def part(self, owner: str, name: str) -> Call:
+        """A call of the tenant or the approvals there are at that moment: a reset makes others."""
 
-    def approval_call(self, name: str) -> Call:
-        return lambda *given: getattr(self.approvals, name)(*given)
+        def asked(path: tenant.Texts, query: tenant.Texts, body: tenant.Body) -> tenant.Body:
+            given: tenant.Body = getattr(getattr(self, owner), name)(path, query, body)
+            return given
+
+        return asked
 
     def call(self, call: Call) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """One API path: token, JSON body, then the call itself."""
@@ -248,7 +248,7 @@ class Simulator(engine.Simulator):
             return self.refused(refusal)
         if body.get("AppID") != self.settings["app_id"] or body.get("AppSecret") != self.settings["app_secret"]:
             return control.answer({"code": 514, "msg": "app id or secret is invalid"})
-        base = str(request.base_url).replace("http", "ws", 1).rstrip("/")
+        base = str(request.url).split("/callback/", 1)[0].replace("http", "ws", 1)
         return control.answer({"code": 0, "msg": "", "data": self.channel.endpoint(base)})
 
     async def channel_opened(self, socket: WebSocket) -> None:

@@ -99,11 +99,11 @@ class Talk:
     def whole(self, frame: frames.Frame) -> bytes | None:
         """The event's bytes once every part of it is here; None until then."""
         total, number = (_count(frame.get(name, default)) for name, default in (("sum", "1"), ("seq", "0")))
-        if total <= 1:
-            return frame.payload
-        if total > MOST_PARTS or number >= total:
+        if not 0 < total <= MOST_PARTS or not 0 <= number < total:
             log.warning("channel_unreadable", connection=self._key, reason="an impossible count of parts")
             return None
+        if total == 1:
+            return frame.payload
         now = time.monotonic()
         self._parts = {name: one for name, one in self._parts.items() if now - one[0] < PARTS_WITHIN}
         _, parts = self._parts.setdefault(frame.get("message_id"), (now, {}))
@@ -130,4 +130,4 @@ class Talk:
 
 
 def _count(text: str) -> int:
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 6 else 0
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 6 else -1

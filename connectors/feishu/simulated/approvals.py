@@ -9,8 +9,6 @@ from typing import Any
 from connectors.core import jsontext
 from connectors.feishu.simulated import tenant
 
-Body, Texts, Refusal = tenant.Body, tenant.Texts, tenant.Refusal
-
 DECISIONS = {
     "approve": "APPROVED",
     "reject": "REJECTED",
@@ -29,25 +27,25 @@ class Approvals:
         settings: Mapping[str, Any],
         now: Callable[[], float],
         commit: Callable[..., Any],
-        announce: Callable[[Body], None],
+        announce: Callable[[tenant.Body], None],
         known: Callable[[str, str], str | None],
     ) -> None:
         self.settings, self.now, self.commit, self.announce, self.known = settings, now, commit, announce, known
-        self.instances: dict[str, Body] = {}
+        self.instances: dict[str, tenant.Body] = {}
         self.subscribed: set[str] = set()
 
-    def create(self, _path: Texts, _query: Texts, body: Body) -> Body:
+    def create(self, _path: tenant.Texts, _query: tenant.Texts, body: tenant.Body) -> tenant.Body:
         """One instance per uuid; a second use is refused and tells nothing of the first."""
         code = self._defined(str(body.get("approval_code") or ""))
         starter = self.known("open_id", str(body.get("open_id") or "")) or self.known(
             "user_id", str(body.get("user_id") or "")
         )
         if starter is None:
-            raise Refusal(1390001, "param is invalid: open_id")
+            raise tenant.Refusal(1390001, "param is invalid: open_id")
         widgets = self._form(code, body.get("form"))
         uuid = str(body.get("uuid") or "")
         if uuid and self._by_uuid(uuid):
-            raise Refusal(60012, "uuid conflict")
+            raise tenant.Refusal(60012, "uuid conflict")
         instance, at = str(uuids.uuid4()).upper(), str(int(self.now() * 1000))
         self.instances[instance] = {
             "approval_name": "退款审批",
@@ -72,10 +70,10 @@ class Approvals:
 
     def _defined(self, code: str) -> str:
         if code not in self.settings["approval_definitions"]:
-            raise Refusal(1390002, "approval code not found")
+            raise tenant.Refusal(1390002, "approval code not found")
         return code
 
-    def _form(self, code: str, form: Any) -> list[Body]:
+    def _form(self, code: str, form: Any) -> list[tenant.Body]:
         """The widgets of a form, each as its definition wants it. Raises Refusal naming the widget."""
         defined = self.settings["approval_definitions"][code]
         try:
@@ -83,31 +81,31 @@ class Approvals:
         except jsontext.JsonError:
             widgets = None
         if not isinstance(widgets, list):
-            raise Refusal(1390001, "param is invalid: form is not json")
+            raise tenant.Refusal(1390001, "param is invalid: form is not json")
         for one in widgets:
             kind = defined.get(one.get("id"), {}).get("type")
             if kind is None or one.get("type") != kind:
-                raise Refusal(1390001, f"param is invalid: widget {one.get('id')} does not fit the definition")
+                raise tenant.Refusal(1390001, f"param is invalid: widget {one.get('id')} does not fit the definition")
             if (kind in NUMBERS) == isinstance(one.get("value"), str) or one.get("value") is None:
-                raise Refusal(1390001, f"param is invalid: value of widget {one['id']}")
+                raise tenant.Refusal(1390001, f"param is invalid: value of widget {one['id']}")
         return [{**one, "name": defined[one["id"]]["name"]} for one in widgets]
 
-    def _by_uuid(self, uuid: str) -> Body | None:
+    def _by_uuid(self, uuid: str) -> tenant.Body | None:
         return next((one for one in self.instances.values() if one["uuid"].lower() == uuid.lower()), None)
 
-    def detail(self, path: Texts, _query: Texts, _body: Body) -> Body:
+    def detail(self, path: tenant.Texts, _query: tenant.Texts, _body: tenant.Body) -> tenant.Body:
         """By instance code, or by the uuid it was made with."""
         found = self.instances.get(path["instance_id"]) or self._by_uuid(path["instance_id"])
         if found is None:
-            raise Refusal(1390003, "instance code not found")
+            raise tenant.Refusal(1390003, "instance code not found")
         return found
 
-    def codes(self, _path: Texts, query: Texts, _body: Body) -> Body:
+    def codes(self, _path: tenant.Texts, query: tenant.Texts, _body: tenant.Body) -> tenant.Body:
         code = self._defined(query.get("approval_code", ""))
         try:
             begin, end = int(query["start_time"]), int(query["end_time"])
         except (KeyError, ValueError):
-            raise Refusal(1390001, "param is invalid: start_time, end_time") from None
+            raise tenant.Refusal(1390001, "param is invalid: start_time, end_time") from None
         rows = [
             key
             for key, one in self.instances.items()
@@ -116,26 +114,26 @@ class Approvals:
         size = min(int(query.get("page_size") or 100), 100, int(self.settings["page_size"]))
         return tenant.page(rows, size, query.get("page_token") or "", "instance_code_list")
 
-    def cancel(self, _path: Texts, _query: Texts, body: Body) -> Body:
+    def cancel(self, _path: tenant.Texts, _query: tenant.Texts, body: tenant.Body) -> tenant.Body:
         """Withdrawn while pending; an approved one opens again."""
         found = self.instances.get(str(body.get("instance_code") or ""))
         if found is None or found["approval_code"] != body.get("approval_code"):
-            raise Refusal(1390003, "instance code not found")
+            raise tenant.Refusal(1390003, "instance code not found")
         if found["status"] not in ("PENDING", "APPROVED"):
-            raise Refusal(1390015, f"approval is {found['status']}")
+            raise tenant.Refusal(1390015, f"approval is {found['status']}")
         found["status"] = "PENDING" if found["status"] == "APPROVED" else "CANCELED"
         self.commit("cancel", found["instance_code"], {"status": found["status"]})
         self._tell(found["instance_code"])
         return {}
 
-    def subscribe(self, path: Texts, _query: Texts, _body: Body) -> Body:
+    def subscribe(self, path: tenant.Texts, _query: tenant.Texts, _body: tenant.Body) -> tenant.Body:
         code = self._defined(path["approval_code"])
         if code in self.subscribed:
-            raise Refusal(1390007, "subscription existed")
+            raise tenant.Refusal(1390007, "subscription existed")
         self.subscribed.add(code)
         return {}
 
-    def decide(self, instance: str, decision: str) -> Body:
+    def decide(self, instance: str, decision: str) -> tenant.Body:
         """What people do. Raises LookupError, ValueError."""
         found = self.instances[instance]
         if decision not in DECISIONS:

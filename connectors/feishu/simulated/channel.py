@@ -132,7 +132,9 @@ class Channel:
     async def _send(self, socket: WebSocket, event: Event) -> None:
         """The event in one frame or several; each sending has its own message id."""
         message, size = secrets.token_hex(16), self.terms.part()
-        parts = [event.payload[at : at + size] for at in range(0, len(event.payload), size)] if size else [event.payload]
+        parts = (
+            [event.payload[at : at + size] for at in range(0, len(event.payload), size)] if size else [event.payload]
+        )
         self._by_message[message] = event
         for number, part in enumerate(parts):
             headers = {

@@ -198,7 +198,9 @@ class Tenant:
         if path["department_id"] != "0":
             raise Refusal(99992351, "not a valid {department_id}")
         size = min(int(query.get("page_size") or 10), 50, int(self.settings["page_size"]))
-        rows = [{"open_department_id": key, "name": name, "parent_department_id": "0"} for key, name in DEPARTMENTS.items()]
+        rows = [
+            {"open_department_id": key, "name": name, "parent_department_id": "0"} for key, name in DEPARTMENTS.items()
+        ]
         return page(rows, size, query.get("page_token") or "", "items")
 
 
@@ -208,7 +210,11 @@ def page(rows: list[Any], size: int, token: str, name: str) -> Body:
     if begin >= max(len(rows), 1):
         raise Refusal(99992402, "field validation failed: page_token")
     more = begin + size < len(rows)
-    return {name: rows[begin : begin + size], "has_more": more, **({"page_token": _base36(begin + size)} if more else {})}
+    return {
+        name: rows[begin : begin + size],
+        "has_more": more,
+        **({"page_token": _base36(begin + size)} if more else {}),
+    }
 
 
 def _base36(number: int) -> str:
