@@ -65,15 +65,7 @@ class Simulator(engine.Simulator):
         self.challenges: set[str] = set()
         self.tenant = tenant.Tenant(self.world, self.settings, self.now, self.commit)
         self.approvals = approvals.Approvals(self.settings, self.now, self.commit, self._approval, self.tenant.member)
-        terms = channel.Terms(
-            spawn=self.spawn,
-            pause=self.pause,
-            chosen=self.dice.choice,
-            part=lambda: int(self.settings["part_size"]),
-            copies=lambda: self.faults.duplicate_push if self.dice.random() < self.faults.duplicate_rate else 1,
-            ping=lambda: int(self.settings["ping_interval"]),
-        )
-        self.channel = channel.Channel(terms, self.PUSH_TIMEOUT, self.PUSH_RETRIES)
+        self.channel = channel.Channel(self, self.PUSH_TIMEOUT, self.PUSH_RETRIES, lambda name: self.settings[name])
 
     async def stop(self) -> None:
         await self.channel.close()
@@ -84,7 +76,7 @@ class Simulator(engine.Simulator):
             "approvals": {key: one["status"] for key, one in self.approvals.instances.items()},
             "tokens": len(self.tokens),
             "connections": len(self.channel.open),
-            "events": [{"id": one.id, "state": one.state, "tries": one.tries} for one in self.channel.events],
+            "events": [{"label": one.label, "state": one.state, "tries": one.tries} for one in self.channel.events],
         }
 
     # Events.

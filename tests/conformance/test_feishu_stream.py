@@ -100,7 +100,7 @@ async def test_an_event_is_confirmed_only_after_it_was_accepted(url: engine.Url)
         await asyncio.wait_for(entered.wait(), 5)
         await asyncio.sleep(0.2)
         assert states(sim) == {"waiting"}
-        assert all(not one.codes for one in sim.channel.events)
+        assert all(not one.answers for one in sim.channel.events)
         gate.set()
         await taobao_peer.until(lambda: states(sim) == {"acknowledged"})
 
@@ -118,7 +118,7 @@ async def test_what_was_not_accepted_is_refused_and_comes_again(url: engine.Url)
         await ask(url, 3)
         await taobao_peer.until(lambda: states(sim) == {"acknowledged"})
     assert len(set(seen)) == 3
-    assert all(one.codes == [500, 200] for one in sim.channel.events)
+    assert all(one.answers == [500, 200] for one in sim.channel.events)
 
 
 async def test_a_wire_cut_again_and_again_loses_nothing(url: engine.Url) -> None:

@@ -1,62 +1,35 @@
-"""The simulated long connection: where to connect, sockets that compete for events, parts, acknowledgements."""
+"""The simulated long connection: where to connect, binary frames, events in one part or several, pings."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import secrets
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from starlette.responses import Response
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket
 
 from connectors.core import jsontext
 from connectors.feishu import frames
+from connectors.simulator import sockets
 
 MOST = 50
 """Connections of one application."""
 SERVICE = 33554678
 
 
-@dataclass(slots=True)
-class Event:
-    """One event on its way: ``tries`` so far, ``state`` waiting, acknowledged or given_up."""
+class Channel(sockets.Sockets):
+    """Tickets, sockets and events; ``setting(name)`` reads the simulator's settings."""
 
-    id: str
-    payload: bytes
-    state: str = "waiting"
-    tries: int = 0
-    codes: list[int] = field(default_factory=list)
-    answered: asyncio.Event = field(default_factory=asyncio.Event)
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What the channel is told about its surroundings."""
-
-    spawn: Callable[[Coroutine[Any, Any, None]], Any]
-    pause: Callable[[float], Coroutine[Any, Any, None]]
-    """Sleeps in vendor time."""
-    chosen: Callable[[list[WebSocket]], WebSocket]
-    part: Callable[[], int]
-    """Bytes of one frame's payload; more come in several frames. 0: never split."""
-    copies: Callable[[], int]
-    ping: Callable[[], int]
-
-
-class Channel:
-    """Tickets, sockets and events."""
-
-    def __init__(self, terms: Terms, deadline: float, retries: tuple[float, ...]) -> None:
-        self.terms, self.deadline, self.retries = terms, deadline, retries
+    def __init__(
+        self, owner: sockets.Owner, deadline: float, retries: Sequence[float], setting: Callable[[str], Any]
+    ) -> None:
+        super().__init__(owner, deadline, retries)
+        self.setting = setting
         self.tickets: dict[str, str] = {}
-        self.open: dict[str, WebSocket] = {}
-        self.events: list[Event] = []
         self.pings = 0
-        self._arrived = asyncio.Event()
-        self._by_message: dict[str, Event] = {}
+        self._by_message: dict[str, sockets.Event] = {}
 
     def endpoint(self, base: str) -> dict[str, Any]:
         """The answer's ``data``: an address with a ticket that opens one socket, and the client's settings."""
@@ -67,15 +40,11 @@ class Channel:
         return {"URL": url, "ClientConfig": self._settings()}
 
     def _settings(self) -> dict[str, int]:
-        return {"ReconnectCount": -1, "ReconnectInterval": 120, "ReconnectNonce": 30, "PingInterval": self.terms.ping()}
-
-    def tell(self, id: str, payload: bytes) -> None:
-        """Owe one event to some connection: at once, then again after each delay until it is acknowledged."""
-        event = Event(id, payload)
-        self.events.append(event)
-        self.terms.spawn(self._deliver(event))
+        every = int(self.setting("ping_interval"))
+        return {"ReconnectCount": -1, "ReconnectInterval": 120, "ReconnectNonce": 30, "PingInterval": every}
 
     async def connected(self, socket: WebSocket) -> None:
+        """One client, from its handshake to its end."""
         device = self.tickets.pop(socket.query_params.get("ticket", ""), None)
         if device is None or device != socket.query_params.get("device_id"):
             await _denied(socket, "514", "auth failed", "1000040346")
@@ -84,16 +53,15 @@ class Channel:
             await _denied(socket, "514", "exceed conn limit", "1000040350")
             return
         await socket.accept()
-        self.open[device] = socket
-        self._arrived.set()
+        self.arrived(device, socket)
         try:
             while True:
                 await self._heard(socket, frames.decode(await socket.receive_bytes()))
-        except (WebSocketDisconnect, RuntimeError, frames.FrameError, KeyError):
+        except (*sockets.Lost, frames.FrameError, KeyError):
             with contextlib.suppress(RuntimeError):
                 await socket.close(1002)
         finally:
-            self.open.pop(device, None)
+            self.left(device)
 
     async def _heard(self, socket: WebSocket, frame: frames.Frame) -> None:
         if frame.method == frames.CONTROL and frame.get("type") == "ping":
@@ -105,36 +73,14 @@ class Channel:
         event = self._by_message.get(frame.get("message_id"))
         code = jsontext.loads(frame.payload).get("code") if frame.payload else None
         if frame.method == frames.DATA and event is not None and isinstance(code, int):
-            event.codes.append(code)
+            event.answers.append(code)
             if code == 200:
-                event.state = "acknowledged"
-                event.answered.set()
+                self.confirm(event)
 
-    async def _deliver(self, event: Event) -> None:
-        for delay in (*self.retries, None):
-            while not self.open:
-                self._arrived.clear()
-                await self._arrived.wait()
-            event.tries += 1
-            socket = self.terms.chosen(list(self.open.values()))
-            for _ in range(self.terms.copies()):
-                await self._send(socket, event)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(event.answered.wait(), self.deadline)
-            if event.answered.is_set():
-                return
-            if delay is not None:
-                await self.terms.pause(delay)
-                if event.answered.is_set():
-                    return
-        event.state = "given_up"
-
-    async def _send(self, socket: WebSocket, event: Event) -> None:
-        """The event in one frame or several; each sending has its own message id."""
-        message, size = secrets.token_hex(16), self.terms.part()
-        parts = (
-            [event.payload[at : at + size] for at in range(0, len(event.payload), size)] if size else [event.payload]
-        )
+    async def send(self, socket: WebSocket, event: sockets.Event) -> None:
+        """The event in one frame or several (setting ``part_size``, bytes); each sending has its own message id."""
+        message, size, payload = secrets.token_hex(16), int(self.setting("part_size")), event.payload
+        parts = [payload[at : at + size] for at in range(0, len(payload), size)] if size else [payload]
         self._by_message[message] = event
         for number, part in enumerate(parts):
             headers = {
@@ -145,15 +91,7 @@ class Channel:
                 "trace_id": secrets.token_hex(16),
             }
             frame = frames.Frame(frames.DATA, tuple(headers.items()), part, SERVICE, 1, 1, log_id_new="0")
-            with contextlib.suppress(WebSocketDisconnect, RuntimeError):
-                await socket.send_bytes(frames.encode(frame))
-
-    async def close(self) -> int:
-        """End every socket; how many there were."""
-        sockets, self.open = list(self.open.values()), {}
-        for socket in sockets:
-            await asyncio.gather(socket.close(1001), return_exceptions=True)
-        return len(sockets)
+            await socket.send_bytes(frames.encode(frame))
 
 
 async def _denied(socket: WebSocket, status: str, words: str, reason: str) -> None:
