@@ -16,6 +16,7 @@ from typing import Any
 
 import orjson
 
+from connectors.core import scope
 from mappings import canonical as models
 from retry_queue.ledger import lane, records, secrets, session
 from retry_queue.sync import draft, meaning, route
@@ -92,7 +93,7 @@ def _fill(job: Job, known: Mapping[records.Ref, records.Known], groups: Mapping[
     group = groups.get(delivery.link_id, [])
     job.member = member(group, delivery.connection_key, delivery.entity)
     job.scope |= {
-        "config": job.live.opened.config if job.live.opened else {},
+        "config": scope.settings(job.live.opened) if job.live.opened else {},
         "link": {"id": job.member.record} if job.member else {},
         "event": {
             "id": f"{delivery.event_id}-{delivery.route_key}-{delivery.position}",

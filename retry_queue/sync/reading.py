@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from connectors.core import client, declaration, decode, errors, jsontext, template
+from connectors.core import client, declaration, decode, errors, jsontext, scope, template
 from mappings import errors as mapping_errors
 from retry_queue.ledger import connections, session
 from retry_queue.ledger.states import ConnectionState, EventState
@@ -50,7 +50,7 @@ class Reader:
         payload = jsontext.loads(one.event.payload)
         try:
             one.read_at = time.time()
-            wanted = template.render(spec.hydrate.input, {"payload": payload, "config": live.opened.config})
+            wanted = template.render(spec.hydrate.input, {"payload": payload, "config": scope.settings(live.opened)})
             async with slot, asyncio.timeout(HYDRATE_TIMEOUT):
                 found = await self._calls.call(live.opened, spec.hydrate.operation, wanted)
         except TimeoutError:
@@ -118,7 +118,10 @@ class Reader:
             native = read if read is not None else decode.native(event.payload.encode(), spec)
             if not isinstance(native, dict):
                 raise mapping_errors.MappingError("消息内容不是对象", "the record is no object", file=one.meaning.name)
-            context = {"config": live.opened.config, "event": {"record": event.record, "message": event.message}}
+            context = {
+                "config": scope.settings(live.opened),
+                "event": {"record": event.record, "message": event.message},
+            }
             canonical = one.meaning.mapping.from_native(native, context)
             one.text = draft.encode(canonical)
             if "\\u0000" in one.text and draft.has_nul(canonical):
