@@ -124,6 +124,8 @@ class Paging(terms.Part):
     has_next: Path | None = None
     cursor: Path | None = None
     """Where the answer carries the next cursor; empty or absent ends."""
+    begin: int | str | None = None
+    """The cursor of the first page, where it must be sent (many say 0)."""
     reverse: bool = False
     """Read the last page first (rows move while paging); needs ``total``."""
     limit_pages: int = 1000

@@ -22,7 +22,7 @@ async def read(fetch: Fetch, spec: declaration.Paging, name: str) -> AsyncIterat
         async for rows in _backwards(fetch, spec, name):
             yield rows
         return
-    cursor: Any = None
+    cursor: Any = spec.begin
     seen = 0
     for index in range(spec.limit_pages):
         rows, body = await fetch(_page(spec, index, cursor))
