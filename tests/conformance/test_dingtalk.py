@@ -104,7 +104,7 @@ async def test_peer_client_works_against_the_simulator(url: engine.Url) -> None:
     assert token in sim.tokens
     assert sent.invalid_staff_id_list == ["nobody"]
     assert [one["message"] for one in sim.corp.read("sales01")] == [{"content": "订单已付款"}]
-    assert sim.corp.approvals[started.instance_id]["status"] == "RUNNING"
+    assert sim.approvals.instances[started.instance_id]["status"] == "RUNNING"
     assert refusal == "InvalidAuthentication"
 
 
