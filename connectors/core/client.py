@@ -41,16 +41,23 @@ class Client:
         self._retired: list[line.Line] = []
 
     async def call(
-        self, connection: model.Connection, operation: str, given: Mapping[str, Any], *, fresh: bool = True
+        self,
+        connection: model.Connection,
+        operation: str,
+        given: Mapping[str, Any],
+        *,
+        fresh: bool = True,
+        urgent: bool = False,
     ) -> model.Outcome:
         """Run one operation, or one flow of them.
 
+        ``urgent`` goes beside the declared concurrency: the call has seconds and must not queue behind others.
         ``fresh`` false means that an earlier attempt may have got through: operations declared ``query_first`` and
         flows look before they send. Raises errors.ConnectorError.
         """
         if self._retired:
             await self._close_retired()
-        with self._work(connection, operation) as work:
+        with self._work(connection, operation, urgent) as work:
             made = plan.of(connection.declaration, operation)
             if made.operation.flow is not None:
                 found = await self._flow(work, made.operation.flow, operation, given, fresh)
@@ -100,9 +107,9 @@ class Client:
             await one.aclose()
 
     @contextmanager
-    def _work(self, connection: model.Connection, operation: str) -> Iterator[sending.Sending]:
+    def _work(self, connection: model.Connection, operation: str, urgent: bool = False) -> Iterator[sending.Sending]:
         way = self._line(connection)
-        work = sending.Sending(way, self._tokens, self._pacer, self._now)
+        work = sending.Sending(way, self._tokens, self._pacer, self._now, urgent=urgent)
         way.users += 1
         try:
             yield work

@@ -55,6 +55,12 @@ class ClaimedEvent:
     hop: int
     replay: bool
     """A person asked for it: planned even when nothing seems to have changed."""
+    priority: int
+
+    @property
+    def fast(self) -> bool:
+        """It has a business deadline of seconds and waits for nothing else."""
+        return self.priority == FAST
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,22 +99,22 @@ _CLAIM = sql.Statement(
     """
     WITH due AS MATERIALIZED (
         SELECT id FROM inbox WHERE state = 'received' AND next_at <= {now}
-          AND connection_key NOT IN (SELECT connection_key FROM {src})
+          AND (priority = 0 OR connection_key NOT IN (SELECT connection_key FROM {src}))
         ORDER BY priority, next_at, id LIMIT {1} {lock}
     )
     UPDATE inbox SET owner = {2}, fence = fence + 1, next_at = {now} + {3}
     FROM due WHERE inbox.id = due.id
-    RETURNING inbox.id, fence, failures, CASE WHEN reason = 'replay' THEN 1 ELSE 0 END AS replay
+    RETURNING inbox.id, fence, failures, CASE WHEN reason = 'replay' THEN 1 ELSE 0 END AS replay, priority
     """,
     "connection_key text",
 )
 _LOAD = sql.Statement(
     """
     SELECT e.id, src.fence, src.failures, e.connection_key, e.source, e.message, e.entity, e.record, e.payload,
-           e.occurred_at, e.received_at, e.trace, e.hop, src.replay
+           e.occurred_at, e.received_at, e.trace, e.hop, src.replay, src.priority
     FROM {src} JOIN events e ON e.id = src.id ORDER BY e.id
     """,
-    "id int, fence int, failures int, replay int",
+    "id int, fence int, failures int, replay int, priority small",
 )
 _SETTLE = sql.Statement(
     """
@@ -170,9 +176,11 @@ async def append(connection: AsyncConnection, events: Sequence[NewEvent]) -> lis
 async def claim(
     connection: AsyncConnection, limit: int, owner: str, lease: float, busy: Sequence[str] = ()
 ) -> list[ClaimedEvent]:
-    """Leases up to ``limit`` due events for ``lease`` seconds, fast ones first, none of ``busy`` connections."""
+    """Leases up to ``limit`` due events for ``lease`` seconds, fast ones first; of ``busy`` connections only those."""
     leased = await _CLAIM.run(connection, [(key,) for key in busy] or [("",)], limit, owner, lease)
-    loaded = await _LOAD.run(connection, [(row.id, row.fence, row.failures, row.replay) for row in leased])
+    loaded = await _LOAD.run(
+        connection, [(row.id, row.fence, row.failures, row.replay, row.priority) for row in leased]
+    )
     return [ClaimedEvent(*row) for row in loaded]
 
 

@@ -37,6 +37,7 @@ class Lease:
     lane: str
     fence: int
     seq: int
+    priority: int = 1
 
 
 @dataclass(slots=True)
@@ -74,6 +75,11 @@ class ClaimedDelivery:
     """Seconds until the next one of the lane is due, when ``more``."""
     interrupted: bool = False
     """An earlier attempt was cut off: whether its call happened is not known."""
+
+    @property
+    def urgent(self) -> bool:
+        """It has a deadline of seconds and goes out now, whatever else is under way."""
+        return self.lease is not None and self.lease.priority == 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,12 +43,12 @@ _PLAN = sql.Statement(
 _CLAIM = sql.Statement(
     """
     WITH due AS MATERIALIZED (
-        SELECT lane FROM lanes WHERE connection_key = {1} AND next_at <= {now}
+        SELECT lane FROM lanes WHERE connection_key = {1} AND next_at <= {now} AND priority <= {5}
         ORDER BY priority, next_at, lane LIMIT {2} {lock}
     )
     UPDATE lanes SET owner = {3}, fence = fence + 1, next_at = {now} + {4}
     FROM due WHERE lanes.lane = due.lane
-    RETURNING lanes.lane, lanes.fence, lanes.seq
+    RETURNING lanes.lane, lanes.fence, lanes.seq, lanes.priority
     """
 )
 _QUEUE = sql.Statement(
@@ -208,15 +208,23 @@ async def plan(connection: AsyncConnection, owed: Sequence[lane.NewDelivery]) ->
 
 
 async def claim(
-    connection: AsyncConnection, connection_key: str, limit: int, owner: str, lease: float, skip: frozenset[str]
+    connection: AsyncConnection,
+    connection_key: str,
+    limit: int,
+    owner: str,
+    lease: float,
+    skip: frozenset[str],
+    *,
+    urgent: bool = False,
 ) -> list[lane.ClaimedDelivery]:
-    """Leases up to ``limit`` due lanes of one target and takes the head of each.
+    """Leases up to ``limit`` due lanes of one target and takes the head of each; ``urgent``: fast lanes only.
 
     ``skip`` names routes whose lanes go on past a parked or retrying head. Superseded states are
     ended here; a lane whose head cannot be taken yet is given back with its proper due time.
     """
     leases = {
-        row.lane: lane.Lease(*row) for row in await _CLAIM.run(connection, (), connection_key, limit, owner, lease)
+        row.lane: lane.Lease(*row)
+        for row in await _CLAIM.run(connection, (), connection_key, limit, owner, lease, 0 if urgent else 9)
     }
     if not leases:
         return []

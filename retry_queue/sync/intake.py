@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -57,10 +57,10 @@ class Intake:
         calls: client.Client,
         sealer: secrets.Sealer,
         reload: Callable[[], Awaitable[None]],
-        poke: Callable[[set[str]], None],
+        poke: Callable[[Mapping[str, bool]], None],
         done: Callable[[], None],
     ) -> None:
-        """``poke`` names targets that now have work; ``done`` says that more events may be taken."""
+        """``poke`` names targets that have work now, and whether some of it is fast; ``done``: take more events."""
         self._ledger = ledger
         self._site = site
         self._sealer = sealer
@@ -130,7 +130,7 @@ class Intake:
         if targets:
             self._poke(targets)
 
-    async def _kept(self, site: sites.Site, drafts: Sequence[draft.Draft]) -> set[str]:
+    async def _kept(self, site: sites.Site, drafts: Sequence[draft.Draft]) -> dict[str, bool]:
         """Decides and writes; when the ledger is away, again for as long as the events are surely ours."""
         clock = asyncio.get_running_loop().time
         end = clock() + LEASE / 2
@@ -142,7 +142,7 @@ class Intake:
                 log.warning("intake.lost_lease", events=len(drafts) - len(lost.ours))
                 drafts = [one for one in drafts if one.event.id in lost.ours]
                 if not drafts:
-                    return set()
+                    return {}
             except session.LedgerUnavailable as error:
                 if clock() > end:
                     raise
@@ -154,7 +154,7 @@ class Intake:
                     drafts[0].plan = draft.internal(error)
                     return await self._write(drafts)
                 # One by one, so that a record which the database refuses is parked and stops nobody else.
-                return {target for one in drafts for target in await self._kept(site, [one])}
+                return _merged([await self._kept(site, [one]) for one in drafts])
 
     # --- deciding ----------------------------------------------------------------------------------
 
@@ -204,8 +204,8 @@ class Intake:
 
     # --- writing -----------------------------------------------------------------------------------
 
-    async def _write(self, drafts: Sequence[draft.Draft]) -> set[str]:
-        targets: set[str] = set()
+    async def _write(self, drafts: Sequence[draft.Draft]) -> dict[str, bool]:
+        targets: dict[str, bool] = {}
         newest: dict[records.Ref, records.State] = {}
         for one in drafts:
             if one.plan is not None and one.plan.state is not None:
@@ -229,7 +229,7 @@ class Intake:
             )
             owed = [owed for one in planned for owed in _owed(one, kept[one.ref])]
             await outbox.plan(connection, owed)
-            targets.update(owed_.connection_key for owed_ in owed)
+            targets = _merged([{one.connection_key: one.priority == inbox.FAST} for one in owed])
             await tallies.add(connection, self._ledger.slot, _counts(mine))
         return targets
 
@@ -263,6 +263,15 @@ class Intake:
             connection, [(kind, digest, kept[ref][0]) for ref, known in people.items() for kind, digest in known]
         )
         return {ref: (row, root(link)) for ref, (row, link) in kept.items()}
+
+
+def _merged(found: Sequence[Mapping[str, bool]]) -> dict[str, bool]:
+    """Targets with work; one is fast when any of its work is."""
+    targets: dict[str, bool] = {}
+    for each in found:
+        for target, fast in each.items():
+            targets[target] = fast or targets.get(target, False)
+    return targets
 
 
 def _after(before: records.Known | None, state: records.State) -> records.Known:
@@ -301,10 +310,12 @@ def _owed(one: draft.Draft, kept: tuple[int, int]) -> list[lane.NewDelivery]:
             position=leg.position,
             kind=leg.kind,
             record_id=row,
-            lane=plan.lane(leg.target.connection, one.entity, link),
+            lane=plan.fast_lane(leg.target.connection, one.event.id)
+            if one.event.fast and leg.kind == "act"
+            else plan.lane(leg.target.connection, one.entity, link),
             version=one.version,
             hop=decided.hop,
-            priority=inbox.LIVE,
+            priority=inbox.FAST if one.event.fast and leg.kind == "act" else inbox.LIVE,
             delay=leg.route.after,
         )
         for leg in decided.legs
