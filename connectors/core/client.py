@@ -6,6 +6,7 @@ Repeats inside a call are few and only for calls that change nothing; everything
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,7 +17,21 @@ from typing import Any, TypeVar
 import httpx
 import tenacity
 
-from connectors.core import auth, declaration, errors, flow, line, model, pacing, paging, plan, predicate, sending
+from connectors.core import (
+    auth,
+    declaration,
+    errors,
+    flow,
+    line,
+    model,
+    pacing,
+    paging,
+    plan,
+    predicate,
+    scope,
+    sending,
+    template,
+)
 
 TRIES = 3
 TRY_SECONDS = 10.0
@@ -175,7 +190,7 @@ class Client:
             if found is not None:
                 return found
         try:
-            return (await work.once(made, given))[0]
+            return await self._asked(work, made, given, (await work.once(made, given))[0])
         except sending.AlreadySo as error:
             if made.operation.lookup is None:
                 record = made.sent_id(made.filled(given))
@@ -186,6 +201,22 @@ class Client:
             raise errors.Rejected(
                 error.found.message, code=error.found.code, hint=error.found.hint, operation=made.name
             ) from None
+
+    async def _asked(
+        self, work: sending.Sending, made: plan.Plan, given: Mapping[str, Any], done: model.Outcome
+    ) -> model.Outcome:
+        """The outcome with what the system tells afterwards about the pieces that did not work."""
+        ask, connection = made.operation.ask, work.way.connection
+        if ask is None or done.record_id is None or not scope.applies(ask.when, scope.settings(connection)):
+            return done
+        await asyncio.sleep(ask.after)
+        wish = template.render(ask.input, {"record": {"id": done.record_id}, "input": made.filled(given)})
+        try:
+            told = await self._safely(lambda: _settled(work, plan.of(connection.declaration, ask.operation), wish))
+        except errors.ConnectorError:
+            # The exchange is kept with the others; the call itself did succeed.
+            return done
+        return replace(done, warnings=(*done.warnings, *told.warnings))
 
     async def _there(self, work: sending.Sending, made: plan.Plan, given: Mapping[str, Any]) -> model.Outcome | None:
         """What the lookup finds when it confirms that our write is there; None when it does not."""

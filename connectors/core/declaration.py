@@ -144,6 +144,21 @@ class Partial(terms.Part):
     label: Text
 
 
+class Ask(terms.Part):
+    """What became of an accepted call: some systems say ok at once and drop the message later.
+
+    ``operation`` (which only reads) is called with ``input`` (over ``${record.id}`` and ``${input.*}``) once the call
+    has succeeded; its own ``partial`` says what did not work. That it cannot be asked does not undo the success.
+    """
+
+    operation: str
+    input: dict[str, Any] = Field(default_factory=dict)
+    after: float = Field(default=1.0, ge=0, le=10)
+    """Seconds to wait first."""
+    when: dict[str, str | list[str]] = Field(default_factory=dict)
+    """Only when a config field has (one of) this value."""
+
+
 class Step(terms.Part):
     """One step of a document's life: call ``operation`` while the state is one of ``when``."""
 
@@ -194,6 +209,8 @@ class Operation(RequestSpec):
     confirm: Condition | None = None
     """Over the lookup's ``result``: holds when our write is already there."""
     flow: Flow | None = None
+    ask: Ask | None = None
+    """For ``write`` and ``act``: the result is asked for after the success."""
     defaults: dict[str, Any] = Field(default_factory=dict)
     """Merged under the input."""
     auth: bool = True
@@ -326,6 +343,7 @@ class Declaration(terms.Part):
         need(self.probe, "probe")
         for key, operation in self.operations.items():
             need(operation.lookup, f"operations.{key}.lookup")
+            need(operation.ask.operation if operation.ask else None, f"operations.{key}.ask")
             if operation.flow:
                 need(operation.flow.lookup, f"operations.{key}.flow.lookup")
                 for step in operation.flow.steps:
