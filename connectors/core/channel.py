@@ -45,7 +45,7 @@ async def keep(session: Callable[[], Awaitable[None]], stopped: asyncio.Event, k
     """Run ``session`` again and again until ``stopped`` is set; ``key`` names the connection in the log.
 
     A session opens its socket, talks, and returns or fails; what fails by the network, by a refused call or by
-    ``Refused`` is logged and tried again.
+    ``Refused`` is logged and tried again. Raises CredentialRefused: asking often does not mend a wrong secret.
     """
     delay = FIRST_DELAY
     while not stopped.is_set():
@@ -57,9 +57,10 @@ async def keep(session: Callable[[], Awaitable[None]], stopped: asyncio.Event, k
         except Refused as error:
             wait = LONGEST_DELAY
             log.warning("channel_refused", connection=key, reason=str(error))
+        except errors.CredentialRefused:
+            raise
         except errors.ConnectorError as error:
-            # The call that asks where to connect: a wrong secret does not get better by asking often.
-            patient = isinstance(error, errors.CredentialRefused | errors.Misdeclared | errors.Rejected)
+            patient = isinstance(error, errors.Misdeclared | errors.Rejected)
             wait = LONGEST_DELAY if patient else getattr(error, "retry_after", None)
             log.warning("channel_refused", connection=key, kind=error.kind, code=error.code)
         except (OSError, TimeoutError, websockets.WebSocketException) as error:

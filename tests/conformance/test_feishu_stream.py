@@ -13,7 +13,7 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from connectors.core import channel, decode, model
+from connectors.core import channel, decode, errors, model
 from connectors.feishu import frames, simulator, stream
 from connectors.simulator import engine, server
 from tests.conformance import feishu_stage as stage
@@ -167,14 +167,13 @@ async def test_pings_are_said_as_often_as_the_platform_asks(url: engine.Url) -> 
 
 
 @pytest.mark.parametrize("changes", [{"app_secret": "wrong"}, {"app_id": "cli_another0001"}])
-async def test_refused_credentials_are_tried_again_and_never_raise(url: engine.Url, changes: dict[str, str]) -> None:
+async def test_refused_credentials_are_said_and_not_tried_again(url: engine.Url, changes: dict[str, str]) -> None:
     async def accept(_message: bytes) -> None:
         raise AssertionError("nothing may come")
 
-    async with receiving(connection(url, **changes), accept) as task:
-        await asyncio.sleep(0.4)
-        assert not task.done()
-    assert not stage.tenant_of(url).channel.open
+    with pytest.raises(errors.CredentialRefused) as refused:
+        await asyncio.wait_for(stream.run(connection(url, **changes), accept, asyncio.Event()), 5)
+    assert "App ID" in refused.value.hint["zh"]
 
 
 async def test_one_connection_too_many_waits_for_its_place(url: engine.Url) -> None:

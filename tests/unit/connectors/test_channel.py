@@ -22,7 +22,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
         OSError("cut"),
         TimeoutError(),
         channel.Refused("no"),
-        errors.CredentialRefused("wrong secret", code="10003"),
+        errors.Rejected("not you", code="1"),
         errors.Throttled("slowly", retry_after=0.001),
         errors.Throttled("slowly"),
         errors.Unavailable("down"),
@@ -45,11 +45,12 @@ async def test_a_session_that_ends_is_followed_by_another(fault: Exception | Non
     assert seen == 3
 
 
-async def test_what_is_no_fault_of_the_network_is_not_hidden() -> None:
+@pytest.mark.parametrize("error", [KeyError("a mistake of ours"), errors.CredentialRefused("wrong secret")], ids=repr)
+async def test_what_is_no_fault_of_the_network_is_not_hidden(error: Exception) -> None:
     async def session() -> None:
-        raise KeyError("a mistake of ours")
+        raise error
 
-    with pytest.raises(KeyError):
+    with pytest.raises(type(error)):
         await channel.keep(session, asyncio.Event(), "main")
 
 
