@@ -295,6 +295,8 @@ class EventSource(terms.Part):
     reply: Reply = Reply()
     # poll
     operation: str | None = None
+    input: dict[str, Any] = Field(default_factory=dict)
+    """What the operation is called with, over ``${config.*}``."""
     every: float = 60
     window: float = 1800
     overlap: float = 300
