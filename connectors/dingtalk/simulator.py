@@ -2,8 +2,8 @@
 
 Controls under ``/_sim/dingtalk``: ``GET messages?receiver=&after=`` (what people received),
 ``POST approvals/{instance}/{agree|refuse|terminate|delete}`` (somebody decides; pushes the event), ``POST events``
-(push any event), ``POST ask`` (a message to the robot), ``POST stream/{ping|disconnect|cut}``,
-``POST tokens/expire``, ``POST check`` (the address check).
+(push any event), ``POST lost`` (one whose push failed), ``POST ask`` (a message to the robot),
+``POST stream/{ping|disconnect|cut}``, ``POST tokens/expire``, ``POST check`` (the address check).
 """
 
 from __future__ import annotations
@@ -66,6 +66,8 @@ class Simulator(engine.Simulator):
         self.used = 0
         self.events: dict[str, dict[str, Any]] = {}
         self.collected: set[int] = set()
+        self.lost: list[dict[str, Any]] = []
+        """Events that are on the failed list without having been pushed (a control)."""
         self.corp = corp.Corp(self.world, self.settings, self.now, self.commit)
         self.book = book.Book(self.world, self.commit)
         self.approvals = approvals.Approvals(self.settings, self.now, self.commit, self.announce, self.book.members)
@@ -302,9 +304,9 @@ class Simulator(engine.Simulator):
         ]
         page = found[:200]
         self.collected.update(one.seq for one in page)
+        lost, self.lost = self.lost, []
         rows = []
-        for one in page:
-            event = self.events[one.label]
+        for event in [*(self.events[one.label] for one in page), *lost]:
             tag = event["EventType"]
             rows.append({"call_back_tag": tag, "event_time": event["EventTime"], tag: event})
         return {"has_more": len(found) > len(page), "failed_list": rows}
@@ -316,6 +318,7 @@ class Simulator(engine.Simulator):
             Route("/messages", self.inbox, methods=["GET"]),
             Route("/approvals/{instance}/{result}", control.guarded(self.decide), methods=["POST"]),
             Route("/events", control.guarded(self.tell), methods=["POST"]),
+            Route("/lost", control.guarded(self.lose), methods=["POST"]),
             Route("/ask", control.guarded(self.ask), methods=["POST"]),
             Route("/stream/{topic}", control.guarded(self.stream_says), methods=["POST"]),
             Route("/tokens/expire", self.expire, methods=["POST"]),
@@ -335,6 +338,12 @@ class Simulator(engine.Simulator):
             raise ValueError("an event needs its EventType")
         self.announce(event)
         return control.answer(event)
+
+    async def lose(self, request: Request) -> Response:
+        """An event whose push failed for good; body: its members."""
+        at = int(self.now() * 1000)
+        self.lost.append({"EventTime": at, "eventId": secrets.token_hex(14), **(await control.body(request))})
+        return control.answer(self.lost[-1])
 
     async def ask(self, request: Request) -> Response:
         """Somebody writes to the robot; body: ``text``, ``sender`` (a userId), ``msgtype``."""
