@@ -133,6 +133,9 @@ _HISTORY = sql.Statement(
     "was int, became int, cause text",
 )
 
+_ALONE = sql.Statement("SELECT pg_advisory_xact_lock(7051923)")
+"""One fixed number, ours alone in the ledger's database."""
+
 
 async def find(connection: AsyncConnection, refs: Iterable[Ref]) -> dict[Ref, Known]:
     """Known records by their reference."""
@@ -182,6 +185,16 @@ async def bind(connection: AsyncConnection, bindings: Sequence[Binding]) -> None
     newest = {one.ref: one for one in bindings}
     rows = [(*one.ref, one.link_id, one.wrote, one.hop) for _, one in sorted(newest.items())]
     await _BIND.run(connection, rows)
+
+
+async def alone(connection: AsyncConnection) -> None:
+    """Waits until nobody else is joining identities, until the end of this transaction.
+
+    Two transactions that do not see each other's identities would leave one person two people. SQLite has one
+    writer anyway. To be called first, before any row is locked.
+    """
+    if connection.dialect.name == "postgresql":
+        await _ALONE.run(connection, ())
 
 
 async def by_identity(

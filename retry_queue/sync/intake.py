@@ -211,6 +211,8 @@ class Intake:
             if one.plan is not None and one.plan.state is not None:
                 newest[one.plan.state.ref] = one.plan.state
         async with self._ledger.write() as connection:
+            if any(one.entity == "customer" for one in drafts):
+                await records.alone(connection)
             kept = await records.keep(connection, list(newest.values()))
             missing = [ref for ref in newest if ref not in kept]
             overtaken = await records.find(connection, missing)
