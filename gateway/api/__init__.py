@@ -11,22 +11,29 @@ from gateway.api import (
     connectors,
     deliveries,
     events,
+    failures,
     ledger,
     links,
+    live,
     mappings,
+    models,
+    overview,
     problem_codes,
     quarantine,
     routes,
+    samples,
     services,
     sessions,
+    templates,
     tokens,
+    trials,
     users,
 )
 
 PREFIX = "/api/v1"
 NOUNS = (
     sessions, users, tokens, connectors, connections, mappings, routes, events, deliveries, links, ledger, quarantine,
-    audits, problem_codes,
+    audits, problem_codes, overview, live, failures, trials, models, samples, templates,
 )  # fmt: skip
 
 
