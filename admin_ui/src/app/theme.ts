@@ -1,0 +1,83 @@
+/** Colours and shapes: calm teal for what runs, amber for what waits, red only for what needs a person. */
+import { theme, type ThemeConfig } from 'antd'
+import { useSyncExternalStore } from 'react'
+
+export type Appearance = 'light' | 'dark' | 'auto'
+const KEPT = 'shuniu.appearance'
+const media = globalThis.matchMedia?.('(prefers-color-scheme: dark)')
+const listeners = new Set<() => void>()
+let chosen: Appearance = read()
+
+function read(): Appearance {
+  const kept = localStorage.getItem(KEPT)
+  return kept === 'light' || kept === 'dark' ? kept : 'auto'
+}
+
+export function isDark(): boolean {
+  return chosen === 'dark' || (chosen === 'auto' && Boolean(media?.matches))
+}
+
+export function wear(appearance: Appearance): void {
+  chosen = appearance
+  if (appearance === 'auto') localStorage.removeItem(KEPT)
+  else localStorage.setItem(KEPT, appearance)
+  show()
+}
+
+function show(): void {
+  document.documentElement.dataset.theme = isDark() ? 'dark' : 'light'
+  for (const call of listeners) call()
+}
+
+media?.addEventListener('change', show)
+show()
+
+function subscribe(call: () => void): () => void {
+  listeners.add(call)
+  return () => void listeners.delete(call)
+}
+
+export function useDark(): boolean {
+  return useSyncExternalStore(subscribe, isDark)
+}
+
+export function useAppearance(): Appearance {
+  return useSyncExternalStore(subscribe, () => chosen)
+}
+
+const FONT = "-apple-system, BlinkMacSystemFont, 'PingFang SC', 'Hiragino Sans GB', 'Microsoft YaHei', 'Noto Sans CJK SC', 'Noto Sans SC', 'Segoe UI', Roboto, sans-serif"
+
+export function themeOf(dark: boolean): ThemeConfig {
+  return {
+    algorithm: dark ? theme.darkAlgorithm : theme.defaultAlgorithm,
+    token: {
+      colorPrimary: dark ? '#2ba59c' : '#0b7a75',
+      colorInfo: dark ? '#2ba59c' : '#0b7a75',
+      colorLink: dark ? '#5cc9bf' : '#0b6f6a',
+      colorSuccess: dark ? '#4cb782' : '#1f7a4d',
+      colorWarning: dark ? '#e0a33a' : '#a86500',
+      colorError: dark ? '#ef6a62' : '#c0392f',
+      colorBgLayout: dark ? '#101615' : '#f5f6f3',
+      colorBgContainer: dark ? '#18201f' : '#ffffff',
+      colorBgElevated: dark ? '#1e2726' : '#ffffff',
+      colorTextTertiary: dark ? 'rgba(255,255,255,0.56)' : 'rgba(20,34,32,0.62)',
+      colorTextDescription: dark ? 'rgba(255,255,255,0.60)' : 'rgba(20,34,32,0.64)',
+      colorTextPlaceholder: dark ? 'rgba(255,255,255,0.52)' : 'rgba(20,34,32,0.60)',
+      colorTextQuaternary: dark ? 'rgba(255,255,255,0.46)' : 'rgba(20,34,32,0.56)',
+      colorBorderSecondary: dark ? '#27312f' : '#e7eae4',
+      borderRadius: 8,
+      borderRadiusLG: 14,
+      fontFamily: FONT,
+      fontSize: 14,
+      controlHeight: 36,
+      wireframe: false,
+    },
+    components: {
+      Layout: { headerBg: 'transparent', siderBg: 'transparent', bodyBg: dark ? '#101615' : '#f5f6f3' },
+      Menu: { itemBg: 'transparent', subMenuItemBg: 'transparent', itemBorderRadius: 9, itemHeight: 38, activeBarBorderWidth: 0, iconSize: 16 },
+      Table: { headerBg: 'transparent', headerSplitColor: 'transparent', cellPaddingBlock: 13 },
+      Card: { headerFontSize: 15 },
+      Tabs: { titleFontSize: 14 },
+    },
+  }
+}
