@@ -41,9 +41,7 @@ class Front:
             await self._rest(scope, receive_, send)
 
 
-def create(
-    hub: wiring.Hub, *, embedded_streams: bool = False, stopping: Callable[[], bool] = lambda: False
-) -> Front:
+def create(hub: wiring.Hub, *, embedded_streams: bool = False, stopping: Callable[[], bool] = lambda: False) -> Front:
     """The ASGI app of an API process over an opened hub; ``stopping`` tells long answers to end."""
     snapshot = telemetry.Snapshot()
 

@@ -99,7 +99,8 @@ def client() -> None:
         document = Path(name) / "openapi.json"
         document.write_text(made, encoding="utf-8")
         draft = Path(name) / "schema.ts"
-        program("openapi-typescript/bin/cli.js", str(document), "-o", str(draft), "--alphabetize", "--empty-objects-unknown")
+        options = ["-o", str(draft), "--alphabetize", "--empty-objects-unknown"]
+        program("openapi-typescript/bin/cli.js", str(document), *options)
         head = f"// openapi sha256: {hashlib.sha256(made.encode()).hexdigest()}\n"
         CLIENT.parent.mkdir(parents=True, exist_ok=True)
         CLIENT.write_text(head + draft.read_text(encoding="utf-8"), encoding="utf-8")

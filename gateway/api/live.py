@@ -54,7 +54,8 @@ class Feed:
         while self.listeners and not self._hub.stopping():
             try:
                 async with self._hub.ledger.read() as db:
-                    found: dict[str, object] = {"marks": await pulse.marks(db), "balance": asdict(await tallies.balance(db))}
+                    balance = await tallies.balance(db)
+                    found: dict[str, object] = {"marks": await pulse.marks(db), "balance": asdict(balance)}
             except session.LedgerUnavailable:
                 found = {"marks": {}, "balance": None}
             if found != self.latest:
@@ -100,12 +101,12 @@ async def listen(request: Request) -> StreamingResponse:
 async def _told(hub: services.Services, source: Feed) -> AsyncIterator[bytes]:
     loop = asyncio.get_running_loop()
     began = said = loop.time()
-    seen = -1
+    seen = 0  # the feed's first news is turn 1
     async with source.joined():
         yield b"retry: 2000\n\n"
         while not hub.stopping() and loop.time() - began < LONGEST:
             # Short waits, so that a stopping server is not held up by its listeners.
-            if source.latest and seen != source.turn:
+            if seen != source.turn:
                 seen, said = source.turn, loop.time()
                 yield b"data: " + orjson.dumps(source.latest) + b"\n\n"
             elif loop.time() - said > QUIET:

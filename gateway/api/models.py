@@ -43,7 +43,7 @@ async def every(_request: Request, limit: paging.Limit = 50, cursor: paging.Curs
     return Models(items=[_model(entity) for entity in page], next_cursor=more)
 
 
-@routes.get("/{entity}", operation_id="model_get", summary="标准模型详情 Standard model", responses=schema.responses(404))
+@routes.get("/{entity}", operation_id="model_get", summary="标准模型详情 Model", responses=schema.responses(404))
 async def one(entity: str) -> Model:
     """One standard model."""
     if entity not in canonical.MODELS:

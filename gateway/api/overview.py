@@ -157,7 +157,8 @@ def _todo(site: sites.Site, causes: list[pulse.Cause], balance: tallies.Balance)
     found = []
     if balance.difference:
         words = paging.Words(
-            zh=f"台账差额 {balance.difference}，请立即核对", en=f"the ledger is off by {balance.difference}; check it now"
+            zh=f"台账差额 {balance.difference}，请立即核对",
+            en=f"the ledger is off by {balance.difference}; check it now",
         )
         found.append(Todo(kind="difference", to="ledger", count=abs(balance.difference), words=words))
     for live in site.live.values():

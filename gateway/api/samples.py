@@ -50,7 +50,7 @@ async def every(
     return SampleNames(items=[SampleName(name=name) for name in page], next_cursor=more)
 
 
-@routes.get("/{connector}/{name}", operation_id="sample_get", summary="样例报文 Sample", responses=schema.responses(404))
+@routes.get("/{connector}/{name}", operation_id="sample_get", summary="样例 Sample", responses=schema.responses(404))
 async def one(connector: str, name: str) -> Sample:
     """One sample."""
     if name not in await asyncio.to_thread(_known, connector):

@@ -1,4 +1,4 @@
-"""Trying things before they count: a connection's settings, a route on an event that came. Nothing is stored or sent."""
+"""Trying things before they count: a connection's settings, a route on an event. Nothing is stored or sent."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ async def route(request: Request, body: RouteDraft) -> RouteTrial:
     if story is None:
         raise problems.Problem("not_found", f"没有事件 {body.event}", f"no event {body.event}")
     if story.canonical is None or story.entity is None:
-        raise problems.Problem("conflict", "这条事件没有标准模型，不能试", "this event was not mapped, so it cannot be tried")
+        raise problems.Problem("conflict", "这条事件没有标准模型，不能试", "this event was not mapped: not to be tried")
     if story.entity != body.route.source.entity:
         raise problems.Problem("conflict", "这条事件是另一种业务对象", "this event is of another entity")
     record = kinds.revive(story.entity, jsontext.loads(story.canonical))

@@ -66,9 +66,9 @@ function input(field: FormField, say: ReturnType<typeof useSay>, disabled: boole
     case 'choice':
       return <Select {...given} options={(field.choices ?? []).map((one) => ({ value: one.value, label: say(one.label) }))} allowClear={!field.required} />
     case 'text':
-      return <Input.TextArea {...given} autoSize={{ minRows: 2, maxRows: 10 }} />
+      return <Input.TextArea {...given} rows={2} />
     case 'json':
-      return <Input.TextArea {...given} className="mono" autoSize={{ minRows: 3, maxRows: 14 }} spellCheck={false} />
+      return <Input.TextArea {...given} className="mono" rows={3} spellCheck={false} />
     default:
       return <Input {...given} inputMode={field.type === 'url' ? 'url' : undefined} autoComplete="off" spellCheck={false} />
   }

@@ -1,5 +1,5 @@
 /** Searching events: by number, source, entity, state and time; a million rows page by cursor. */
-import { ReloadOutlined, SearchOutlined } from '@ant-design/icons'
+import { ReloadOutlined } from '@ant-design/icons'
 import { Button, DatePicker, Input, Select } from 'antd'
 import dayjs from 'dayjs'
 import { useEffect, useState } from 'react'
@@ -44,7 +44,7 @@ export default function EventsPage() {
       <Button type={news ? 'primary' : 'default'} ghost={news} icon={<ReloadOutlined />} onClick={() => { setSeen(live.marks.events); void pages.refetch() }}>{news ? t('fresh') : common('refresh')}</Button>
     }>
       <search className="filters">
-        <Input.Search size="middle" style={{ width: 260 }} prefix={<SearchOutlined />} placeholder={t('find')} aria-label={t('find')} allowClear value={text} onChange={(event) => setText(event.target.value)} onSearch={(q) => set({ q: q.trim() || undefined })} />
+        <Input.Search size="middle" style={{ width: 260 }} placeholder={t('find')} aria-label={t('find')} allowClear value={text} onChange={(event) => setText(event.target.value)} onSearch={(q) => set({ q: q.trim() || undefined })} />
         <Select style={{ minWidth: 150 }} allowClear placeholder={t('connection')} aria-label={t('connection')} value={given.connection} onChange={(value?: string) => set({ connection: value })} options={connections.data?.map((one) => ({ value: one.key, label: one.key }))} showSearch />
         <Select style={{ minWidth: 130 }} allowClear placeholder={t('entity')} aria-label={t('entity')} value={given.entity} onChange={(value?: string) => set({ entity: value })} options={ENTITIES.map((one) => ({ value: one, label: entity(one) }))} />
         <Select style={{ minWidth: 130 }} allowClear placeholder={t('state')} aria-label={t('state')} value={given.state} onChange={(value?: string) => set({ state: value })} options={STATES.map((one) => ({ value: one, label: common(`state.${one as 'parked'}`) }))} />

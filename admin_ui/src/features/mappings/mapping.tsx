@@ -120,7 +120,7 @@ function Yaml({ text, change, disabled, remarks }: { text: string; change: (text
   const language = useLanguage()
   return (
     <div className="split">
-      <Input.TextArea className="mono yaml" aria-label="YAML" value={text} onChange={(event) => change(event.target.value)} readOnly={disabled} spellCheck={false} autoSize={{ minRows: 24, maxRows: 44 }} wrap="off" />
+      <Input.TextArea className="mono yaml" aria-label="YAML" value={text} onChange={(event) => change(event.target.value)} readOnly={disabled} spellCheck={false} rows={24} wrap="off" />
       <aside className="panel sticky" tabIndex={0}>
         <h2>{t('remark')}</h2>
         {remarks.length === 0 ? <p className="dim">{t('remarksNone')}</p> : <ul className="remarks">{remarks.map((one, i) => <li key={i}><span className={`state tone-${one.level === 'error' ? 'bad' : one.level === 'warning' ? 'warn' : 'off'}`}><i />{t(`level.${one.level as 'info'}`)}</span> <span className="dim">{t('line', { n: one.line })}</span><br />{language === 'zh' ? one.zh : one.en}</li>)}</ul>}

@@ -12,7 +12,7 @@ const ORDER = ['marketplace', 'mall', 'generic', 'erp', 'wms', 'crm', 'oa', 'mes
 export function place(nodes: { key: string; category: string }[]): Map<string, Spot> {
   const rank = (category: string): number => (ORDER.includes(category) ? ORDER.indexOf(category) : ORDER.length)
   const sorted = [...nodes].sort((a, b) => rank(a.category) - rank(b.category) || a.key.localeCompare(b.key))
-  const wide = WIDE / 2 - 92
+  const wide = WIDE / 2 - 96
   const high = HIGH / 2 - 52
   return new Map(
     sorted.map((one, i) => {

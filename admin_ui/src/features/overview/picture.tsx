@@ -58,10 +58,10 @@ export function Picture({ nodes, edges }: { nodes: Node[]; edges: Edge[] }) {
         return (
           <g key={one.key} className={`node node-${one.state}`} transform={`translate(${at.x} ${at.y})`} aria-label={`${one.key} ${label} ${state}`} {...go(`/connections/${one.key}`)}>
             <title>{`${label} · ${state}`}</title>
-            <rect x={-78} y={-27} width={156} height={54} rx={14} />
-            <circle cx={-60} cy={-8} r={4.5} className="node-lamp" />
-            <text x={-48} y={-3} className="node-name">{short(label, 8, 15)}</text>
-            <text x={-48} y={15} className="node-key">{short(`${one.key}${one.per_minute ? ` · ${common('perMinute', { rate: one.per_minute })}` : ''}`, 17, 19)}</text>
+            <rect x={-88} y={-27} width={176} height={54} rx={14} />
+            <circle cx={-70} cy={-8} r={4.5} className="node-lamp" />
+            <text x={-58} y={-3} className="node-name">{short(label, 9, 17)}</text>
+            <text x={-58} y={15} className="node-key">{short(`${one.key}${one.per_minute ? ` · ${common('perMinute', { rate: one.per_minute })}` : ''}`, 18, 21)}</text>
           </g>
         )
       })}

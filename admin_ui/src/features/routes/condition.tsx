@@ -23,7 +23,7 @@ export function ConditionBuilder({ entity, value, onChange, disabled }: { entity
       {asText ? (
         <>
           {rows === null && <Alert type="info" title={t('tooComplex')} />}
-          <Input.TextArea className="mono" aria-label={t('when')} value={text} disabled={disabled} onChange={(event) => onChange?.(event.target.value || null)} autoSize={{ minRows: 2, maxRows: 8 }} spellCheck={false} maxLength={1000} />
+          <Input.TextArea className="mono" aria-label={t('when')} value={text} disabled={disabled} onChange={(event) => onChange?.(event.target.value || null)} rows={2} spellCheck={false} maxLength={1000} />
         </>
       ) : (
         <Rows entity={entity} condition={rows} change={(next) => onChange?.(print(next) || null)} disabled={disabled} />

@@ -5,7 +5,7 @@ import { useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import { Link, useNavigate } from 'react-router'
 import { api, ask } from '@/api/client'
-import { useConnections, useConnectorsOf, useRoutes, useTemplates, type RouteDetail } from '@/data/catalogue'
+import { useConnections, useConnectorsOf, useMappings, useRoutes, useTemplates, type RouteDetail } from '@/data/catalogue'
 import { useSay } from '@/i18n'
 import { Entity } from '@/kit/bits'
 import { Loaded, Page, Trouble } from '@/kit/page'
@@ -18,6 +18,7 @@ export default function Recipes() {
   const connections = useConnections()
   const connectors = useConnectorsOf((connections.data ?? []).map((one) => one.connector))
   const routes = useRoutes()
+  const mappings = useMappings()
   const [chosen, setChosen] = useState<{ recipe: Recipe; choice: Choice } | null>(null)
   return (
     <Page title={t('recipes')} lead={t('recipesLead')} back={<Link className="back" to="/routes">‹ {t('back')}</Link>}>
@@ -25,7 +26,7 @@ export default function Recipes() {
         {(found) => (
           <ul className="cards cards-wide">
             {RECIPES.map((recipe) => {
-              const choice = choices(recipe, found, connectors)
+              const choice = choices(recipe, found, connectors, mappings.data ?? [])
               return <Card key={recipe.id} recipe={recipe} choice={choice} routes={routes.data ?? []} use={() => setChosen({ recipe, choice })} />
             })}
           </ul>

@@ -6,6 +6,7 @@ import { useMappings, useTemplates, type Connection, type Connector } from '@/da
 import { useSay } from '@/i18n'
 import { useEntity } from '@/kit/bits'
 import { ConditionBuilder } from './condition'
+import { carries } from './fitting'
 import type { RouteValues, TargetValues } from './route-values'
 
 export type { RouteValues } from './route-values'
@@ -56,7 +57,7 @@ export function RouteForm({ form, connections, connectors, initial, stored, disa
             <Form.List name="to">
               {(rows, { add, remove }) => (
                 <div className="stack-tight">
-                  {rows.map((row) => <Target key={row.key} at={row.name} target={values?.to?.[row.name]} connections={connections} connectors={connectors} remove={rows.length > 1 ? () => remove(row.name) : undefined} />)}
+                  {rows.map((row) => <Target key={row.key} at={row.name} entity={values?.from?.entity} target={values?.to?.[row.name]} connections={connections} connectors={connectors} remove={rows.length > 1 ? () => remove(row.name) : undefined} />)}
                   {rows.length < 20 && <Button icon={<PlusOutlined />} onClick={() => add({})} size="small">{t('addTarget')}</Button>}
                 </div>
               )}
@@ -105,7 +106,7 @@ function ConnectionSelect({ connections, connectors, ...rest }: { connections: C
   )
 }
 
-function Target({ at, target, connections, connectors, remove }: { at: number; target?: TargetValues; connections: Connection[]; connectors: Map<string, Connector>; remove?: () => void }) {
+function Target({ at, entity, target, connections, connectors, remove }: { at: number; entity?: string; target?: TargetValues; connections: Connection[]; connectors: Map<string, Connector>; remove?: () => void }) {
   const { t } = useTranslation('routes')
   const { t: common } = useTranslation('connections')
   const say = useSay()
@@ -113,15 +114,18 @@ function Target({ at, target, connections, connectors, remove }: { at: number; t
   const mappings = useMappings()
   const connector = connectors.get(connections.find((one) => one.key === target?.connection)?.connector ?? '')
   const operations = (connector?.operations ?? []).filter((one) => one.target)
+  const sorted = operations
+    .map((one) => ({ one, fits: !connector || !entity || carries(connector.id, one, entity, mappings.data ?? []) || carries(connector.id, one, 'message', mappings.data ?? []) }))
+    .sort((a, b) => Number(b.fits) - Number(a.fits))
   const operation = operations.find((one) => one.name === target?.operation)
   const speaks = operation?.entity === 'message' || operation?.mapping === 'message'
   const named = (mappings.data ?? []).filter((one) => one.connector === connector?.id && one.writes)
   return (
-    <div className="target">
+    <div className="route-target">
       <div className="sentence-fields grow">
         <Form.Item name={[at, 'connection']} label={t('target')} rules={[{ required: true, message: t('target') }]}><ConnectionSelect connections={connections} connectors={connectors} /></Form.Item>
         <Form.Item name={[at, 'operation']} label={t('operation')} rules={[{ required: true, message: t('operation') }]}>
-          <Select placeholder={t('operation')} showSearch={{ optionFilterProp: 'search' }} options={operations.map((one) => ({ value: one.name, search: `${one.name} ${say(one.label)}`, label: <span>{say(one.label)} <span className="tag">{common(`operation.${one.kind as 'write'}`)}</span></span> }))} />
+          <Select placeholder={t('operation')} showSearch={{ optionFilterProp: 'search' }} options={sorted.map(({ one, fits }) => ({ value: one.name, search: `${one.name} ${say(one.label)}`, label: <span className={fits ? undefined : 'dim'}>{say(one.label)} <span className="tag">{common(`operation.${one.kind as 'write'}`)}</span>{!fits && <span className="dim"> {t('notFitting')}</span>}</span> }))} />
         </Form.Item>
         {(speaks || target?.template) && <Form.Item name={[at, 'template']} label={t('template')}><Select allowClear placeholder={t('template')} options={(templates.data ?? []).map((one) => ({ value: one.key, label: one.title || one.key }))} /></Form.Item>}
         {(named.length > 1 || target?.mapping) && <Form.Item name={[at, 'mapping']} label={t('mapping')}><Select allowClear placeholder={t('mappingAuto')} options={named.map((one) => ({ value: one.name, label: one.name }))} /></Form.Item>}

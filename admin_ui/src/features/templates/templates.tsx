@@ -67,7 +67,7 @@ function Editor({ template, close }: { template: Partial<Template>; close: () =>
       <Form<Template> form={form} layout="vertical" disabled={fixed} initialValues={{ format: 'text', recipients: ['{contact.owner}'], ...template }} onFinish={(given) => save.mutate({ ...given, title: given.title || null, url: given.url || null })}>
         <Form.Item name="key" label={t('key')} rules={[{ required: true, message: t('key') }, { pattern: /^[a-z0-9][a-z0-9_-]{0,59}$/, message: t('keyBad') }]}><Input disabled={Boolean(template.key) || fixed} autoComplete="off" /></Form.Item>
         <Form.Item name="title" label={t('heading')}><Input /></Form.Item>
-        <Form.Item name="text" label={t('text')} rules={[{ required: true, message: t('text') }]}><Input.TextArea autoSize={{ minRows: 4, maxRows: 14 }} maxLength={4000} showCount /></Form.Item>
+        <Form.Item name="text" label={t('text')} rules={[{ required: true, message: t('text') }]}><Input.TextArea rows={4} maxLength={4000} showCount /></Form.Item>
         <div className="row inserts"><span className="dim">{t('insert')}</span>{VARS.map((one) => <Button key={one} size="small" onClick={() => form.setFieldValue('text', `${text}{${one}}`)}>{t(`vars.${slug(one)}`)}</Button>)}</div>
         <div className="bubble" aria-label={t('preview')}><Filled text={text || '…'} example /></div>
         <Form.Item name="recipients" label={t('recipients')} extra={t('recipientsHint')} rules={[{ required: true, message: t('recipients') }]}><Select mode="tags" tokenSeparators={[',', '，', ' ']} options={[{ value: '{contact.owner}', label: t('vars.contact_owner') }]} /></Form.Item>
