@@ -51,12 +51,12 @@ export function themeOf(dark: boolean): ThemeConfig {
   return {
     algorithm: dark ? theme.darkAlgorithm : theme.defaultAlgorithm,
     token: {
-      colorPrimary: dark ? '#2ba59c' : '#0b7a75',
-      colorInfo: dark ? '#2ba59c' : '#0b7a75',
+      colorPrimary: dark ? '#3cc9be' : '#0b7a75',
+      colorInfo: dark ? '#3cc9be' : '#0b7a75',
       colorLink: dark ? '#5cc9bf' : '#0b6f6a',
       colorSuccess: dark ? '#4cb782' : '#1f7a4d',
       colorWarning: dark ? '#e0a33a' : '#a86500',
-      colorError: dark ? '#ef6a62' : '#c0392f',
+      colorError: dark ? '#ff8d85' : '#c0392f',
       colorBgLayout: dark ? '#101615' : '#f5f6f3',
       colorBgContainer: dark ? '#18201f' : '#ffffff',
       colorBgElevated: dark ? '#1e2726' : '#ffffff',
@@ -73,6 +73,7 @@ export function themeOf(dark: boolean): ThemeConfig {
       wireframe: false,
     },
     components: {
+      Button: dark ? { primaryColor: '#04201d', dangerColor: '#240806' } : {},
       Layout: { headerBg: 'transparent', siderBg: 'transparent', bodyBg: dark ? '#101615' : '#f5f6f3' },
       Menu: { itemSelectedBg: dark ? '#14302e' : '#dcefeb', itemSelectedColor: dark ? '#8fe0d7' : '#07504d', itemHoverBg: dark ? '#1c2524' : '#eceeea', itemBg: 'transparent', subMenuItemBg: 'transparent', itemBorderRadius: 9, itemHeight: 38, activeBarBorderWidth: 0, iconSize: 16 },
       Table: { headerBg: 'transparent', headerSplitColor: 'transparent', cellPaddingBlock: 13 },

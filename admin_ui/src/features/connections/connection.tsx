@@ -10,6 +10,7 @@ import { useSay } from '@/i18n'
 import { At, Copyable, Entity, Fact, State } from '@/kit/bits'
 import { Loaded, Nothing, Page } from '@/kit/page'
 import { useChange } from '@/kit/query'
+import { Moved, useSettled } from '@/kit/settled'
 import { Badge } from './badge'
 import { Editor } from './editor'
 import { FirstPush } from './first-push'
@@ -58,6 +59,7 @@ function Content({ connection, connector }: { connection: Connection; connector:
   const { may } = useSession()
   const say = useSay()
   const { state } = useLocation() as { state: { fresh?: boolean } | null }
+  const settled = useSettled(connection)
   const missing = connection.missing ?? []
   return (
     <>
@@ -66,7 +68,7 @@ function Content({ connection, connector }: { connection: Connection; connector:
       <Tabs
         defaultActiveKey={state?.fresh && connection.hook_url ? 'hook' : 'settings'}
         items={[
-          { key: 'settings', label: t('settings'), children: <Editor key={connection.etag} connector={connector} connection={connection} /> },
+          { key: 'settings', label: t('settings'), children: <><Moved settled={settled} /><Editor key={settled.shown.etag} connector={connector} connection={settled.shown} touch={settled.touch} /></> },
           { key: 'hook', label: t('hook'), children: <Hook connection={connection} connector={connector} /> },
           { key: 'events', label: t('recent'), children: <Recent connection={connection} /> },
           { key: 'refused', label: t('refused'), children: <Refused connection={connection} /> },

@@ -16,7 +16,7 @@ import { TrialResult } from './trial'
 
 const KEY = '~key'
 
-export function Editor({ connector, connection }: { connector: Connector; connection?: Connection }) {
+export function Editor({ connector, connection, touch }: { connector: Connector; connection?: Connection; touch?: (dirty: boolean) => void }) {
   const { t } = useTranslation('connections')
   const { t: common } = useTranslation()
   const { may } = useSession()
@@ -54,6 +54,7 @@ export function Editor({ connector, connection }: { connector: Connector; connec
       done: common('saved'),
       then: (made) => {
         setDirty(false)
+        touch?.(false)
         setCleared(new Set())
         setFault(null)
         form.setFieldsValue(Object.fromEntries(connector.fields.filter((one) => one.secret).map((one) => [one.key, undefined])))
@@ -71,7 +72,7 @@ export function Editor({ connector, connection }: { connector: Connector; connec
     <div className="split">
       <div>
         <section className="panel">
-          <Form form={form} layout="vertical" scrollToFirstError={{ block: 'center', behavior: 'smooth' }} disabled={fixed} onValuesChange={() => setDirty(true)}
+          <Form form={form} layout="vertical" scrollToFirstError={{ block: 'center', behavior: 'smooth' }} disabled={fixed} onValuesChange={() => { setDirty(true); touch?.(true) }}
             initialValues={{ ...starting(connector.fields, connection?.config ?? {}), [KEY]: connection?.key }}>
             {!connection && (
               <Form.Item name={KEY} label={t('key')} extra={<span className="field-help">{t('keyHelp')}</span>} validateTrigger="onBlur"
@@ -79,7 +80,7 @@ export function Editor({ connector, connection }: { connector: Connector; connec
                 <Input autoComplete="off" spellCheck={false} autoFocus placeholder={`${connector.id}-main`} />
               </Form.Item>
             )}
-            <SchemaFields form={form} fields={connector.fields} stored={connection?.secrets ?? []} cleared={cleared} clear={(keys) => { setCleared(keys); setDirty(true) }} disabled={fixed} />
+            <SchemaFields form={form} fields={connector.fields} stored={connection?.secrets ?? []} cleared={cleared} clear={(keys) => { setCleared(keys); setDirty(true); touch?.(true) }} disabled={fixed} />
           </Form>
           <p className="dim">{t('secretNote')}</p>
           {trial.isPending && <Alert type="info" showIcon title={t('testing')} />}

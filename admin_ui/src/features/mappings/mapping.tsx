@@ -2,7 +2,7 @@
 import { BulbOutlined } from '@ant-design/icons'
 import { App, Alert, Badge, Button, Input, Segmented, Select } from 'antd'
 import { useQuery } from '@tanstack/react-query'
-import { useMemo, useState } from 'react'
+import { useEffect, useMemo, useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import { Link, useParams } from 'react-router'
 import { api, ask, Problem, type Schemas } from '@/api/client'
@@ -13,6 +13,7 @@ import { useEntity } from '@/kit/bits'
 import { JsonView } from '@/kit/json-view'
 import { Loaded, Page, Trouble } from '@/kit/page'
 import { useChange } from '@/kit/query'
+import { Moved, useSettled } from '@/kit/settled'
 import { Canvas } from './canvas'
 import { canonicalCells, linesOf, nativeCells } from './columns'
 import { read, type Mapping } from './document'
@@ -32,14 +33,19 @@ export default function MappingPage() {
   return (
     <Page wide name={`${say(kind.data?.label)} ${entity(name)}`} back={<Link className="back" to="/mappings">‹ {t('back')}</Link>}
       title={<>{say(kind.data?.label) || connector} · {entity(name)}{query.data && <span className={query.data.version ? 'state tone-busy' : 'state tone-off'}><i />{query.data.version ? t('own', { n: query.data.version }) : t('shipped')}</span>}</>}>
-      <Loaded query={query}>{(found) => <Editor key={found.etag} mapping={found} system={say(kind.data?.label) || connector} />}</Loaded>
+      <Loaded query={query}>{(found) => <Stored mapping={found} system={say(kind.data?.label) || connector} />}</Loaded>
     </Page>
   )
 }
 
 type View = 'canvas' | 'table' | 'yaml'
 
-function Editor({ mapping, system }: { mapping: Schemas['Mapping']; system: string }) {
+function Stored({ mapping, system }: { mapping: Schemas['Mapping']; system: string }) {
+  const settled = useSettled(mapping)
+  return <><Moved settled={settled} /><Editor key={settled.shown.etag} mapping={settled.shown} system={system} touch={settled.touch} /></>
+}
+
+function Editor({ mapping, system, touch }: { mapping: Schemas['Mapping']; system: string; touch: (dirty: boolean) => void }) {
   const { t } = useTranslation('mappings')
   const { t: common } = useTranslation()
   const { may } = useSession()
@@ -53,8 +59,9 @@ function Editor({ mapping, system }: { mapping: Schemas['Mapping']; system: stri
   const model = useModel(mapping.entity ?? parsed?.entity)
   const editable = may('editor')
   const dirty = text !== mapping.body
+  useEffect(() => touch(dirty), [dirty, touch])
   const path = { connector: mapping.connector, name: mapping.name }
-  const publish = useChange(() => ask(api.PUT('/api/v1/mappings/{connector}/{name}', { params: { path, header: { 'if-match': mapping.etag } }, body: { body: text } })), { stale: ['mappings'], quiet: true, done: common('saved') })
+  const publish = useChange(() => ask(api.PUT('/api/v1/mappings/{connector}/{name}', { params: { path, header: { 'if-match': mapping.etag } }, body: { body: text } })), { stale: ['mappings'], quiet: true, done: common('saved'), then: () => touch(false) })
   const withdraw = useChange(() => ask(api.DELETE('/api/v1/mappings/{connector}/{name}', { params: { path, header: { 'if-match': mapping.etag } } })), { stale: ['mappings'], done: common('saved') })
 
   const native = trial.way === 'from' ? trial.record : trial.result

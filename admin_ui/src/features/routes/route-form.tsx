@@ -19,9 +19,10 @@ interface Props {
   stored: boolean
   disabled: boolean
   suggest: (values: Partial<RouteValues>) => string
+  touched: () => void
 }
 
-export function RouteForm({ form, connections, connectors, initial, stored, disabled, suggest }: Props) {
+export function RouteForm({ form, connections, connectors, initial, stored, disabled, suggest, touched }: Props) {
   const { t } = useTranslation('routes')
   const entityName = useEntity()
   const values = Form.useWatch([], form) as RouteValues | undefined
@@ -30,6 +31,7 @@ export function RouteForm({ form, connections, connectors, initial, stored, disa
   const every = ['order', 'shipment', 'customer', 'product', 'inventory', 'after_sale', 'message', 'approval']
 
   function follow(changed: Partial<RouteValues>): void {
+    touched()
     if (stored || 'key' in changed || form.isFieldTouched('key')) return
     const key = suggest(form.getFieldsValue(true) as Partial<RouteValues>)
     if (key) form.setFieldValue('key', key)

@@ -9,6 +9,7 @@ import { useConnections, useConnectorsOf, useRoutes, type RouteDetail } from '@/
 import { useLanguage } from '@/i18n'
 import { Loaded, Page, Trouble } from '@/kit/page'
 import { useChange } from '@/kit/query'
+import { Moved, useSettled, type Settled } from '@/kit/settled'
 import { Turn } from './routes'
 import { RouteForm, type RouteValues } from './route-form'
 import { suggestedKey, toRoute, toValues } from './route-values'
@@ -30,15 +31,28 @@ export default function RoutePage() {
       actions={route && <span className="row"><span className="dim">{route.enabled ? t('on') : t('offState')}</span><Turn route={route} /></span>}
     >
       <Loaded query={routes}>
-        {(found) => fresh || route
-          ? <Editor key={route?.etag ?? 'new'} route={route} taken={found.map((one) => one.key)} from={params.get('from') ?? undefined} to={params.get('to') ?? undefined} />
-          : <Trouble error={new Problem({ type: '', title: key, status: 404, code: 'not_found', trace_id: '' })} />}
+        {(found) => {
+          const more = { taken: found.map((one) => one.key), from: params.get('from') ?? undefined, to: params.get('to') ?? undefined }
+          if (fresh) return <Editor {...more} />
+          return route ? <Stored key={route.key} route={route} {...more} /> : <Trouble error={new Problem({ type: '', title: key, status: 404, code: 'not_found', trace_id: '' })} />
+        }}
       </Loaded>
     </Page>
   )
 }
 
-function Editor({ route, taken, from, to }: { route?: RouteDetail; taken: string[]; from?: string; to?: string }) {
+interface Given {
+  taken: string[]
+  from?: string
+  to?: string
+}
+
+function Stored({ route, ...more }: Given & { route: RouteDetail }) {
+  const settled = useSettled(route)
+  return <><Moved settled={settled} /><Editor key={settled.shown.etag} route={settled.shown} touch={settled.touch} {...more} /></>
+}
+
+function Editor({ route, taken, from, to, touch }: Given & { route?: RouteDetail; touch?: Settled<RouteDetail>['touch'] }) {
   const { t } = useTranslation('routes')
   const { t: common } = useTranslation()
   const language = useLanguage()
@@ -59,7 +73,7 @@ function Editor({ route, taken, from, to }: { route?: RouteDetail; taken: string
         ? ask(api.PUT('/api/v1/routes/{key}', { params: { path: { key: route.key }, header: { 'if-match': route.etag } }, body }))
         : ask(api.POST('/api/v1/routes', { body }))
     },
-    { stale: ['routes', 'overview'], quiet: true, done: common('saved'), then: (made) => { if (!route) void navigate(`/routes/${made.key}`, { replace: true }) } },
+    { stale: ['routes', 'overview'], quiet: true, done: common('saved'), then: (made) => { touch?.(false); if (!route) void navigate(`/routes/${made.key}`, { replace: true }) } },
   )
   const remove = useChange(() => ask(api.DELETE('/api/v1/routes/{key}', { params: { path: { key: route?.key ?? '' }, header: { 'if-match': route?.etag } } })), {
     stale: ['routes', 'overview'], done: common('removed'), then: () => void navigate('/routes'),
@@ -79,7 +93,7 @@ function Editor({ route, taken, from, to }: { route?: RouteDetail; taken: string
     <div className="split">
       <div>
         {(route?.warnings ?? []).length > 0 && <Alert type="warning" showIcon style={{ marginBottom: 16 }} title={t('warnings')} description={(route?.warnings ?? []).map((one) => (language === 'zh' ? one.zh : one.en)).join(' · ')} />}
-        <RouteForm form={form} connections={connections.data ?? []} connectors={connectors} disabled={fixed} stored={Boolean(route)} initial={toValues(route, from, to)} suggest={(given) => suggestedKey(given, taken)} />
+        <RouteForm form={form} connections={connections.data ?? []} connectors={connectors} disabled={fixed} stored={Boolean(route)} initial={toValues(route, from, to)} suggest={(given) => suggestedKey(given, taken)} touched={() => touch?.(true)} />
         {fault instanceof Problem && <Faults problem={fault} />}
         {!fixed && (
           <div className="bar">
