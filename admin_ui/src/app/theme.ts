@@ -62,7 +62,7 @@ export function themeOf(dark: boolean): ThemeConfig {
       colorBgElevated: dark ? '#1e2726' : '#ffffff',
       colorTextTertiary: dark ? 'rgba(255,255,255,0.56)' : 'rgba(20,34,32,0.62)',
       colorTextDescription: dark ? 'rgba(255,255,255,0.60)' : 'rgba(20,34,32,0.64)',
-      colorTextPlaceholder: dark ? 'rgba(255,255,255,0.52)' : 'rgba(20,34,32,0.60)',
+      colorTextPlaceholder: dark ? 'rgba(255,255,255,0.52)' : 'rgba(20,34,32,0.68)',
       colorTextQuaternary: dark ? 'rgba(255,255,255,0.46)' : 'rgba(20,34,32,0.56)',
       colorBorderSecondary: dark ? '#27312f' : '#e7eae4',
       borderRadius: 8,
