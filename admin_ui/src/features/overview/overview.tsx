@@ -11,6 +11,7 @@ import { useSession } from '@/app/session'
 import { useSay } from '@/i18n'
 import { Ago, Num, Spark, useEntity } from '@/kit/bits'
 import { Loaded, Nothing, Page } from '@/kit/page'
+import { FirstSteps } from './first-steps'
 import { Picture } from './picture'
 
 type Overview = Schemas['Overview']
@@ -32,15 +33,19 @@ function Content({ found }: { found: Overview }) {
   const live = useLive()
   if (found.nodes.length === 0) {
     return (
-      <div className="panel">
-        <Nothing title={t('emptyTitle')} hint={t('emptyHint')}>
-          {may('editor') && <Link to="/connections/new"><Button type="primary" size="large">{t('emptyAct')}</Button></Link>}
-        </Nothing>
+      <div className="stack">
+        {may('editor') && <FirstSteps found={found} />}
+        <div className="panel">
+          <Nothing title={t('emptyTitle')} hint={t('emptyHint')}>
+            {may('editor') && <Link to="/connections/new"><Button type="primary" size="large">{t('emptyAct')}</Button></Link>}
+          </Nothing>
+        </div>
       </div>
     )
   }
   return (
     <div className="stack">
+      {may('editor') && <FirstSteps found={found} />}
       <Ledger balance={live.balance ?? found.balance} series={found.series} />
       <div className="overview-middle">
         <section className="panel" aria-labelledby="picture-title">

@@ -32,6 +32,13 @@ export const zh = {
   emptyRoutesAct: '选择方案',
   health: { good: '正常', busy: '繁忙', bad: '有失败', off: '已停用' },
   moreDone: '展开其余 {{n}} 项',
+  tour: '四步跑通第一条数据', tourAway: '不再显示',
+  step: {
+    source: { title: '接入数据来源', text: '例如店铺或自己的商城。', act: '选择系统' },
+    target: { title: '接入目标系统', text: '例如 ERP、仓库或企业通讯。', act: '选择系统' },
+    route: { title: '连成一条路由', text: '选现成方案，确认后启用。', act: '选择方案' },
+    delivered: { title: '看第一条数据送达', text: '在来源系统里产生一条数据，这里会实时出现。', act: '查看事件' },
+  },
 } as const
 
 export const en: Twin<typeof zh> = {
@@ -66,4 +73,11 @@ export const en: Twin<typeof zh> = {
   emptyRoutesAct: 'Pick a recipe',
   health: { good: 'Good', busy: 'Busy', bad: 'Failures', off: 'Off' },
   moreDone: 'Show {{n}} more',
+  tour: 'Four steps to the first record', tourAway: 'Do not show again',
+  step: {
+    source: { title: 'Connect a source', text: 'A shop, for instance, or your own mall.', act: 'Pick a system' },
+    target: { title: 'Connect a target', text: 'An ERP, a warehouse, or messaging.', act: 'Pick a system' },
+    route: { title: 'Join them by a route', text: 'Pick a recipe, confirm, enable.', act: 'Pick a recipe' },
+    delivered: { title: 'See it delivered', text: 'Make something happen in the source; it shows here at once.', act: 'See events' },
+  },
 }
