@@ -95,10 +95,11 @@ async def listen(request: Request) -> StreamingResponse:
     if source.listeners >= MOST:
         raise problems.Problem("too_many_requests", headers={"Retry-After": "10"})
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(_told(hub, source), media_type="text/event-stream", headers=headers)
+    return StreamingResponse(told(hub, source), media_type="text/event-stream", headers=headers)
 
 
-async def _told(hub: services.Services, source: Feed) -> AsyncIterator[bytes]:
+async def told(hub: services.Services, source: Feed) -> AsyncIterator[bytes]:
+    """The bytes of one stream, until the server stops or the stream is old enough."""
     loop = asyncio.get_running_loop()
     began = said = loop.time()
     seen = 0  # the feed's first news is turn 1

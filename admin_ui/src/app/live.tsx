@@ -44,21 +44,34 @@ export function LiveProvider({ children }: { children: ReactNode }) {
   const waiting = useRef(new Set<string>())
 
   useEffect(() => {
-    const source = new EventSource('/api/v1/live')
-    source.onopen = () => setLive((now) => ({ ...now, connected: true }))
-    source.onerror = () => setLive((now) => ({ ...now, connected: false }))
-    source.onmessage = (event: MessageEvent<string>) => {
-      const told = JSON.parse(event.data) as { marks: Marks; balance: Schemas['Balance'] | null }
-      for (const key of changed(marks.current, told.marks)) waiting.current.add(key)
-      marks.current = told.marks
-      setLive({ connected: true, marks: told.marks, balance: told.balance })
+    let source: EventSource | null = null
+    const open = (): void => {
+      source = new EventSource('/api/v1/live')
+      source.onopen = () => setLive((now) => ({ ...now, connected: true }))
+      source.onerror = () => setLive((now) => ({ ...now, connected: false }))
+      source.onmessage = (event: MessageEvent<string>) => {
+        const told = JSON.parse(event.data) as { marks: Marks; balance: Schemas['Balance'] | null }
+        for (const key of changed(marks.current, told.marks)) waiting.current.add(key)
+        marks.current = told.marks
+        setLive({ connected: true, marks: told.marks, balance: told.balance })
+      }
     }
+    // A browser keeps six connections to one host: a tab that nobody sees must not hold one of them.
+    const seen = (): void => {
+      if (document.visibilityState === 'hidden') {
+        source?.close()
+        source = null
+      } else if (!source) open()
+    }
+    seen()
+    document.addEventListener('visibilitychange', seen)
     const timer = setInterval(() => {
       for (const key of waiting.current) void queries.invalidateQueries({ queryKey: [key] })
       waiting.current.clear()
     }, CALM)
     return () => {
-      source.close()
+      document.removeEventListener('visibilitychange', seen)
+      source?.close()
       clearInterval(timer)
     }
   }, [queries])

@@ -37,10 +37,7 @@ function blocks(text: string): ReactNode[] {
     } else if (line.startsWith('|')) {
       made.push(<Grid key={i} rows={take((one) => one.startsWith('|'))} />)
     } else if (/^\s*([-*]|\d+\.)\s/.test(line)) {
-      const ordered = /^\s*\d+\./.test(line)
-      const items = joined(take((one) => /^\s*([-*]|\d+\.)\s/.test(one) || /^\s{2,}\S/.test(one)))
-      const Tag = ordered ? 'ol' : 'ul'
-      made.push(<Tag key={i}>{items.map((one, n) => <li key={n}>{inline(one)}</li>)}</Tag>)
+      made.push(<Items key={i} lines={take((one) => ITEM.test(one) || /^\s{2,}\S/.test(one))} />)
     } else if (line.startsWith('>')) {
       const quoted = take((one) => one.startsWith('>')).map((one) => one.replace(/^>\s?/, ''))
       made.push(<blockquote key={i}>{inline(quoted.join(' '))}</blockquote>)
@@ -53,6 +50,22 @@ function blocks(text: string): ReactNode[] {
     }
   }
   return made
+}
+
+const ITEM = /^\s*([-*]|\d+\.)\s/
+
+/** A list; what is indented below an item is a list inside of it, or goes on with its words. */
+function Items({ lines }: { lines: string[] }) {
+  const deep = lines.find((one) => ITEM.test(one))?.search(/\S/) ?? 0
+  const items: { words: string[]; below: string[] }[] = []
+  for (const line of lines) {
+    const last = items.at(-1)
+    if (ITEM.test(line) && (line.search(/\S/) <= deep || !last)) items.push({ words: [line], below: [] })
+    else if (last && (ITEM.test(line) || last.below.length > 0)) last.below.push(line)
+    else last?.words.push(line)
+  }
+  const Tag = /^\s*\d+\./.test(lines[0] ?? '') ? 'ol' : 'ul'
+  return <Tag>{items.map((one, n) => <li key={n}>{inline(joined(one.words)[0] ?? '')}{one.below.length > 0 && <Items lines={one.below} />}</li>)}</Tag>
 }
 
 function joined(lines: string[]): string[] {

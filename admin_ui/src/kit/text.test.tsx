@@ -20,6 +20,13 @@ it('shows guides without HTML and without strange links', () => {
   expect(container.querySelectorAll('td').length).toBe(2)
 })
 
+it('keeps lists inside of lists', () => {
+  const { container } = render(<Markdown text={'1. one\n   goes on\n   - a\n   - b\n2. two'} />)
+  expect(container.querySelectorAll('.prose > ol > li').length).toBe(2)
+  expect(container.querySelectorAll('ol ul > li').length).toBe(2)
+  expect(container.querySelector('ol > li')?.firstChild?.textContent).toBe('one goes on')
+})
+
 it('takes the language of the reader out of a guide in two', () => {
   const text = '# 名 · Name\n\n## 中文\n密钥\n\n## English\nKeys'
   expect(inLanguage(text, 'zh')).toContain('密钥')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from connectors.simulator import server
 from gateway import pages
+from gateway.api import live
 from retry_queue.ledger.states import DeliveryState
 from scripts import openapi
 from tests.unit.gateway import desk as desks
@@ -295,3 +297,28 @@ def test_a_client_of_another_api_is_noticed(tmp_path: Path) -> None:
     stale.write_text("// openapi sha256: " + "0" * 64 + "\n")
     assert "another API" in openapi.drift(stale)
     assert "missing" in openapi.drift(tmp_path / "none.ts")
+
+
+async def test_a_stopping_server_is_not_held_up_by_its_listeners(quick: desks.Desk) -> None:
+    going = True
+    hub = dataclasses.replace(quick.hub, stopping=lambda: not going)
+    source = live.Feed(hub)
+    told = live.told(hub, source)
+    assert (await anext(told)).startswith(b"retry:")
+    assert b'"balance"' in await anext(told)
+    going = False
+    async with asyncio.timeout(live.EVERY * 3):
+        async for _ in told:
+            pass
+    assert source.listeners == 0
+
+
+async def test_one_loop_serves_all_listeners_and_ends_with_the_last(quick: desks.Desk) -> None:
+    source = live.Feed(quick.hub)
+    async with source.joined(), source.joined():
+        assert await source.news(0, 5.0)
+        assert source.turn == 1
+        assert not await source.news(1, 0.05)
+    async with asyncio.timeout(live.EVERY * 3):
+        while any(task.get_name() == "live" for task in asyncio.all_tasks()):
+            await asyncio.sleep(0.02)

@@ -48,7 +48,7 @@ export function Picture({ nodes, edges }: { nodes: Node[]; edges: Edge[] }) {
       })}
       <g className="picture-hub" aria-hidden="true">
         <circle cx={CENTRE.x} cy={CENTRE.y} r={34} />
-        <text x={CENTRE.x} y={CENTRE.y + 6}>{common('product').slice(0, 2)}</text>
+        <text x={CENTRE.x} y={CENTRE.y + 6}>{t('hub')}</text>
       </g>
       {nodes.map((one) => {
         const at = spots.get(one.key)
@@ -60,7 +60,7 @@ export function Picture({ nodes, edges }: { nodes: Node[]; edges: Edge[] }) {
             <title>{`${label} · ${state}`}</title>
             <rect x={-88} y={-27} width={176} height={54} rx={14} />
             <circle cx={-70} cy={-8} r={4.5} className="node-lamp" />
-            <text x={-58} y={-3} className="node-name">{short(label, 9, 17)}</text>
+            <text x={-58} y={-3} className="node-name">{short(label, 8, 14)}</text>
             <text x={-58} y={15} className="node-key">{short(`${one.key}${one.per_minute ? ` · ${common('perMinute', { rate: one.per_minute })}` : ''}`, 18, 21)}</text>
           </g>
         )
