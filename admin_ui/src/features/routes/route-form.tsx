@@ -77,6 +77,7 @@ export function RouteForm({ form, connections, connectors, initial, stored, disa
           <Form.Item name="order" label={t('order')}>
             <Radio.Group className="radios">
               <Radio value="hold">{t('hold')}<small className="dim">{t('holdHint')}</small></Radio>
+              {initial.order === 'supersede' && <Radio value="supersede">{t('supersede')}<small className="dim">{t('supersedeHint')}</small></Radio>}
               <Radio value="skip">{t('skip')}<small className="dim">{t('skipHint')}</small></Radio>
             </Radio.Group>
           </Form.Item>

@@ -17,7 +17,7 @@ export interface RouteValues {
   when?: string | null
   to: TargetValues[]
   after: { n: number; unit: Unit }
-  order: 'hold' | 'skip'
+  order: string
 }
 
 type Body = Schemas['Route']
@@ -29,8 +29,11 @@ export function toValues(route: RouteDetail | undefined, from?: string, to?: str
   }
 }
 
-export function toRoute(values: RouteValues, enabled: boolean): Body {
+/** What is sent. Members of a stored route that the form does not know stay as they are. */
+export function toRoute(values: RouteValues, enabled: boolean, stored?: RouteDetail): Body {
+  const { etag: _etag, updated_at: _at, warnings: _warnings, ...kept } = stored ?? ({} as Partial<RouteDetail>)
   return {
+    ...kept,
     key: values.key,
     label: values.label?.trim() || null,
     from: { connection: values.from.connection ?? '', entity: values.from.entity ?? '' },

@@ -68,7 +68,7 @@ function Editor({ route, taken, from, to, touch }: Given & { route?: RouteDetail
 
   const save = useChange<{ values: RouteValues; enabled: boolean }, RouteDetail>(
     ({ values: given, enabled }) => {
-      const body = toRoute(given, enabled)
+      const body = toRoute(given, enabled, route)
       return route
         ? ask(api.PUT('/api/v1/routes/{key}', { params: { path: { key: route.key }, header: { 'if-match': route.etag } }, body }))
         : ask(api.POST('/api/v1/routes', { body }))
@@ -88,7 +88,7 @@ function Editor({ route, taken, from, to, touch }: Given & { route?: RouteDetail
       if (error instanceof Problem) setFault(error)
     }
   }
-  const draft = values?.from?.connection && values.from.entity && values.to?.[0]?.connection && values.to[0].operation ? toRoute({ ...values, key: values.key || 'draft' }, false) : null
+  const draft = values?.from?.connection && values.from.entity && values.to?.[0]?.connection && values.to[0].operation ? toRoute({ ...values, key: values.key || 'draft' }, false, route) : null
   return (
     <div className="split">
       <div>

@@ -28,6 +28,13 @@ describe('a route and its form', () => {
     expect(toRoute(toValues({ ...given, etag: '', updated_at: '' } as never), true)).toEqual(given)
   })
 
+  it('keeps what the form does not know', () => {
+    const stored = { key: 'a', from: { connection: 's', entity: 'order' }, to: [{ connection: 'b', operation: 'x' }], then: [{ to: [], after: 60 }], etag: '1', updated_at: '', warnings: [] }
+    const made = toRoute(toValues(stored as never), false, stored as never) as unknown as Record<string, unknown>
+    expect(made.then).toEqual(stored.then)
+    expect('etag' in made || 'warnings' in made || 'updated_at' in made).toBe(false)
+  })
+
   it('gets a key that nobody has', () => {
     const values = { from: { connection: 'shop', entity: 'after_sale' }, to: [{ connection: 'books' }] }
     expect(suggestedKey(values, [])).toBe('shop-after_sale-to-books')
