@@ -119,7 +119,7 @@ class Poller:
             end = min(read_to + source.window - source.overlap, newest)
             window = (datetime.fromtimestamp(start, UTC), datetime.fromtimestamp(end, UTC))
             async for rows in self._calls.pages(connection, source.operation or "", given, window=window):
-                await self._appender.append([self._event(connection, name, row) for row in rows])
+                await self._appender.append([self._event(connection, name, row, window) for row in rows])
             read_to = end
             async with self._ledger.write() as db:
                 if not await cursors.keep(db, connection.key, name, held.fence, {"at": end}, LEASE):
@@ -128,8 +128,10 @@ class Poller:
                 return False
         return True
 
-    def _event(self, connection: model.Connection, name: str, row: Any) -> inbox.NewEvent:
-        found = decode.event(connection.declaration, name, row, connection)
+    def _event(
+        self, connection: model.Connection, name: str, row: Any, window: tuple[datetime, datetime]
+    ) -> inbox.NewEvent:
+        found = decode.event(connection.declaration, name, row, connection, window=window)
         return append.new_event(connection.key, name, found, reread=True)
 
     async def _failed(self, connection: model.Connection, name: str, held: cursors.Claim, error: Exception) -> None:

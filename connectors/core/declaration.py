@@ -262,7 +262,8 @@ class MessageSpec(terms.Part):
     """One kind of native message and what it means.
 
     ``entity``, ``record``, ``dedupe``, ``time`` and ``body`` may be ``${config.<key>}``: the connection then names
-    the entity or the path. A ``dedupe`` entry may be ``${hook.headers.<name>}``: that value itself.
+    the entity or the path. A ``dedupe`` entry may be ``${hook.headers.<name>}``: that value itself, or
+    ``${window.end|s}``: rows of a poll that are bare ids are news again in each window.
     """
 
     label: Text
