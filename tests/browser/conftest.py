@@ -48,8 +48,9 @@ def hub(built: Path) -> Iterator[living.Living]:
             made.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser(chromium_path: Path) -> Iterator[Browser]:
+    """Closed when this folder is done: Playwright's loop would be in the way of every other test of the worker."""
     with sync_playwright() as playwright:
         made = playwright.chromium.launch(executable_path=str(chromium_path), args=services.CHROMIUM_FLAGS)
         yield made
