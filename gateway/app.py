@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import html
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import structlog
@@ -13,7 +13,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 from prometheus_client.core import Metric
 
-from gateway import __version__, api, problems, telemetry, wiring
+from gateway import __version__, api, pages, problems, telemetry, wiring
 from gateway.api import services
 from retry_queue import gap
 from retry_queue.ledger import backfills, cursors, findings, outbox, reconciliations, session, tallies, timers
@@ -26,21 +26,24 @@ log = structlog.get_logger()
 
 
 class Front:
-    """Hooks go straight to their own app; everything else to FastAPI. Routing a hook costs microseconds."""
+    """Hooks and pages go straight to their own apps; everything else to FastAPI. Routing a hook costs microseconds."""
 
-    def __init__(self, hooks: router.Hooks, rest: FastAPI) -> None:
+    def __init__(self, hooks: router.Hooks, rest: FastAPI, shown: pages.Pages | None = None) -> None:
         self._hooks = hooks
         self._rest = rest
+        self._pages = shown
 
     async def __call__(self, scope: Any, receive_: Any, send: Any) -> None:
         if scope["type"] == "http" and scope["path"].startswith("/hooks/"):
             await self._hooks(scope, receive_, send)
+        elif scope["type"] == "http" and self._pages is not None and self._pages.takes(scope):
+            await self._pages(scope, receive_, send)
         else:
             await self._rest(scope, receive_, send)
 
 
-def create(hub: wiring.Hub, *, embedded_streams: bool = False) -> Front:
-    """The ASGI app of an API process over an opened hub."""
+def create(hub: wiring.Hub, *, embedded_streams: bool = False, stopping: Callable[[], bool] = lambda: False) -> Front:
+    """The ASGI app of an API process over an opened hub; ``stopping`` tells long answers to end."""
     snapshot = telemetry.Snapshot()
 
     @contextlib.asynccontextmanager
@@ -77,12 +80,13 @@ def create(hub: wiring.Hub, *, embedded_streams: bool = False) -> Front:
                 reload=hub.reload,
                 settings=hub.settings,
                 ring=hub.bell.ring,
+                stopping=stopping,
             )
         )
     )
     _operations(app, hub, snapshot)
     receiver = receive.Receiver(hub.door, hub.appender, refresh=hub.refresh)
-    return Front(router.Hooks(receiver, hub.settings.max_body), app)
+    return Front(router.Hooks(receiver, hub.settings.max_body), app, pages.built())
 
 
 def _operations(app: FastAPI, hub: wiring.Hub, snapshot: telemetry.Snapshot) -> None:
@@ -222,7 +226,7 @@ async def gauges(hub: wiring.Hub) -> list[Metric]:
 
 
 def _page(balance: tallies.Balance | None) -> str:
-    """A plain page until the admin UI exists."""
+    """A plain page where the admin UI was not built."""
     words = {
         "received": "接收 received",
         "delivered": "已投递 delivered",
@@ -244,5 +248,7 @@ def _page(balance: tallies.Balance | None) -> str:
         "<meta name=viewport content='width=device-width'>"
         "<h1>枢纽 Shuniu</h1>"
         f"{rows}"
+        "<p>管理界面尚未构建，请运行 ./shuniu ui build 后重启 · "
+        "The admin UI is not built: run ./shuniu ui build and start again</p>"
         "<p><a href=/api/openapi.json>接口文档 OpenAPI</a> · <a href=/metrics>监控指标 metrics</a></p></html>"
     )

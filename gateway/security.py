@@ -104,6 +104,9 @@ PERMISSIONS: dict[str, Role | None] = {
     "backfill_list": V, "backfill_get": V, "backfill_offers": V, "backfill_start": OP, "backfill_pause": OP,
     "backfill_resume": OP, "backfill_cancel": OP,
     "quarantine_list": V, "audit_list": OW, "audit_verify": OW,
+    "overview_get": V, "live_listen": V, "failure_list": V, "model_list": V, "model_get": V,
+    "sample_list": V, "sample_get": V, "trial_connection": ED, "trial_route": ED,
+    "template_list": V, "template_put": ED, "template_delete": ED,
 }  # fmt: skip
 """operationId -> the least role that may; None: anybody. What is not here is denied."""
 REVEAL = Role.OPERATOR

@@ -250,6 +250,17 @@ def flatten(items: list[Any], charge: Charge) -> list[Any]:
     return out
 
 
+def as_object(items: list[Any], charge: Charge) -> dict[str, Any]:
+    """``[["a", 1], ["b", 2]].object()``: pairs of name and value as one object; a name that comes again wins."""
+    charge(len(items))
+    out: dict[str, Any] = {}
+    for item in items:
+        if not isinstance(item, list) or len(item) != 2:
+            raise _refuse("object", item)
+        out[_text("object", item[0])] = item[1]
+    return out
+
+
 Function = Callable[..., Any]
 
 FUNCTIONS: dict[str, tuple[Function, int]] = {
@@ -270,7 +281,7 @@ TEXT_METHODS: dict[str, tuple[Function, tuple[int, ...]]] = {
     "replace": (replace, (2,)), "split": (split, (1,)), "substring": (_bounded_substring, (1, 2)), "size": (size, (0,)),
 }  # fmt: skip
 LIST_METHODS: dict[str, tuple[Function, tuple[int, ...]]] = {
-    "join": (join, (1,)), "size": (size, (0,)), "flatten": (flatten, (0,)),
+    "join": (join, (1,)), "size": (size, (0,)), "flatten": (flatten, (0,)), "object": (as_object, (0,)),
 }  # fmt: skip
 METHODS = {**LIST_METHODS, **TEXT_METHODS}
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import structlog
 
-from connectors.core import client, declaration, decode, errors, model
+from connectors.core import client, declaration, decode, errors, model, scope, template
 from retry_queue import append, metrics, rest
 from retry_queue.ledger import backfills, inbox, session
 from retry_queue.sync import sides, verdict
@@ -37,6 +37,9 @@ PATIENCE = 1.0
 RESTS = 0.1
 TRIES = 10
 """Failures in a row after which a backfill is given up."""
+
+Span = tuple[datetime, datetime]
+"""What one call reads: from, to."""
 
 log = structlog.get_logger()
 
@@ -141,6 +144,7 @@ class Backfiller(rest.Crew):
         """Reads from where it is to its end. Raises Lost, Halted and what calls raise."""
         opened, source = self._source(row)
         counts = dict(row.counts)
+        given = template.render(source.input, scope.of(opened)) or {}
         windowed = sides.windowed(opened.declaration, source.operation or "")
         at = float(row.cursor.get("at", row.window_start))
         step = max(source.window - source.overlap, 60.0)
@@ -148,8 +152,8 @@ class Backfiller(rest.Crew):
             end = min(at + step, row.window_end) if windowed else row.window_end
             start = at - (source.overlap if row.cause == "gap" else 0.0)
             span = (datetime.fromtimestamp(start, UTC), datetime.fromtimestamp(end, UTC)) if windowed else None
-            async for rows in self._calls.pages(opened, source.operation or "", {}, window=span):
-                await self._page(row, opened, rows, counts)
+            async for rows in self._calls.pages(opened, source.operation or "", given, window=span):
+                await self._page(row, opened, rows, counts, span)
             at = end
             counts["windows"] = counts.get("windows", 0) + 1
             async with self._ledger.write() as db:
@@ -169,13 +173,13 @@ class Backfiller(rest.Crew):
         return live.opened, source
 
     async def _page(
-        self, row: backfills.Row, opened: model.Connection, rows: list[Any], counts: dict[str, int]
+        self, row: backfills.Row, opened: model.Connection, rows: list[Any], counts: dict[str, int], span: Span | None
     ) -> None:
         """Appends one page in pieces that the budget allows, each when there is room for it."""
         piece = len(rows) if row.budget <= 0 else max(1, min(UNPLANNED, int(row.budget * RESTS)))
         kept = asyncio.get_running_loop().time()
         for begin in range(0, len(rows), piece):
-            events = [self._event(row, opened, one) for one in rows[begin : begin + piece]]
+            events = [self._event(row, opened, one, span) for one in rows[begin : begin + piece]]
             await self._room(row, counts)
             made = await self._appender.append(events)
             counts["rows"] = counts.get("rows", 0) + len(events)
@@ -214,8 +218,8 @@ class Backfiller(rest.Crew):
                     await backfills.keep(db, row, None, counts, LEASE)
                 waited = 0.0
 
-    def _event(self, row: backfills.Row, opened: model.Connection, native: Any) -> inbox.NewEvent:
-        found = decode.event(opened.declaration, row.source, native, opened)
+    def _event(self, row: backfills.Row, opened: model.Connection, native: Any, span: Span | None) -> inbox.NewEvent:
+        found = decode.event(opened.declaration, row.source, native, opened, window=span)
         made = append.new_event(row.connection_key, row.source, found, reread=True)
         return replace(made, priority=max(made.priority, row.priority)) if row.cause != "gap" else made
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import structlog
 
-from connectors.core import client, declaration, decode, errors, model, scope
+from connectors.core import client, declaration, decode, errors, model, scope, template
 from retry_queue import append, metrics, rest
 from retry_queue.ledger import connections, cursors, inbox, session
 from retry_queue.sync import backoff, verdict
@@ -108,13 +108,14 @@ class Poller:
     ) -> bool:
         """Reads window after window up to now; True when it stopped early with more to read."""
         newest = time.time() - source.lag
+        given = template.render(source.input, scope.of(connection)) or {}
         read_to = float(held.value["at"]) if held.value else newest - source.horizon
         for _ in range(20):
             start = read_to - source.overlap
             end = min(read_to + source.window - source.overlap, newest)
             window = (datetime.fromtimestamp(start, UTC), datetime.fromtimestamp(end, UTC))
-            async for rows in self._calls.pages(connection, source.operation or "", {}, window=window):
-                await self._appender.append([self._event(connection, name, row) for row in rows])
+            async for rows in self._calls.pages(connection, source.operation or "", given, window=window):
+                await self._appender.append([self._event(connection, name, row, window) for row in rows])
             read_to = end
             async with self._ledger.write() as db:
                 if not await cursors.keep(db, connection.key, name, held.fence, {"at": end}, LEASE):
@@ -123,8 +124,10 @@ class Poller:
                 return False
         return True
 
-    def _event(self, connection: model.Connection, name: str, row: Any) -> inbox.NewEvent:
-        found = decode.event(connection.declaration, name, row, connection)
+    def _event(
+        self, connection: model.Connection, name: str, row: Any, window: tuple[datetime, datetime]
+    ) -> inbox.NewEvent:
+        found = decode.event(connection.declaration, name, row, connection, window=window)
         return append.new_event(connection.key, name, found, reread=True)
 
     async def _failed(self, connection: model.Connection, name: str, held: cursors.Claim, error: Exception) -> None:

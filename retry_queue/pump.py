@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 
 import structlog
 
@@ -27,6 +27,9 @@ INTAKE_BATCH = 100
 AHEAD = 200
 """Deliveries claimed ahead of their call, at most."""
 HISTORY = (inbox.BACKFILL, inbox.BACKFILL)
+FAST = (inbox.FAST, inbox.FAST)
+URGENT = 16
+"""Fast deliveries of one target that are claimed at once, beside those that have a slot."""
 STOPPING = 5.0
 """Seconds for the loops to come to their end by themselves."""
 
@@ -48,16 +51,20 @@ class Pace:
 
 
 class Turn:
-    """Tells a pump to look again: a call ended, the configuration changed, or (``due``) there is work to claim."""
+    """Tells a pump to look again: a call ended, the configuration changed, or there is work to claim.
+
+    ``due``: some work; ``fast``: work with a deadline of seconds, which does not wait for a free slot.
+    """
 
     def __init__(self) -> None:
-        self.due = False
+        self.due = self.fast = False
         self.history = False
         """Imported history is owed, which may have what live work leaves."""
         self._event = asyncio.Event()
 
-    def ring(self, *, due: bool) -> None:
+    def ring(self, *, due: bool, fast: bool = False) -> None:
         self.due = self.due or due
+        self.fast = self.fast or fast
         self._event.set()
 
     async def come(self) -> None:
@@ -95,18 +102,18 @@ class Pumps:
         """New events were appended."""
         self._intake_bell.set()
 
-    def poke(self, target: str) -> None:
-        """A target has something due."""
+    def poke(self, target: str, fast: bool = False) -> None:
+        """A target has something due; ``fast``: something that does not queue."""
         if target not in self._turns:
             if self._halt.is_set() or target not in self._site().live:
                 return
             self._turns[target] = Turn()
             self._spawn(self._deliveries(target), f"pump {target}")
-        self._turns[target].ring(due=True)
+        self._turns[target].ring(due=True, fast=fast)
 
-    def _pokes(self, targets: set[str]) -> None:
-        for target in targets:
-            self.poke(target)
+    def _pokes(self, targets: Mapping[str, bool]) -> None:
+        for target, fast in targets.items():
+            self.poke(target, fast)
 
     def _spawn(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name=name)
@@ -186,7 +193,9 @@ class Pumps:
             live = self._site().live.get(target)
             usable = live is not None and live.delivers
             window = live.opened.declaration.pacing.concurrency if live is not None and live.opened else 0
-            while ready and len(under_way) < window:
+            if turn.fast and usable:
+                turn.fast = await self._refill(target, URGENT, ready, loop.time(), FAST) >= URGENT
+            while ready and (len(under_way) < window or ready[0][1].delivery.urgent):
                 start(*ready.popleft(), usable)
             share = max(1, window // 2)  # history never holds more than this, so live work always finds a free slot
             while spare and len(under_way) < window and len(historic) < share:
@@ -233,7 +242,7 @@ class Pumps:
         self.progress += 1
         for one in made:
             if isinstance(one, context.Job):
-                ready.append((claimed_at, one))
+                (ready.appendleft if one.delivery.urgent else ready.append)((claimed_at, one))
             else:
                 self._keep(self._settled(one, self._turns[target]))
         return len(made)

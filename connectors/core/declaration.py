@@ -161,6 +161,21 @@ class Partial(terms.Part):
     label: Text
 
 
+class Ask(terms.Part):
+    """What became of an accepted call: some systems say ok at once and drop the message later.
+
+    ``operation`` (which only reads) is called with ``input`` (over ``${record.id}`` and ``${input.*}``) once the call
+    has succeeded; its own ``partial`` says what did not work. That it cannot be asked does not undo the success.
+    """
+
+    operation: str
+    input: dict[str, Any] = Field(default_factory=dict)
+    after: float = Field(default=1.0, ge=0, le=10)
+    """Seconds to wait first."""
+    when: dict[str, str | list[str]] = Field(default_factory=dict)
+    """Only when a config field has (one of) this value."""
+
+
 class Step(terms.Part):
     """One step of a document's life: call ``operation`` while the state is one of ``when``."""
 
@@ -215,6 +230,8 @@ class Operation(RequestSpec):
     guard: Guard | None = None
     """For a write or act that must not go out in some states of the record over there (an open refund)."""
     flow: Flow | None = None
+    ask: Ask | None = None
+    """For ``write`` and ``act``: the result is asked for after the success."""
     defaults: dict[str, Any] = Field(default_factory=dict)
     """Merged under the input."""
     auth: bool = True
@@ -245,7 +262,8 @@ class MessageSpec(terms.Part):
     """One kind of native message and what it means.
 
     ``entity``, ``record``, ``dedupe``, ``time`` and ``body`` may be ``${config.<key>}``: the connection then names
-    the entity or the path. A ``dedupe`` entry may be ``${hook.headers.<name>}``: that value itself.
+    the entity or the path. A ``dedupe`` entry may be ``${hook.headers.<name>}``: that value itself, or
+    ``${window.end|s}``: rows of a poll that are bare ids are news again in each window.
     """
 
     label: Text
@@ -306,6 +324,8 @@ class EventSource(terms.Part):
     """The exact answer to a call whose proof does not hold (constant); absent: 401 in our own words."""
     # poll
     operation: str | None = None
+    input: dict[str, Any] = Field(default_factory=dict)
+    """What the operation is called with, over ``${config.*}``."""
     every: float = 60
     window: float = 1800
     overlap: float = 300
@@ -358,6 +378,7 @@ class Declaration(terms.Part):
         for key, operation in self.operations.items():
             need(operation.guard.operation if operation.guard else None, f"operations.{key}.guard")
             need(operation.lookup, f"operations.{key}.lookup")
+            need(operation.ask.operation if operation.ask else None, f"operations.{key}.ask")
             if operation.flow:
                 need(operation.flow.lookup, f"operations.{key}.flow.lookup")
                 for step in operation.flow.steps:

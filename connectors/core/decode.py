@@ -18,6 +18,8 @@ from connectors.core import declaration, jsontext, model, paths, predicate, scop
 
 UNKNOWN = "unknown"
 _LONG = 160
+_CALL = ("${hook.", "${window.")
+"""How a ``dedupe`` entry begins that is a value of the call itself and no path into the payload."""
 _ISO = declaration.TimeFormat().format
 
 
@@ -54,15 +56,16 @@ def event(
     piece: Any,
     connection: model.Connection | None = None,
     verified: model.VerifiedHook | None = None,
+    window: tuple[datetime, datetime] | None = None,
 ) -> model.SourceEvent:
-    """One event from parsed data: a pushed element, or a row that a poll read."""
+    """One event from parsed data: a pushed element, or a row that a poll read (in this ``window``)."""
     names = spec.events[source_id].messages or list(spec.messages)
     try:
         for name in names:
             message = spec.messages[name]
             opened = _unpacked(piece, message.unpack)
             if message.match is None or predicate.holds(message.match, opened):
-                return _event(spec, name, named(spec, message, connection, verified), opened)
+                return _event(spec, name, named(spec, message, connection, verified, window), opened)
     except jsontext.JsonError as error:  # a value that no JSON text can hold, such as an infinite number
         raise Malformed(str(error)) from None
     payload = _written(piece)
@@ -88,26 +91,28 @@ def named(
     message: declaration.MessageSpec,
     connection: model.Connection | None = None,
     verified: model.VerifiedHook | None = None,
+    window: tuple[datetime, datetime] | None = None,
 ) -> declaration.MessageSpec:
     """``message`` with the entity and paths that the connection (or its declared defaults) names filled in.
 
-    A ``dedupe`` entry over the call itself becomes the text ``=value``.
+    A ``dedupe`` entry over the call itself, or over the window of a poll, becomes the text ``=value``.
     """
-    if connection is not None and not any("${hook." in path for path in message.dedupe):
+    if connection is not None and not any(path.startswith(_CALL) for path in message.dedupe):
         kept = connection.memo.get(("named", id(message)))
         if kept is None:
-            kept = (_named(spec, message, connection, None), message)
+            kept = (_named(spec, message, connection), message)
             connection.memo[("named", id(message))] = kept
         found: declaration.MessageSpec = kept[0]
         return found
-    return _named(spec, message, connection, verified)
+    return _named(spec, message, connection, verified, window)
 
 
 def _named(
     spec: declaration.Declaration,
     message: declaration.MessageSpec,
     connection: model.Connection | None,
-    verified: model.VerifiedHook | None,
+    verified: model.VerifiedHook | None = None,
+    window: tuple[datetime, datetime] | None = None,
 ) -> declaration.MessageSpec:
     open_members = {
         key: getattr(message, key) for key in ("entity", "record", "time", "body") if _open(getattr(message, key))
@@ -118,6 +123,8 @@ def _named(
     roots: dict[str, Any] = {"config": scope.settings(connection) if connection else defaults}
     if verified is not None:
         roots["hook"] = {key: verified.context.get(key, {}) for key in ("query", "headers")}
+    if window is not None:
+        roots["window"] = {"start": window[0], "end": window[1]}
     filled: dict[str, Any] = {key: template.render(value, roots) for key, value in open_members.items()}
     filled["dedupe"] = [path for path in (_filled(path, roots) for path in message.dedupe) if path]
     return message.model_copy(update=filled)
@@ -133,7 +140,7 @@ def _filled(path: str, roots: dict[str, Any]) -> str | None:
     value = template.render(path, roots)
     if value is None:
         return None
-    return f"={value}" if path.startswith("${hook.") else str(value)
+    return f"={value}" if path.startswith(_CALL) else str(value)
 
 
 def native(payload: bytes, message_spec: declaration.MessageSpec) -> Any:

@@ -15,18 +15,25 @@ from gateway.api import (
     deliveries,
     events,
     explaining,
+    failures,
     ledger,
     links,
+    live,
     mapping_versions,
     mappings,
+    models,
+    overview,
     problem_codes,
     quarantine,
     reconciliations,
     routes,
+    samples,
     services,
     sessions,
+    templates,
     timers,
     tokens,
+    trials,
     users,
 )
 
@@ -34,7 +41,7 @@ PREFIX = "/api/v1"
 NOUNS = (
     sessions, users, tokens, connectors, connections, mappings, mapping_versions, routes, events, explaining,
     deliveries, timers, links, customers, conflicts, reconciliations, backfills, ledger, quarantine, audits,
-    problem_codes,
+    problem_codes, overview, live, failures, trials, models, samples, templates,
 )  # fmt: skip
 
 

@@ -276,13 +276,14 @@ async def preview(request: Request, body: Trial) -> TrialResult:
     except errors.SpecError as error:
         return TrialResult(ok=False, errors=[_line(error, one) for one in error.problems], remarks=remarks)
     except errors.MappingError as error:
-        return TrialResult(ok=False, errors=[_fault(error)], remarks=remarks)
+        return TrialResult(ok=False, errors=[fault(error)], remarks=remarks)
     except RecursionError:
         raise problems.Problem("invalid", "记录嵌套过深", "the record is nested too deep") from None
     return TrialResult(ok=True, result=orjson.loads(orjson.dumps(result, default=str)), remarks=remarks)
 
 
-def _fault(error: errors.MappingError) -> MappingFault:
+def fault(error: errors.MappingError) -> MappingFault:
+    """Why a record does not map, as the API says it."""
     return MappingFault(
         file=error.file, rule=error.rule, native=error.native, canonical=error.canonical, zh=error.zh, en=error.en
     )

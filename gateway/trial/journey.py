@@ -22,6 +22,9 @@ from gateway import valkey
 from gateway.trial import postgres, stage, story
 from retry_queue.ledger import tallies
 
+STILL_S = 2.0
+"""How long nothing has to happen before the accounts are read, in seconds."""
+
 
 @dataclass(frozen=True, slots=True)
 class Account:
@@ -74,8 +77,14 @@ async def travel(place: stage.Stage, orders: int, console: Console, limit: float
     async def arrived() -> bool:
         return not await missing(place, made, edited)
 
+    seen: list[tuple[float, int]] = []
+
     async def quiet() -> bool:
-        return (await place.balance()).in_flight == 0
+        """Nothing under way, and nothing new for as long as an echo or a second message would take."""
+        balance = await place.balance()
+        if balance.in_flight or not seen or seen[0][1] != balance.received:
+            seen[:] = [(time.monotonic(), balance.received)]
+        return time.monotonic() - seen[0][0] >= STILL_S
 
     notes: list[str] = []
     try:
@@ -83,7 +92,6 @@ async def travel(place: stage.Stage, orders: int, console: Console, limit: float
         await stage.until(quiet, 60.0, "quiescence")
     except TimeoutError as error:
         notes.append(str(error))
-    await asyncio.sleep(2.0)  # an echo or a second message would show up now
     lost = await missing(place, made, edited)
     double = story.doubles(told, place.effects())
     notes += [f"lost: {one}" for one in lost[:10]] + [f"double: {one}" for one in double[:10]]

@@ -64,6 +64,11 @@ class ClaimedEvent:
         """The one connection that a repair is meant for; None for every other event."""
         return self.dedupe[len(_AIM) :].partition(":")[0] if self.dedupe.startswith(_AIM) else None
 
+    @property
+    def fast(self) -> bool:
+        """It has a business deadline of seconds and waits for nothing else."""
+        return self.priority == FAST
+
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
@@ -101,7 +106,7 @@ _CLAIM = sql.Statement(
     """
     WITH due AS MATERIALIZED (
         SELECT id FROM inbox WHERE state = 'received' AND next_at <= {now}
-          AND connection_key NOT IN (SELECT connection_key FROM {src})
+          AND (priority = 0 OR connection_key NOT IN (SELECT connection_key FROM {src}))
         ORDER BY priority, next_at, id LIMIT {1} {lock}
     )
     UPDATE inbox SET owner = {2}, fence = fence + 1, next_at = {now} + {3}
@@ -191,7 +196,7 @@ async def append(connection: AsyncConnection, events: Sequence[NewEvent]) -> lis
 async def claim(
     connection: AsyncConnection, limit: int, owner: str, lease: float, busy: Sequence[str] = ()
 ) -> list[ClaimedEvent]:
-    """Leases up to ``limit`` due events for ``lease`` seconds, fast ones first, none of ``busy`` connections."""
+    """Leases up to ``limit`` due events for ``lease`` seconds, fast ones first; of ``busy`` connections only those."""
     leased = await _CLAIM.run(connection, [(key,) for key in busy] or [("",)], limit, owner, lease)
     loaded = await _LOAD.run(
         connection, [(row.id, row.fence, row.failures, row.replay, row.priority, row.dedupe) for row in leased]

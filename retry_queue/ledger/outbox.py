@@ -53,7 +53,7 @@ _CLAIM = sql.Statement(
     )
     UPDATE lanes SET owner = {3}, fence = fence + 1, next_at = {now} + {4}
     FROM due WHERE lanes.lane = due.lane
-    RETURNING lanes.lane, lanes.fence, lanes.seq
+    RETURNING lanes.lane, lanes.fence, lanes.seq, lanes.priority
     """
 )
 _QUEUE = sql.Statement(

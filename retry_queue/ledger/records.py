@@ -143,6 +143,9 @@ _IDENTITY_KEEP = sql.Statement(
     "kind text, digest text, record_id int",
 )
 
+_ALONE = sql.Statement("SELECT pg_advisory_xact_lock(7051923)")
+"""One fixed number, ours alone in the ledger's database."""
+
 
 async def find(connection: AsyncConnection, refs: Iterable[Ref]) -> dict[Ref, Known]:
     """Known records by their reference."""
@@ -215,6 +218,16 @@ async def hold(connection: AsyncConnection, refs: Iterable[Ref]) -> None:
     """Locks records that are there, in order, as planners do: who takes lanes afterwards meets nobody crosswise."""
     if connection.dialect.name == "postgresql":
         await _LOCK.run(connection, sorted(set(refs)))
+
+
+async def alone(connection: AsyncConnection) -> None:
+    """Waits until nobody else is joining identities, until the end of this transaction.
+
+    Two transactions that do not see each other's identities would leave one person two people. SQLite has one
+    writer anyway. To be called first, before any row is locked.
+    """
+    if connection.dialect.name == "postgresql":
+        await _ALONE.run(connection, ())
 
 
 async def by_identity(

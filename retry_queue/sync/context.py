@@ -17,7 +17,7 @@ from typing import Any
 
 import orjson
 
-from connectors.core import jsontext
+from connectors.core import jsontext, scope
 from mappings import canonical as models
 from retry_queue.ledger import events, lane, records, secrets, session, stages
 from retry_queue.sync import draft, meaning, plan, route, words
@@ -58,9 +58,27 @@ class Job:
         found = []
         for name, entity in (model.REFS if model else {}).items():
             value = self.canonical.get(name)
-            if value and (self.wants(entity) or self.wants(PEOPLE) or (self.meaning and name in self.meaning.reads)):
+            read = self.meaning is not None and name in self.meaning.reads and possible(self.live, entity)
+            if value and (read or self.wants(entity) or self.wants(PEOPLE)):
                 found.append((name, entity, str(value)))
         return found
+
+
+def possible(live: sites.Live, entity: str) -> bool:
+    """Whether the target can have such records at all.
+
+    An office has no orders: an order's id goes there as it is, and nobody waits for its counterpart.
+    """
+    if live.opened is None:
+        return True
+    named: set[str] | None = live.opened.memo.get("entities")
+    if named is None:
+        spec = live.opened.declaration
+        named = {one.entity for one in spec.operations.values() if one.entity}
+        named |= {one.entity for one in spec.messages.values() if one.entity}
+        live.opened.memo["entities"] = named
+    # A declaration that names none, or leaves it to the connection, may mean any.
+    return not named or entity in named or any("${" in one for one in named)
 
 
 async def resolve(ledger: session.Ledger, sealer: secrets.Sealer, jobs: Sequence[Job]) -> None:
@@ -109,7 +127,7 @@ def _fill(job: Job, known: Mapping[records.Ref, records.Known], groups: Mapping[
         group, delivery.connection_key, delivery.entity
     )
     job.scope |= {
-        "config": job.live.opened.config if job.live.opened else {},
+        "config": scope.settings(job.live.opened) if job.live.opened else {},
         "link": {"id": job.member.record} if job.member else {},
         "event": {
             "id": f"{delivery.event_id}-{delivery.route_key}-{delivery.position}",

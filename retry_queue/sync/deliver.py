@@ -150,7 +150,8 @@ class Courier:
                 )
             async with asyncio.timeout(DEADLINE):
                 fresh = job.delivery.attempt == 1 and not job.delivery.interrupted
-                outcome = await self._calls.call(job.live.opened, job.operation, native, fresh=fresh)
+                urgent = job.delivery.urgent
+                outcome = await self._calls.call(job.live.opened, job.operation, native, fresh=fresh, urgent=urgent)
             ruling = verdict.of_outcome(outcome)
             exchanges = outcome.exchanges
         except TimeoutError:
@@ -197,7 +198,7 @@ class Courier:
 
     def _native(self, job: context.Job) -> dict[str, Any] | None:
         """Canonical -> the operation's input; None when a message has nobody to go to."""
-        canonical = job.canonical
+        canonical, scope = job.canonical, job.scope
         if job.template is not None:
             scope = {**job.scope, job.delivery.entity: canonical}
             canonical = words.message(job.template, scope, f"{job.delivery.event_id}-{job.delivery.id}")
@@ -213,7 +214,7 @@ class Courier:
                 f"没有把 {job.delivery.entity} 写入 {job.live.connector} 的字段映射",
                 f"no mapping of {job.delivery.entity} for {job.live.connector}",
             )
-        return job.meaning.mapping.to_native(canonical, job.scope)
+        return job.meaning.mapping.to_native(canonical, scope)
 
     def _judge(self, error: BaseException, job: context.Job, operation: declaration.Operation) -> verdict.Verdict:
         kind = declaration.Idempotency.QUERY_FIRST if operation.flow else operation.idempotent

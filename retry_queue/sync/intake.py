@@ -49,10 +49,10 @@ class Intake:
         calls: client.Client,
         sealer: secrets.Sealer,
         reload: Callable[[], Awaitable[None]],
-        poke: Callable[[set[str]], None],
+        poke: Callable[[Mapping[str, bool]], None],
         done: Callable[[], None],
     ) -> None:
-        """``poke`` names targets that now have work; ``done`` says that more events may be taken."""
+        """``poke`` names targets that have work now, and whether some of it is fast; ``done``: take more events."""
         self._ledger = ledger
         self._site = site
         self._sealer = sealer
@@ -122,7 +122,7 @@ class Intake:
         if targets:
             self._poke(targets)
 
-    async def _kept(self, site: sites.Site, drafts: Sequence[draft.Draft]) -> set[str]:
+    async def _kept(self, site: sites.Site, drafts: Sequence[draft.Draft]) -> dict[str, bool]:
         """Decides and writes; when the ledger is away, again for as long as the events are surely ours."""
         clock = asyncio.get_running_loop().time
         end = clock() + LEASE / 2
@@ -134,7 +134,7 @@ class Intake:
                 log.warning("intake.lost_lease", events=len(drafts) - len(lost.ours))
                 drafts = [one for one in drafts if one.event.id in lost.ours]
                 if not drafts:
-                    return set()
+                    return {}
             except session.LedgerUnavailable as error:
                 if clock() > end:
                     raise
@@ -146,7 +146,7 @@ class Intake:
                     drafts[0].plan = draft.internal(error)
                     return await self._write(site, drafts)
                 # One by one, so that a record which the database refuses is parked and stops nobody else.
-                return {target for one in drafts for target in await self._kept(site, [one])}
+                return _merged([await self._kept(site, [one]) for one in drafts])
 
     # --- deciding ----------------------------------------------------------------------------------
 
@@ -201,13 +201,15 @@ class Intake:
 
     # --- writing -----------------------------------------------------------------------------------
 
-    async def _write(self, site: sites.Site, drafts: Sequence[draft.Draft]) -> set[str]:
-        targets: set[str] = set()
+    async def _write(self, site: sites.Site, drafts: Sequence[draft.Draft]) -> dict[str, bool]:
+        targets: dict[str, bool] = {}
         newest: dict[records.Ref, records.State] = {}
         for one in drafts:
             if one.plan is not None and one.plan.state is not None:
                 newest[one.plan.state.ref] = one.plan.state
         async with self._ledger.write() as connection:
+            if any(one.entity == "customer" for one in drafts):
+                await records.alone(connection)
             kept = await records.keep(connection, list(newest.values()))
             missing = [ref for ref in newest if ref not in kept]
             overtaken = await records.find(connection, missing)
@@ -232,9 +234,18 @@ class Intake:
             await outbox.plan(connection, owed)
             await about.note(connection, self._sealer, mine, places)
             cancelled = await timers.planned(connection, self._sealer, site, mine, places, owed)
-            targets.update(owed_.connection_key for owed_ in owed)
+            targets = _merged([{one.connection_key: one.priority == inbox.FAST} for one in owed])
             await tallies.add(connection, self._ledger.slot, _counts(mine) + cancelled)
         return targets
+
+
+def _merged(found: Sequence[Mapping[str, bool]]) -> dict[str, bool]:
+    """Targets with work; one is fast when any of its work is."""
+    targets: dict[str, bool] = {}
+    for each in found:
+        for target, fast in each.items():
+            targets[target] = fast or targets.get(target, False)
+    return targets
 
 
 def _after(before: records.Known | None, state: records.State) -> records.Known:
@@ -279,10 +290,12 @@ def _owed(
             position=leg.position,
             kind=leg.kind,
             record_id=row,
-            lane=plan.lane(leg.target.connection, one.entity, link),
+            lane=plan.fast_lane(leg.target.connection, one.event.id)
+            if one.event.fast and leg.kind == "act"
+            else plan.lane(leg.target.connection, one.entity, link),
             version=None if site.merging(one.entity) else one.version,  # merged values are the newest in any event
             hop=decided.hop,
-            priority=one.event.priority,
+            priority=inbox.FAST if one.event.fast and leg.kind == "act" else max(one.event.priority, inbox.LIVE),
             delay=watch.delay(leg.route, leg.after, time.time())
             if leg.stage <= first.get(leg.route.key, 0)
             else lane.BLOCKED + leg.after,

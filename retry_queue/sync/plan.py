@@ -181,6 +181,11 @@ def read_too_early(known: records.Known | None, read_at: float | None) -> bool:
     return known is not None and known.wrote_at is not None and read_at is not None and read_at <= known.wrote_at + 0.25
 
 
+def fast_lane(connection_key: str, event_id: int) -> str:
+    """The lane of what one fast event has done over there: nothing else is in it that could hold it up."""
+    return f"{connection_key}/!fast/{event_id}"
+
+
 def lane(connection_key: str, entity: str, link_id: int) -> str:
     """The name of a lane: one target, one entity, one linked record."""
     return f"{connection_key}/{entity}/{link_id}"

@@ -20,7 +20,7 @@ from retry_queue.ledger import timers
 PARTS = """
 templates:
   - key: welcome
-    recipients: ["{event.payload.WelcomeCode}"]
+    recipients: ["{customer.id}"]
     text: "您好 {customer.name}，欢迎"
   - key: coupon
     recipients: ["{contact.id}"]

@@ -99,7 +99,7 @@ class Shop:
                 "expressFee": 0,
                 "discountFee": off,
                 "payType": 2,
-                "payChannel": "WECHAT",
+                "payChannel": "WECHAT",  # house: vendor-word because the vendor's own code says so
                 "createTime": at,
                 "payTime": 0,
                 "sendTime": 0,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors.core import declaration, decode, jsontext, registry, xmltext
+from connectors.core import declaration, decode, jsontext, model, registry, xmltext
 from tests.unit.connectors import conftest
 
 SPEC = registry.parse(
@@ -35,6 +35,11 @@ messages:
     match: {path: kind, equals: hello}
     dedupe: [a, b]
     time: at
+  bare:
+    label: {zh: 只有编号, en: only an id}
+    match: {path: ".", matches: "id-*"}
+    record: "."
+    dedupe: [".", "${window.end|s}"]
 events:
   main: {label: {zh: 推送, en: push}, door: hook, verify: {scheme: none}}
   many: {label: {zh: 批量, en: batch}, door: hook, verify: {scheme: none}, split: data.list}
@@ -205,6 +210,20 @@ def test_ids_above_two_to_the_53_keep_their_digits():
 def test_xml_writing_escapes():
     text = xmltext.dumps("xml", {"a": '<&">', "b": None, "c": {"@k": 'q"', "d": ["1", "2"]}})
     assert xmltext.loads(text) == {"a": '<&">', "c": {"@k": 'q"', "d": ["1", "2"]}}
+
+
+def test_a_row_that_is_a_bare_id_is_news_in_each_window_of_a_poll():
+    start, end = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)
+    later = datetime(2026, 1, 3, tzinfo=UTC)
+    found = decode.event(SPEC, "main", "id-7", window=(start, end))
+    assert (found.message, found.record, found.payload) == ("bare", "id-7", b'"id-7"')
+    assert found.dedupe == f"bare:id-7|{int(end.timestamp())}"
+    assert decode.event(SPEC, "main", "id-7", window=(start, end)).dedupe == found.dedupe
+    assert decode.event(SPEC, "main", "id-7", window=(start, later)).dedupe != found.dedupe
+    owner = model.Connection("k", SPEC, {}, {})
+    assert decode.event(SPEC, "main", "id-7", owner, window=(start, end)).dedupe == found.dedupe
+    assert decode.event(SPEC, "main", "id-7", owner, window=(start, later)).dedupe != found.dedupe
+    assert decode.event(SPEC, "main", "id-7", owner).dedupe == "bare:id-7"
 
 
 def test_native_without_a_body_path_is_the_payload():

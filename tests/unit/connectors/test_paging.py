@@ -66,6 +66,13 @@ async def test_a_cursor_with_words_for_its_begin_and_its_end(count):
     assert len(shelf.asked) == max(1, -(-count // 3))
 
 
+@pytest.mark.parametrize("begin", [0, "0", None])
+async def test_the_first_cursor_is_sent_where_one_is_declared(begin):
+    shelf = Shelf(list(range(7)), style="cursor", size=3, cursor="next", begin=begin)
+    assert await shelf.read() == list(range(7))
+    assert [page.get("cursor") for page in shelf.asked] == [begin, "3", "6"]
+
+
 async def test_none_reads_once():
     shelf = Shelf(list(range(10)), style="none", size=3)
     assert await shelf.read() == [0, 1, 2]

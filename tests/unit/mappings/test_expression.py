@@ -68,6 +68,11 @@ def value(text: str, **more: Any) -> Any:
         ("'a,b'.split(',').join('|')", "a|b"),
         ("[[1, 2], [], null, 3, [[4]]].flatten()", [1, 2, 3, [4]]),
         ("nothing.flatten()", None),
+        (
+            "['a=1', 'b=2', 'a=3'].map(x, [x.split('=')[0], {'v': x.split('=')[1]}]).object()",
+            {"a": {"v": "3"}, "b": {"v": "2"}},
+        ),
+        ("nothing.object()", None),
         ("' Ab '.trim().lowerAscii() + 'x'.upperAscii()", "abX"),
         ("'abcdef'.substring(1, 3) + 'abcdef'.substring(4) + 'ab'.substring(0, 200)", "bcefab"),
         ("'a-b-c'.replace('-', '')", "abc"),

@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from connectors.core import model, registry
 from retry_queue.ledger import lane, records
 from retry_queue.ledger.states import ConnectionState
 from retry_queue.sync import context, meaning, route, site
@@ -131,3 +132,20 @@ def test_an_idempotency_key_belongs_to_one_delivery_and_to_no_number_of_the_ledg
     for trace, route_key, position in others:
         one.trace, one.route_key, one.position = trace, route_key, position
         assert context.key(one) != first
+
+
+def test_nobody_waits_for_a_counterpart_that_cannot_be() -> None:
+    def live(connector: str) -> site.Live:
+        opened = model.Connection("t", registry.get(connector), {}, {})
+        return site.Live("t", connector, ConnectionState.ENABLED, opened, None)
+
+    assert not context.possible(live("feishu"), "order")
+    assert context.possible(live("feishu"), "approval")
+    assert context.possible(live("kingdee"), "order")
+    assert context.possible(live("http"), "order"), "the connection names the entity"
+    assert context.possible(site.Live("t", "http", ConnectionState.ENABLED, None, None), "order")
+    one = job("after_sale", {"order_id": "T1"}, means=means({"order_id"}, set()))
+    one.live = live("feishu")
+    assert one.refs() == []
+    one.live = live("kingdee")
+    assert one.refs() == [("order_id", "order", "T1")]

@@ -1,0 +1,1 @@
+"""The parts of the simulated Shopify store. Only simulator.py starts them."""

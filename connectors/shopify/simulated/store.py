@@ -1,0 +1,280 @@
+"""One simulated store: orders and their fulfilment orders, stock by location, refunds, as GraphQL shows them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from connectors.simulator import world
+
+Record = dict[str, Any]
+FIRST, LOCATION = 820982911946154508, "487838322"
+
+
+def moment(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _money(amount: Decimal) -> Record:
+    return {"shopMoney": {"amount": f"{amount:.1f}", "currencyCode": "CNY"}}
+
+
+class Store:
+    """State and rules. ``tell(topic, body)`` sends a webhook; ``commit`` journals an effect."""
+
+    def __init__(
+        self,
+        people: world.World,
+        now: Callable[[], float],
+        commit: Callable[[str, str, Any], object],
+        tell: Callable[[str, Record], None],
+    ) -> None:
+        self.people, self.now, self.commit, self.tell = people, now, commit, tell
+        self.orders: dict[str, Record] = {}
+        self.hooks: dict[str, str] = {}
+        self.keys: dict[str, tuple[str, Record]] = {}
+        self.stock = {str(39072856 + sku.index): 100 for sku in people.skus}
+        self.stock_at = moment(now())
+
+    def place(self, person: world.Person, skus: list[world.Sku], count: int) -> Record:
+        """A paid order."""
+        number, now = str(FIRST + len(self.orders)), moment(self.now())
+        lines = [self._line(sku, count, int(number) + 1 + place) for place, sku in enumerate(skus)]
+        goods = sum((sku.price * count for sku in skus), Decimal(0))
+        parts = [
+            {
+                "id": f"gid://shopify/FulfillmentOrderLineItem/{line['id'].split('/')[4]}",
+                "remainingQuantity": count,
+                "lineItem": {"id": line["id"]},
+            }
+            for line in lines
+        ]
+        paid = {
+            "id": f"gid://shopify/OrderTransaction/{number}",
+            "kind": "SALE",
+            "status": "SUCCESS",
+            "gateway": "alipay",
+        }
+        order = {
+            "legacyResourceId": number,
+            "name": f"#{1001 + len(self.orders)}",
+            "createdAt": now,
+            "updatedAt": now,
+            "processedAt": now,
+            "cancelledAt": None,
+            "closedAt": None,
+            "displayFinancialStatus": "PAID",
+            "displayFulfillmentStatus": "UNFULFILLED",
+            "returnStatus": "NO_RETURN",
+            "note": None,
+            "currencyCode": "CNY",
+            "totalPriceSet": _money(goods),
+            "totalDiscountsSet": _money(Decimal(0)),
+            "totalShippingPriceSet": _money(Decimal(0)),
+            "customer": {
+                "legacyResourceId": str(207119551 + person.index),
+                "displayName": person.name,
+                "email": person.email,
+                "phone": f"+86{person.phone}",
+            },
+            "shippingAddress": {
+                "name": person.name,
+                "phone": f"+86{person.phone}",
+                "country": "China",
+                "province": person.address.province,
+                "city": person.address.city,
+                "address1": person.address.street,
+                "address2": "",
+                "zip": person.address.zip,
+            },
+            "transactions": [{**paid, "processedAt": now, "amountSet": _money(goods)}],
+            "lineItems": {"pageInfo": {"hasNextPage": False}, "nodes": lines},
+            "fulfillments": [],
+            "fulfillmentOrders": {
+                "nodes": [
+                    {"id": f"gid://shopify/FulfillmentOrder/{number}", "status": "OPEN", "lineItems": {"nodes": parts}}
+                ]
+            },
+        }
+        self.orders[number] = order
+        self.tell("orders/create", {"id": int(number), "name": order["name"], "updated_at": now})
+        return order
+
+    def _line(self, sku: world.Sku, count: int, number: int) -> Record:
+        return {
+            "id": f"gid://shopify/LineItem/{number}",
+            "sku": sku.code,
+            "title": sku.title,
+            "variantTitle": sku.spec,
+            "quantity": count,
+            "currentQuantity": count,
+            "originalUnitPriceSet": _money(sku.price),
+            "discountAllocations": [],
+            "variant": {"legacyResourceId": str(49148385 + sku.index)},
+            "product": {"legacyResourceId": "632910392"},
+        }
+
+    def hold(self, number: str, held: bool) -> Record:
+        order = self.orders[number]
+        order["displayFulfillmentStatus"] = "ON_HOLD" if held else "UNFULFILLED"
+        for one in order["fulfillmentOrders"]["nodes"]:
+            one["status"] = "ON_HOLD" if held else "OPEN"
+        return self._changed(order)
+
+    def _changed(self, order: Record) -> Record:
+        order["updatedAt"] = moment(self.now())
+        self.tell("orders/updated", {"id": int(order["legacyResourceId"]), "updated_at": order["updatedAt"]})
+        return order
+
+    def refund(self, number: str) -> Record:
+        """The seller refunds the first line in full."""
+        order = self.orders[number]
+        line, now = order["lineItems"]["nodes"][0], moment(self.now())
+        amount = Decimal(line["originalUnitPriceSet"]["shopMoney"]["amount"]) * line["currentQuantity"]
+        told = {
+            "id": 890088186047892319 + len(self.orders),
+            "order_id": int(number),
+            "created_at": now,
+            "processed_at": now,
+            "note": "不想要了",
+            "refund_line_items": [
+                {
+                    "line_item_id": int(line["id"].split("/")[4]),
+                    "quantity": line["currentQuantity"],
+                    "restock_type": "return",
+                    "subtotal": float(amount),
+                    "line_item": {"sku": line["sku"]},
+                }
+            ],
+            "transactions": [{"kind": "refund", "status": "success", "amount": f"{amount:.2f}", "currency": "CNY"}],
+        }
+        line["currentQuantity"] = 0
+        whole = not any(one["currentQuantity"] for one in order["lineItems"]["nodes"])
+        order["displayFinancialStatus"] = "REFUNDED" if whole else "PARTIALLY_REFUNDED"
+        self.tell("refunds/create", told)
+        self._changed(order)
+        return told
+
+    # The API: each takes the variables and gives the root field's value.
+
+    def shop(self, _given: Record) -> Record:
+        return {
+            "name": "枢纽测试店",
+            "myshopifyDomain": "shuniu-demo.myshopify.com",
+            "currencyCode": "CNY",
+            "ianaTimezone": "Asia/Shanghai",
+        }
+
+    def order(self, given: Record) -> Record | None:
+        return self.orders.get(str(given["id"]).rpartition("/")[2])
+
+    def list_orders(self, given: Record) -> Record:
+        """``q`` is ``updated_at:>='…' updated_at:<='…'``; the cursor is opaque."""
+        begin, end = (part.split("'")[1] for part in str(given["q"]).split(" updated_at:"))
+        rows = [one for one in self.orders.values() if begin <= one["updatedAt"] <= end]
+        rows.sort(key=lambda one: (one["updatedAt"], one["legacyResourceId"]))
+        first, size = int(given.get("after") or 0), min(int(given["n"]), 250)
+        more = first + size < len(rows)
+        return {"pageInfo": {"hasNextPage": more, "endCursor": str(first + size)}, "nodes": rows[first : first + size]}
+
+    def fulfil(self, given: Record) -> Record:
+        """Ships fulfilment orders, whole or by line; what is not open or exceeds what is left is a userError."""
+        wish, parts = given["f"], []
+        order: Record = {}
+        for group in wish["lineItemsByFulfillmentOrder"]:
+            number = str(group["fulfillmentOrderId"]).rpartition("/")[2]
+            order = self.orders.get(number, {})
+            if not order or order["fulfillmentOrders"]["nodes"][0]["status"] != "OPEN":
+                return _refused(f"The fulfillment order {number} is not in an open state.")
+            known = {one["id"]: one for one in order["fulfillmentOrders"]["nodes"][0]["lineItems"]["nodes"]}
+            listed = group.get("fulfillmentOrderLineItems") or [
+                {"id": one["id"], "quantity": one["remainingQuantity"]} for one in known.values()
+            ]
+            for one in listed:
+                if one["id"] not in known or known[one["id"]]["remainingQuantity"] < one["quantity"]:
+                    return _refused(f"Quantity exceeds what is left of the fulfillment order {number}.")
+                parts.append((known[one["id"]], one["quantity"]))
+        for line, quantity in parts:
+            line["remainingQuantity"] -= quantity
+        document = order["fulfillmentOrders"]["nodes"][0]
+        whole = not any(one["remainingQuantity"] for one in document["lineItems"]["nodes"])
+        document["status"] = "CLOSED" if whole else "OPEN"
+        order["displayFulfillmentStatus"] = "FULFILLED" if whole else "PARTIALLY_FULFILLED"
+        number = str(255858046 + sum(len(one["fulfillments"]) for one in self.orders.values()))
+        made = {"legacyResourceId": number, "status": "SUCCESS", "createdAt": moment(self.now())}
+        order["fulfillments"].append({**made, "trackingInfo": [wish["trackingInfo"]]})
+        self.commit("fulfillment", f"{order['legacyResourceId']}:{wish['trackingInfo']['number']}", wish)
+        self._changed(order)
+        return {"fulfillment": {"id": f"gid://shopify/Fulfillment/{number}", "status": "SUCCESS"}, "userErrors": []}
+
+    def item(self, given: Record) -> Record | None:
+        number = str(given["id"]).rpartition("/")[2]
+        if number not in self.stock:
+            return None
+        level = None
+        if str(given["at"]).rpartition("/")[2] == LOCATION:
+            told = [{"name": name, "quantity": self.stock[number]} for name in ("available", "on_hand")]
+            level = {"updatedAt": self.stock_at, "location": {"legacyResourceId": LOCATION}, "quantities": told}
+        sku = self.people.skus[int(number) - 39072856].code
+        product = {"product": {"legacyResourceId": "632910392"}}
+        return {"legacyResourceId": number, "sku": sku, "variant": product, "inventoryLevel": level}
+
+    def set_stock(self, given: Record) -> Record:
+        """The same key gives the first answer again; with other variables it is refused."""
+        key, text = str(given["k"]), json.dumps(given["i"], sort_keys=True)
+        if key in self.keys:
+            if self.keys[key][0] != text:
+                return {
+                    "inventoryAdjustmentGroup": None,
+                    "userErrors": [
+                        _problem("The idempotency key was used before.", "IDEMPOTENCY_KEY_PARAMETER_MISMATCH")
+                    ],
+                }
+            return self.keys[key][1]
+        for one in given["i"]["quantities"]:
+            number, place = str(one["inventoryItemId"]).rpartition("/")[2], str(one["locationId"]).rpartition("/")[2]
+            if number not in self.stock or place != LOCATION:
+                return {
+                    "inventoryAdjustmentGroup": None,
+                    "userErrors": [_problem("The item is not stocked here.", "ITEM_NOT_STOCKED_AT_LOCATION")],
+                }
+            if "changeFromQuantity" not in one or one["changeFromQuantity"] not in (None, self.stock[number]):
+                return {
+                    "inventoryAdjustmentGroup": None,
+                    "userErrors": [_problem("The quantity has changed.", "CHANGE_FROM_QUANTITY_STALE")],
+                }
+        for one in given["i"]["quantities"]:
+            number = str(one["inventoryItemId"]).rpartition("/")[2]
+            self.stock[number], self.stock_at = int(one["quantity"]), moment(self.now())
+            self.commit("stock", number, one)
+            told = {"inventory_item_id": int(number), "location_id": int(LOCATION), "available": self.stock[number]}
+            self.tell("inventory_levels/update", {**told, "updated_at": self.stock_at})
+        made = {"inventoryAdjustmentGroup": {"createdAt": self.stock_at}, "userErrors": []}
+        self.keys[key] = (text, made)
+        return made
+
+    def list_hooks(self, given: Record) -> Record:
+        rows = [
+            {"id": f"gid://shopify/WebhookSubscription/{n}", "topic": topic, "uri": uri}
+            for n, (topic, uri) in enumerate(self.hooks.items())
+        ]
+        return {"pageInfo": {"hasNextPage": False, "endCursor": None}, "nodes": rows}
+
+    def subscribe(self, given: Record) -> Record:
+        topic, uri = str(given["t"]), str(given["s"]["uri"])
+        if self.hooks.get(topic) == uri:
+            told = _problem("Address for this topic has already been taken", None)
+            return {"webhookSubscription": None, "userErrors": [told]}
+        self.hooks[topic] = uri
+        return {"webhookSubscription": {"id": f"gid://shopify/WebhookSubscription/{len(self.hooks)}"}, "userErrors": []}
+
+
+def _problem(message: str, code: str | None) -> Record:
+    return {"field": ["input"], "message": message, "code": code}
+
+
+def _refused(message: str) -> Record:
+    return {"fulfillment": None, "userErrors": [{"field": ["fulfillment"], "message": message}]}

@@ -1,0 +1,186 @@
+"""A simulated Shopify store: tokens by client credentials, GraphQL, webhooks signed with the client secret.
+
+Controls under ``/_sim/shopify``: ``POST orders`` ``{customer?, skus?, count?}`` ·
+``POST orders/{id}/{hold|release|refund}`` ·
+``POST customers/{place}`` · ``POST products`` · ``POST tokens/expire``.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+from urllib.parse import parse_qs
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from connectors.core import jsontext
+from connectors.shopify import signer
+from connectors.shopify.simulated import query, store
+from connectors.simulator import control, engine, push
+
+Field = Callable[[dict[str, Any]], Any]
+
+
+class Simulator(engine.Simulator):
+    """See the module; ``access_token`` is the legacy token that never ends."""
+
+    id = "shopify"
+    SETTINGS: ClassVar[dict[str, Any]] = {
+        "client_id": "0123456789abcdef0123456789abcdef",
+        "client_secret": "shpss_simulated0000000000000000000",
+        "access_token": "shpat_simulated0000000000000000000",
+        "shop_domain": "shuniu-demo.myshopify.com",
+        "location_id": store.LOCATION,
+        "token_lifetime": 86399,
+        "push_url": "",
+        "header_prefix": "X-Shopify-",
+    }
+    # Up to eight retries in four hours, further apart each time.
+    PUSH_RETRIES = (10, 60, 300, 900, 1800, 2700, 3600, 5000)
+
+    def seed(self) -> None:
+        self.tokens: dict[str, float] = {}
+        self.store = store.Store(self.world, self.now, self.commit, self.announce)
+        self.fields: dict[str, Field] = {
+            "shop": self.store.shop,
+            "order": self.store.order,
+            "orders": self.store.list_orders,
+            "fulfillmentCreate": self.store.fulfil,
+            "inventoryItem": self.store.item,
+            "inventorySetQuantities": self.store.set_stock,
+            "webhookSubscriptions": self.store.list_hooks,
+            "webhookSubscriptionCreate": self.store.subscribe,
+        }
+
+    def snapshot(self) -> Any:
+        return {"orders": len(self.store.orders), "tokens": len(self.tokens), "webhooks": self.store.hooks}
+
+    def announce(self, topic: str, body: dict[str, Any]) -> None:
+        """A webhook; retries carry the same body, signature and delivery id."""
+        raw = jsontext.dumps(body)
+        signed = signer.webhook_signature(str(self.settings["client_secret"]), raw.decode())["X-Shopify-Hmac-Sha256"]
+        told = {
+            "Topic": topic,
+            "Hmac-Sha256": signed,
+            "Shop-Domain": str(self.settings["shop_domain"]),
+            "API-Version": "2026-10",
+            "Webhook-Id": secrets.token_hex(16),
+            "Triggered-At": datetime.fromtimestamp(self.now(), UTC).isoformat(),
+        }
+        prefix = self.settings["header_prefix"]
+        headers = {f"{prefix}{name}": value for name, value in told.items()} | {"content-type": "application/json"}
+        post = push.Post(self.settings["push_url"], raw, headers)
+        self.push(self.settings["push_url"], compose=lambda _number: post, label=topic)
+
+    # Answers.
+
+    def throttled(self, request: Request) -> Response:
+        cost = {"requestedQueryCost": 752, "actualQueryCost": None}
+        status = {"maximumAvailable": 2000.0, "currentlyAvailable": 130, "restoreRate": 100.0}
+        told = {"message": "Throttled", "extensions": {"code": "THROTTLED"}}
+        return JSONResponse({"errors": [told], "extensions": {"cost": {**cost, "throttleStatus": status}}})
+
+    def banned(self, request: Request) -> Response:
+        return JSONResponse({"errors": "Security Rejection"}, 430)
+
+    def broken(self, request: Request) -> Response:
+        return JSONResponse(
+            {"errors": [{"message": "Internal error", "extensions": {"code": "INTERNAL_SERVER_ERROR"}}]}
+        )
+
+    def routes(self) -> list[BaseRoute]:
+        return [
+            Route("/admin/oauth/access_token", self.token, methods=["POST"]),
+            Route("/admin/api/{version}/graphql.json", self.graphql, methods=["POST"]),
+        ]
+
+    async def token(self, request: Request) -> Response:
+        form = {name: values[0] for name, values in parse_qs((await request.body()).decode()).items()}
+        known = (self.settings["client_id"], self.settings["client_secret"])
+        if (form.get("client_id"), form.get("client_secret")) != known:
+            return JSONResponse({"error": "invalid_client", "error_description": "Client authentication failed"}, 401)
+        if form.get("grant_type") != "client_credentials":
+            return JSONResponse({"error": "unsupported_grant_type"}, 400)
+        token = f"shpat_{secrets.token_hex(16)}"
+        self.tokens[token] = self.now() + float(self.settings["token_lifetime"])
+        return JSONResponse(
+            {"access_token": token, "scope": "read_orders", "expires_in": self.settings["token_lifetime"]}
+        )
+
+    async def graphql(self, request: Request) -> Response:
+        given = request.headers.get("x-shopify-access-token", "")
+        if given != self.settings["access_token"] and self.tokens.get(given, 0.0) <= self.now():
+            words = "[API] Invalid API key or access token (unrecognized login or wrong password)"
+            return JSONResponse({"errors": words}, 401)
+        try:
+            body = jsontext.loads(await request.body())
+            root, text, wanted = query.parsed(str(body["query"]))
+            if root not in self.fields:
+                raise query.Broken(f"Field '{root}' doesn't exist")
+            if root == "inventorySetQuantities" and "@idempotent" not in text:
+                raise query.Broken("The @idempotent directive is required for this mutation")
+            found = self.fields[root](body.get("variables") or {})
+            data = query.picked(found, wanted)
+        except (query.Broken, jsontext.JsonError, KeyError) as error:
+            told = {"message": str(error), "extensions": {"code": "BAD_REQUEST"}}
+            return control.answer({"errors": [told]})
+        status = {"maximumAvailable": 2000.0, "currentlyAvailable": 1990, "restoreRate": 100.0}
+        cost = {"requestedQueryCost": 10, "actualQueryCost": 10, "throttleStatus": status}
+        return control.answer({"data": {root: data}, "extensions": {"cost": cost}})
+
+    # What people over there do.
+
+    def controls(self) -> list[BaseRoute]:
+        def post(path: str, endpoint: control.Endpoint) -> Route:
+            return Route(path, control.guarded(endpoint), methods=["POST"])
+
+        return [
+            post("/orders", self.add_order),
+            post("/orders/{number}/{what}", self.change_order),
+            post("/customers/{place:int}", self.tell_customer),
+            post("/products", self.tell_product),
+            post("/tokens/expire", self.expire),
+        ]
+
+    async def add_order(self, request: Request) -> Response:
+        given = await control.body(request)
+        codes = given.get("skus") or [self.world.skus[0].code]
+        skus = [one for one in self.world.skus if one.code in codes]
+        person = self.world.customers[int(given.get("customer", 0))]
+        return control.answer(self.store.place(person, skus, int(given.get("count", 1))))
+
+    async def change_order(self, request: Request) -> Response:
+        number, what = request.path_params["number"], request.path_params["what"]
+        if what == "refund":
+            return control.answer(self.store.refund(number))
+        return control.answer(self.store.hold(number, what == "hold"))
+
+    async def tell_customer(self, request: Request) -> Response:
+        one = self.world.customers[request.path_params["place"]]
+        told = {"id": 207119551 + one.index, "first_name": one.name, "last_name": "", "email": one.email, "tags": ""}
+        told |= {"phone": f"+86{one.phone}", "state": "enabled", "updated_at": store.moment(self.now())}
+        self.announce("customers/update", told)
+        return control.answer(told)
+
+    async def tell_product(self, _request: Request) -> Response:
+        variants = [
+            {
+                "id": 49148385 + one.index,
+                "inventory_item_id": 39072856 + one.index,
+                "sku": one.code,
+                "price": str(one.price),
+            }
+            for one in self.world.skus[:3]
+        ]
+        told = {"id": 632910392, "title": "明前龙井", "status": "active", "variants": variants}
+        self.announce("products/update", {**told, "updated_at": store.moment(self.now())})
+        return control.answer(told)
+
+    async def expire(self, _request: Request) -> Response:
+        ended = len(self.tokens)
+        self.tokens.clear()
+        return control.answer({"expired": ended})

@@ -1,0 +1,1 @@
+"""WeChat: Official Accounts, Mini Programs and Channels shops; connector.yaml is the connector."""

@@ -1,0 +1,1 @@
+"""Weibo (微博) fans service: followers and private messages."""

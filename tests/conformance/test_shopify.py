@@ -1,0 +1,228 @@
+"""Shopify: an independent client against our simulator, webhooks through our door, parcels, stock, refunds."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from connectors.core import auth, client, decode, errors, model, pacing, registry, verify
+from connectors.shopify import signer, simulator
+from connectors.simulator import engine
+from mappings import library
+
+KNOWN = simulator.Simulator.SETTINGS
+SPEC = registry.get("shopify")
+PEER = pytest.mark.peers("shopify")
+
+
+@pytest.fixture
+async def url() -> AsyncIterator[engine.Url]:
+    async with engine.serve(["shopify"], time_scale=0.001) as base:
+        yield base
+
+
+@pytest.fixture
+def site(url: engine.Url) -> simulator.Simulator:
+    found = url.simulators["shopify"]
+    assert isinstance(found, simulator.Simulator)
+    return found
+
+
+@pytest.fixture
+async def hub() -> AsyncIterator[client.Client]:
+    made = client.Client(auth.MemoryTokens(), pacing.LocalPacer())
+    yield made
+    await made.aclose()
+
+
+def connection(
+    url: str = "http://127.0.0.1:9", secrets: dict[str, str] | None = None, **config: Any
+) -> model.Connection:
+    named = {key: KNOWN[key] for key in ("client_id", "shop_domain", "location_id")}
+    hidden = {"client_secret": KNOWN["client_secret"], "access_token": KNOWN["access_token"]} | (secrets or {})
+    return model.Connection("shopify-test", SPEC, {"base_url": f"{url}/shopify", **named, **config}, hidden)
+
+
+@pytest.fixture
+def shop(url: engine.Url) -> model.Connection:
+    return connection(url)
+
+
+async def control(url: str, path: str, **body: Any) -> Any:
+    async with httpx.AsyncClient(trust_env=False) as http:
+        answer = await http.post(f"{url}/_sim/shopify{path}", json=body)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def read(name: str, native: Any) -> dict[str, Any]:
+    found: dict[str, Any] = library.shipped("shopify", name).from_native(native)
+    return found
+
+
+async def order_of(hub: client.Client, shop: model.Connection, number: str) -> dict[str, Any]:
+    return read("order", (await hub.call(shop, "order.get", {"order_id": number})).data)
+
+
+@PEER
+async def test_peer_client_works_against_the_simulator(url: engine.Url, site: simulator.Simulator) -> None:
+    import shopify
+
+    number = (await control(url, "/orders"))["legacyResourceId"]
+    shopify.ApiVersion.define_version(shopify.api_version.Release("2026-10"))
+    shopify.Session.setup(protocol="http")
+    session = shopify.Session("shuniu-demo.myshopify.com", "2026-10", KNOWN["access_token"])
+    session.url = str(url).removeprefix("http://") + "/shopify"
+
+    def ask() -> Any:
+        shopify.ShopifyResource.activate_session(session)
+        try:
+            text = "query($id:ID!){order(id:$id){name displayFinancialStatus lineItems(first:5){nodes{sku}}}}"
+            return json.loads(shopify.GraphQL().execute(text, {"id": f"gid://shopify/Order/{number}"}))
+        finally:
+            shopify.ShopifyResource.clear_session()
+
+    said = await asyncio.to_thread(ask)
+    order = {"name": "#1001", "displayFinancialStatus": "PAID"}
+    assert said["data"]["order"] == {**order, "lineItems": {"nodes": [{"sku": site.world.skus[0].code}]}}
+
+
+@PEER
+def test_the_peer_signs_queries_as_we_do() -> None:
+    import shopify
+
+    query = {"shop": "some-shop.myshopify.com", "code": "a%&=b", "timestamp": "1337178173", "hmac": "ignored"}
+    shopify.Session.secret = "hush"
+    theirs = shopify.Session.calculate_hmac(query)
+    assert signer.query_signature("hush", query)["hmac"] == theirs
+
+
+def webhook(
+    body: bytes, secret: str = KNOWN["client_secret"], prefix: str = "x-shopify-", **more: str
+) -> model.RawHook:
+    signed = signer.webhook_signature(secret, body.decode())["X-Shopify-Hmac-Sha256"]
+    told = {"hmac-sha256": signed, "topic": "orders/create", "webhook-id": "w1", "shop-domain": KNOWN["shop_domain"]}
+    return model.RawHook("POST", {}, {f"{prefix}{key}": value for key, value in {**told, **more}.items()}, body)
+
+
+def opened(hook: model.RawHook, **secrets: str) -> list[model.SourceEvent]:
+    spec = SPEC.events["webhook"].verify
+    assert spec is not None
+    verified = verify.verify(hook, connection(secrets=secrets), spec, time.time())
+    return decode.events(SPEC, "webhook", verified.plaintext)
+
+
+@pytest.mark.parametrize("prefix", ["x-shopify-", "shopify-"])
+def test_both_header_families_are_read_and_the_delivery_is_known_again(prefix: str) -> None:
+    body = b'{"id":820982911946154508,"updated_at":"2026-03-09T14:05:31+08:00"}'
+    [event] = opened(webhook(body, prefix=prefix))
+    assert (event.message, event.record, event.dedupe) == ("order", "820982911946154508", "order:w1")
+    # The same event for another delivery id is another delivery.
+    assert opened(webhook(body, prefix=prefix, **{"webhook-id": "w2"}))[0].dedupe != event.dedupe
+
+
+def test_during_a_rotation_the_old_secret_is_accepted_and_a_foreign_shop_never() -> None:
+    body = b'{"id":1}'
+    old = webhook(body, secret="the-old-secret")
+    with pytest.raises(errors.HookRefused):
+        opened(old)
+    assert opened(old, old_client_secret="the-old-secret")
+    with pytest.raises(errors.HookRefused, match="another shop"):
+        opened(webhook(body, **{"shop-domain": "evil.myshopify.com"}))
+
+
+async def test_an_order_goes_out_in_two_parcels(
+    hub: client.Client, url: engine.Url, site: simulator.Simulator, shop: model.Connection
+) -> None:
+    skus = [one.code for one in site.world.skus[:2]]
+    number = (await control(url, "/orders", customer=1, skus=skus, count=2))["legacyResourceId"]
+    mapping = library.shipped("shopify", "shipment")
+
+    async def parcel(waybill: str, sku: str) -> dict[str, Any]:
+        lines = [{"sku": sku, "quantity": "2"}]
+        record = {
+            "id": waybill,
+            "status": "shipped",
+            "order_id": number,
+            "carrier_code": "SF",
+            "tracking_number": waybill,
+        }
+        order = await order_of(hub, shop, number)
+        native: dict[str, Any] = mapping.to_native({**record, "lines": lines}, {"order": order})
+        return native
+
+    await hub.call(shop, "shipment.send", await parcel("SF1", skus[0]))
+    assert (await order_of(hub, shop, number))["status"] == "partially_shipped"
+    site.faults.drop_reply = 1
+    second = await parcel("SF2", skus[1])
+    with pytest.raises(errors.OutcomeUnknown):
+        await hub.call(shop, "shipment.send", second)
+    # Asked again without knowing: the platform says that nothing is open, the order says that it was us.
+    assert (await hub.call(shop, "shipment.send", second)).already
+    assert (await order_of(hub, shop, number))["status"] == "shipped"
+    assert [one.kind for one in site.journal.effects] == ["fulfillment", "fulfillment"]
+    with pytest.raises(errors.Rejected):
+        await hub.call(shop, "shipment.send", {**second, "tracking": {"number": "SF3", "company": "SF"}})
+
+
+async def test_an_order_on_hold_is_held_and_one_refunded_in_full_is_closed(
+    hub: client.Client, url: engine.Url, site: simulator.Simulator, shop: model.Connection
+) -> None:
+    number = (await control(url, "/orders", customer=1))["legacyResourceId"]
+    await control(url, f"/orders/{number}/hold")
+    held = await order_of(hub, shop, number)
+    assert (held["status"], held["hold"], held["extra"]["fulfillment_orders"]) == ("paid", True, [])
+    await control(url, f"/orders/{number}/release")
+    assert (await order_of(hub, shop, number))["hold"] is False
+    refund = read("after_sale", await control(url, f"/orders/{number}/refund"))
+    assert (refund["status"], refund["order_id"], refund["amount"]) == ("done", number, site.world.skus[0].price)
+    assert (await order_of(hub, shop, number))["status"] == "closed"
+
+
+async def test_the_same_key_sets_stock_once_and_another_content_under_it_is_refused(
+    hub: client.Client, site: simulator.Simulator, shop: model.Connection
+) -> None:
+    given = {"inventory_item_id": "39072856", "location_id": KNOWN["location_id"], "quantity": 5, "key": "k1"}
+    await hub.call(shop, "stock.set", given)
+    site.store.stock["39072856"] = 4  # sold in between: the repeated call must not undo it
+    await hub.call(shop, "stock.set", given)
+    level = read("inventory", (await hub.call(shop, "stock.get", given)).data)
+    assert (level["available"], level["warehouse"]) == (4, KNOWN["location_id"])
+    with pytest.raises(errors.Rejected) as refused:
+        await hub.call(shop, "stock.set", {**given, "quantity": 6})
+    assert refused.value.code == "IDEMPOTENCY_KEY_PARAMETER_MISMATCH"
+    with pytest.raises(errors.Rejected) as refused:
+        await hub.call(shop, "stock.set", {**given, "key": "k2", "location_id": "1"})
+    assert refused.value.code == "ITEM_NOT_STOCKED_AT_LOCATION"
+
+
+async def test_all_pages_of_changed_orders_are_read(
+    hub: client.Client, site: simulator.Simulator, shop: model.Connection
+) -> None:
+    placed = {site.store.place(site.world.customers[0], site.world.skus[:1], 1)["legacyResourceId"] for _ in range(230)}
+    now = datetime.now(UTC)
+    pages = [
+        page async for page in hub.pages(shop, "order.list", {}, (now - timedelta(hours=1), now + timedelta(hours=1)))
+    ]
+    assert [len(one) for one in pages] == [100, 100, 30]
+    assert {row["legacyResourceId"] for page in pages for row in page} == placed
+
+
+@pytest.mark.parametrize(
+    ("config", "secrets"),
+    [({"client_id": "x"}, {}), ({}, {"client_secret": "x"}), ({"authorisation": "token"}, {"access_token": "x"})],
+)
+async def test_wrong_credentials_stop_the_connection(
+    hub: client.Client, url: engine.Url, config: dict[str, Any], secrets: dict[str, str]
+) -> None:
+    with pytest.raises(errors.CredentialRefused) as refused:
+        await hub.probe(connection(url, secrets, **config))
+    assert refused.value.hint["zh"]
+    assert refused.value.hint["en"]
