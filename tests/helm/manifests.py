@@ -30,6 +30,7 @@ TRIAL: dict[str, Any] = {
 _MONITORING: dict[str, Any] = {
     "serviceMonitor": {"enabled": True, "labels": {"release": "prom"}},
     "prometheusRule": {"enabled": True, "labels": {"release": "prom"}},
+    "dashboard": {"enabled": True},
 }
 _PLACED: dict[str, Any] = {
     "podAnnotations": {"a.example/b": "c"},
