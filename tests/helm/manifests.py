@@ -58,10 +58,12 @@ VARIATIONS: dict[str, dict[str, Any]] = {
     "existing": EXISTING,
     "existing-keys": merged(EXISTING, {"existingSecretKeys": {"databaseUrl": "uri", "secretKey": "master"}}),
     "trial": TRIAL,
-    "trial-existing": merged(EXISTING, {"postgresql": {"enabled": True, "storageClass": "fast"}, "valkey": {"enabled": True}}),
+    "trial-existing": merged(
+        EXISTING, {"postgresql": {"enabled": True, "storageClass": "fast"}, "valkey": {"enabled": True}}
+    ),
     "ingress": merged(EXISTING, {"ingress": {"enabled": True, "host": "hub.example.com", "className": "nginx"}}),
     "ingress-tls": merged(
-        EXISTING, {"ingress": {"enabled": True, "host": "hub.example.com", "tlsSecret": "tls", "annotations": {"a": "b"}}}
+        EXISTING, {"ingress": {"enabled": True, "host": "h.example.com", "tlsSecret": "tls", "annotations": {"a": ""}}}
     ),
     "hpa": merged(EXISTING, {"api": {"autoscaling": {"enabled": True}}, "worker": {"autoscaling": {"enabled": True}}}),
     "keda": merged(EXISTING, {"keda": {"enabled": True, "prometheusUrl": "http://prometheus.monitoring:9090"}}),
@@ -73,8 +75,10 @@ VARIATIONS: dict[str, dict[str, Any]] = {
     ),
     "migrate-init": merged(INLINE, {"migrate": {"mode": "init"}}),
     "migrate-none": merged(INLINE, {"migrate": {"mode": "none"}}),
-    "digest": merged(EXISTING, {"image": {"repository": "registry.example.com/shuniu", "digest": "sha256:" + "a" * 64}}),
-    "placed": merged(EXISTING, {role: _PLACED for role in ("api", "worker", "poller")}),
+    "digest": merged(
+        EXISTING, {"image": {"repository": "registry.example.com/shuniu", "digest": "sha256:" + "a" * 64}}
+    ),
+    "placed": merged(EXISTING, dict.fromkeys(("api", "worker", "poller"), _PLACED)),
     "environment": merged(
         EXISTING,
         {

@@ -75,7 +75,7 @@ def test_no_container_of_ours_may_be_root_or_write_its_image(variation: str) -> 
         assert spec["automountServiceAccountToken"] is False, name
         assert spec["securityContext"]["runAsNonRoot"] is True, name
         assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, name
-        assert not spec.get("hostNetwork") and not spec.get("hostPID")
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & set(spec), name
         volumes = {volume["name"] for volume in spec.get("volumes", [])} | {"data"}
         for container in [*spec["containers"], *spec.get("initContainers", [])]:
             rights = container["securityContext"]
@@ -227,7 +227,7 @@ def test_the_ingress_leaves_metrics_and_health_inside() -> None:
     paths = [one["path"] for one in ingress["spec"]["rules"][0]["http"]["paths"]]
     assert paths == ["/hooks/", "/api/"]
     env = manifests.pods(found)["Deployment/shop-shuniu-api"]["containers"][0]["env"]
-    assert {"name": "SHUNIU_PUBLIC_URL", "value": "https://hub.example.com"} in env
+    assert {"name": "SHUNIU_PUBLIC_URL", "value": "https://h.example.com"} in env
 
 
 def test_an_inline_secret_that_changes_restarts_the_pods() -> None:

@@ -1,4 +1,4 @@
-"""The Grafana dashboard: promtool parses every expression, every metric exists, panels neither share ids nor overlap."""
+"""The Grafana dashboard: promtool parses every expression, every metric exists, no panels overlap."""
 
 from __future__ import annotations
 

@@ -43,7 +43,8 @@ BY_CHECK: dict[str, tuple[dict[str, Any], str]] = {
     "no redis": ({"secrets": {"secretKey": manifests.KEY, "databaseUrl": "postgresql://h/d"}}, "redisUrl"),
     "both secrets": ({**manifests.INLINE, **manifests.EXISTING}, "existingSecret"),
     "two databases": (
-        manifests.merged(manifests.INLINE, {"secrets": {"postgresPassword": "a" * 12}, "postgresql": {"enabled": True}}),
+        manifests.merged(manifests.INLINE, {"secrets": {"postgresPassword": "a" * 12},
+                           "postgresql": {"enabled": True}}),
         "postgresql.enabled",
     ),
     "two Redis": (manifests.merged(manifests.INLINE, {"valkey": {"enabled": True}}), "valkey.enabled"),
