@@ -188,6 +188,12 @@ async def gauges(hub: wiring.Hub) -> list[Metric]:
             ("route",),
         ),
         gauge(
+            "shuniu_queue_pending_age_seconds",
+            "Age of the oldest untried delivery per target connection.",
+            {(row.connection_key,): max(now - row.oldest, 0.0) for row in depth if row.state == "pending"},
+            ("connection",),
+        ),
+        gauge(
             "shuniu_connection_up",
             "1 while a connection may be called.",
             {

@@ -14,7 +14,7 @@ import uvloop
 from redis import asyncio as aioredis
 from redis.exceptions import RedisError
 
-from gateway import app, migrate, settings, supervisor, telemetry, valkey, wiring, worker
+from gateway import app, beacon, migrate, settings, supervisor, telemetry, valkey, wiring, worker
 from retry_queue.ledger import session, users, workers
 
 log = structlog.get_logger()
@@ -114,7 +114,8 @@ async def _worker(config: settings.Settings, *, polls: bool, pumps: bool, pace: 
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, hub.stopped.set)
-    await worker.run(hub, polls=polls, pumps=pumps, pace=pace)
+    async with beacon.lit(hub):
+        await worker.run(hub, polls=polls, pumps=pumps, pace=pace)
     await hub.close()
     return 0
 

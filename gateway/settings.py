@@ -67,6 +67,8 @@ class Settings(BaseSettings):
     log_format: Literal["json", "console"] = "json"
     max_body: Annotated[int, Field(ge=1024, le=256 * 1024**2)] = 1024**2
     """Bytes of the largest accepted hook or API body."""
+    metrics_port: Annotated[int, Field(ge=0, le=65535)] = 0
+    """Where a worker or poller that runs alone answers /livez, /readyz and /metrics; 0: nowhere."""
     instance: str = ""
     """Which child of the supervisor this process is, such as ``worker-2``; set by it."""
     metrics_dir: Path = Path()
@@ -193,6 +195,7 @@ class Settings(BaseSettings):
             "LOG_FORMAT": self.log_format,
             "MAX_BODY": str(self.max_body),
             "METRICS_DIR": str(self.metrics_dir),
+            "METRICS_PORT": "0",  # the children of one supervisor are told about by the API
             "REDIS_URL": self.redis,
         }
         return {
@@ -320,6 +323,7 @@ _HINTS = {
     "redis_url": ("应为 redis://、rediss:// 或 unix:// 地址", "expected a redis://, rediss:// or unix:// address"),
     "public_url": ("应为 http(s)://主机 形式的网址", "expected an address such as https://hub.example.com"),
     "port": ("应为 0–65535 的整数", "expected a whole number from 0 to 65535"),
+    "metrics_port": ("应为 0–65535 的整数", "expected a whole number from 0 to 65535"),
     "workers": ("应为 1–64 的整数", "expected a whole number from 1 to 64"),
     "egress_allow": (
         "应为逗号分隔的网段,如 10.0.0.0/8,192.168.1.0/24",
