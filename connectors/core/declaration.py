@@ -39,6 +39,13 @@ ErrorRule = terms.ErrorRule
 Failure = terms.Failure
 
 
+class Basic(terms.Part):
+    """HTTP basic authentication; the header is written last and never shown."""
+
+    user: str
+    password: str
+
+
 class RequestSpec(terms.Part):
     """One HTTP request; exactly one of ``json``, ``form``, ``text`` may carry a body."""
 
@@ -50,6 +57,7 @@ class RequestSpec(terms.Part):
     json_body: Any = Field(default=None, alias="json")
     form: dict[str, Any] | None = None
     text: str | None = None
+    basic: Basic | None = None
     timeout: float = Field(default=15.0, gt=0, le=60)
 
 
@@ -65,6 +73,12 @@ class TokenSpec(terms.Part):
     early: float = 300
     """Renew so many seconds before the end."""
     success: Condition | None = None
+    refresh: RequestSpec | None = None
+    """How the next token is got from a kept refresh token, ``${token.refresh_token}``; ``request`` is for the first."""
+    refresh_value: Path | None = None
+    """Where an answer carries the refresh token; one that carries none leaves the old one in force."""
+    given: list[Slug] = Field(default_factory=list)
+    """Secret fields with which the chain of refresh tokens began: other values begin a new one."""
     refusal: ErrorClass = ErrorClass.CREDENTIAL
     """What a refused token request means when no error rule fits."""
 
@@ -79,6 +93,7 @@ class Auth(terms.Part):
     query: dict[str, Any] = Field(default_factory=dict)
     headers: dict[str, Any] = Field(default_factory=dict)
     cookies: dict[str, Any] = Field(default_factory=dict)
+    basic: Basic | None = None
     when: dict[str, str | list[str]] = Field(default_factory=dict)
     """Apply only when a config field has (one of) this value."""
 
