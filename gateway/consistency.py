@@ -27,7 +27,7 @@ def faults(
     def operation(connection: str, name: str) -> declaration.Operation | None:
         there = world.connections.get(connection)
         try:
-            return registry.get(there[0]).operations.get(name) if there else None
+            return world.connectors.get(there[0]).operations.get(name) if there else None
         except (registry.UnknownConnector, registry.DeclarationError):
             return None
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pydantic
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from connectors.core import catalogue
 from gateway import soundness
 from mappings import engine, library
 from mappings import errors as mapping_errors
@@ -28,6 +29,12 @@ class Current:
     mappings: Mapping[tuple[str, str], configuration.MappingRow]
     templates: Mapping[str, dict[str, Any]]
     entities: Mapping[str, dict[str, Any]]
+    declarations: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def connectors(self) -> catalogue.Catalogue:
+        """The connectors of this site."""
+        return catalogue.Catalogue(self.declarations)
 
     def world(self) -> soundness.World:
         """What routes may refer to."""
@@ -35,6 +42,7 @@ class Current:
             {key: (row.connector, row.config) for key, row in self.connections.items()},
             {place: made for place, row in self.mappings.items() if (made := compiled(row.body, place)) is not None},
             frozenset(self.templates),
+            self.connectors,
         )
 
     def parsed_routes(self) -> list[route.Route]:
@@ -78,4 +86,5 @@ async def load(connection: AsyncConnection) -> Current:
         {(row.connector, row.name): row for row in mappings},
         {one["key"]: one for one in templates},
         entities,
+        await configuration.declarations(connection),
     )

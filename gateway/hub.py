@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from connectors.core import catalogue
 from gateway import consistency, current, hub_file, problems, soundness
 from mappings import engine
 from retry_queue.ledger import audit, configuration, connections, logins, secrets, session
@@ -47,11 +48,10 @@ class Change:
         return f"{ {'create': '+', 'change': '~', 'remove': '-'}[self.action] } {self.kind} {self.key}"
 
 
-# --- check --------------------------------------------------------------------------------------
-
-
 def check(draft: hub_file.Draft, now: current.Current, *, prune: bool = False) -> list[hub_file.Problem]:
     """Every problem of a file, including what it refers to in the ledger or in itself. In file order."""
+    connectors = _connectors(draft, now, prune=prune)
+    draft.settle(connectors)
     known: dict[str, tuple[str, Mapping[str, Any]]] = {}
     own: dict[tuple[str, str], engine.Mapping] = {}
     templates = set(draft.templates)
@@ -64,9 +64,10 @@ def check(draft: hub_file.Draft, now: current.Current, *, prune: bool = False) -
         made = current.compiled(text, place)
         if made is not None:
             own[place] = made
-    # A connection that is in the file but broken is no reason to call every route to it broken too.
+    # A broken connection of the file is no reason to call every route to it broken too.
     named = {key for section, key in draft.where if section == "connections"}
-    world = soundness.World(known, own, frozenset(templates | {k for s, k in draft.where if s == "templates"}))
+    templates |= {key for section, key in draft.where if section == "templates"}
+    world = soundness.World(known, own, frozenset(templates), connectors)
     for key, given in draft.routes.items():
         for fault in soundness.route(given, world):
             if fault.code == "unknown_connection" and _spoken(given, fault) in named:
@@ -85,6 +86,10 @@ def check(draft: hub_file.Draft, now: current.Current, *, prune: bool = False) -
     return sorted(unique, key=lambda one: one.line)
 
 
+def _connectors(draft: hub_file.Draft, now: current.Current, *, prune: bool) -> catalogue.Catalogue:
+    return (catalogue.SHIPPED if prune else now.connectors).with_own(draft.declarations)
+
+
 def doubts(draft: hub_file.Draft, now: current.Current, *, prune: bool = False) -> list[hub_file.Problem]:
     """What the whole configuration leaves unsaid once the file is applied; meant for a file without problems."""
     stored = current.Current({}, {}, {}, {}, {}) if prune else now
@@ -94,7 +99,8 @@ def doubts(draft: hub_file.Draft, now: current.Current, *, prune: bool = False) 
     own |= {place: made for place, text in draft.mappings.items() if (made := current.compiled(text, place))}
     every = {one.key: one for one in stored.parsed_routes()} | draft.routes
     rules = stored.rules() | draft.entities
-    for fault in consistency.faults(every.values(), rules, soundness.World(known, own)):
+    world = soundness.World(known, own, connectors=_connectors(draft, now, prune=prune))
+    for fault in consistency.faults(every.values(), rules, world):
         section, key = (str(step) for step in fault.path)
         draft.say(replace(fault, path=()), *draft.place(section, key))
     return sorted(dict.fromkeys(draft.problems), key=lambda one: one.line)
@@ -106,6 +112,8 @@ def _left_behind(draft: hub_file.Draft, now: current.Current, world: soundness.W
         key for key, one in draft.connections.items()
         if key in now.connections and now.connections[key].connector != one.connector
     }  # fmt: skip
+    redone = {key for key, text in draft.declarations.items() if now.declarations.get(key, text) != text}
+    changed |= {key for key, row in now.connections.items() if row.connector in redone}
     for key, row in now.routes.items():
         if key in draft.routes or not changed:
             continue
@@ -115,7 +123,8 @@ def _left_behind(draft: hub_file.Draft, now: current.Current, world: soundness.W
             first = min(touched)
             zh = f"现有路由 {key} 不再可用：连接 {first} 换了连接器；请同时修改该路由"
             en = f"the route '{key}' that is there would break: '{first}' gets another connector; change the route too"
-            draft.say(problems.Fault("breaks_route", zh, en, ("connector",)), *draft.place("connections", first))
+            fault = problems.Fault("breaks_route", zh, en, ("connector",) if first in draft.connections else ())
+            draft.say(fault, *draft.place("connections", first))
 
 
 def _spoken(given: routes.Route, fault: problems.Fault) -> str:
@@ -132,6 +141,9 @@ def compare(
 ) -> list[Change]:
     """What applying the file would change, in the order it is done."""
     found: list[Change] = []
+    for key, text in draft.declarations.items():
+        old = now.declarations.get(key)
+        found += _change("declaration", key, None if old is None else {"body": old}, {"body": text})
     for key, wanted in draft.connections.items():
         row = now.connections.get(key)
         found += _change("connection", key, _connection(row, sealer), _wanted(wanted, row, sealer))
@@ -152,16 +164,14 @@ def compare(
 
 
 def _removals(draft: hub_file.Draft, now: current.Current) -> Iterator[Change]:
-    for key in now.routes.keys() - draft.routes.keys():
-        yield Change("route", key, "remove")
-    for key in now.connections.keys() - draft.connections.keys():
-        yield Change("connection", key, "remove")
-    for place in now.mappings.keys() - draft.mappings.keys():
-        yield Change("mapping", "/".join(place), "remove")
-    for key in now.templates.keys() - draft.templates.keys():
-        yield Change("template", key, "remove")
-    for name in now.entities.keys() - draft.entities.keys():
-        yield Change("entity", name, "remove")
+    sections: tuple[tuple[str, Mapping[Any, Any], Mapping[Any, Any]], ...] = (
+        ("route", now.routes, draft.routes), ("connection", now.connections, draft.connections),
+        ("mapping", now.mappings, draft.mappings), ("template", now.templates, draft.templates),
+        ("entity", now.entities, draft.entities), ("declaration", now.declarations, draft.declarations),
+    )  # fmt: skip
+    for kind, there, wanted in sections:
+        for key in there.keys() - wanted.keys():
+            yield Change(kind, "/".join(key) if isinstance(key, tuple) else key, "remove")
 
 
 def _connection(row: connections.Row | None, sealer: secrets.Sealer) -> dict[str, Any] | None:
@@ -260,6 +270,10 @@ async def _write(
     at: float,
 ) -> None:
     templates, entities = dict(now.templates), dict(now.entities)
+    if any(one.kind == "declaration" for one in changes):
+        gone_ids = {one.key for one in changes if one.kind == "declaration" and one.action == "remove"}
+        kept = {key: text for key, text in now.declarations.items() if key not in gone_ids} | draft.declarations
+        await configuration.put_setting(connection, configuration.DECLARATIONS, kept)
     for one in changes:
         gone = one.action == "remove"
         match one.kind:
@@ -348,7 +362,10 @@ async def export(ledger: session.Ledger) -> tuple[str, list[str]]:
     async with ledger.read() as connection:
         now = await current.load(connection)
     needed: list[str] = []
-    document: dict[str, Any] = {"apiVersion": hub_file.API_VERSION, "connections": []}
+    document: dict[str, Any] = {"apiVersion": hub_file.API_VERSION}
+    if now.declarations:
+        document["declarations"] = [{"body": text} for text in now.declarations.values()]
+    document["connections"] = []
     for key, row in now.connections.items():
         entry: dict[str, Any] = {"key": key, "connector": row.connector}
         if row.config:

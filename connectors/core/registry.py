@@ -20,7 +20,8 @@ import yaml
 from connectors.core import declaration
 
 FILE = "connector.yaml"
-_ROOMS = ("core", "simulator")
+ROOMS = ("core", "simulator")
+"""Folders of this package that are no connectors."""
 
 
 class DeclarationError(ValueError):
@@ -123,7 +124,7 @@ def all_ids() -> tuple[str, ...]:
         sorted(
             place.name
             for place in _home().iterdir()
-            if place.is_dir() and place.name not in _ROOMS and place.joinpath(FILE).is_file()
+            if place.is_dir() and place.name not in ROOMS and place.joinpath(FILE).is_file()
         )
     )
 

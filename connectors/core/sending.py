@@ -202,10 +202,7 @@ def _hides(name: str, value: str, proof: frozenset[str]) -> bool:
 def _shown(request: model.Request, proof: frozenset[str]) -> tuple[str, str]:
     def listed(fields: Mapping[str, str], between: str) -> list[str]:
         # Numbers that signing adds are times; they help whoever reads this, and prove nothing.
-        return [
-            f"{name}{between}{HIDDEN if _hides(name, value, proof) else value}"
-            for name, value in fields.items()
-        ]
+        return [f"{name}{between}{HIDDEN if _hides(name, value, proof) else value}" for name, value in fields.items()]
 
     url = request.url
     if request.query:

@@ -10,6 +10,7 @@ from gateway.api import (
     conflicts,
     connections,
     connectors,
+    declarations,
     deliveries,
     events,
     ledger,
@@ -26,7 +27,8 @@ from gateway.api import (
 
 PREFIX = "/api/v1"
 NOUNS = (
-    sessions, users, tokens, connectors, connections, mappings, routes, events, deliveries, links, ledger, quarantine,
+    sessions, users, tokens, connectors, declarations,
+    connections, mappings, routes, events, deliveries, links, ledger, quarantine,
     conflicts, audits, problem_codes,
 )  # fmt: skip
 

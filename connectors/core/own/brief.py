@@ -97,7 +97,8 @@ def expanded(given: Brief) -> dict[str, Any]:
         "time": given.time.model_dump(), "signing": given.signing.model_dump(), "auth": credentials.auth(given.auth),
         "success": given.success.model_dump(exclude_defaults=True) if given.success else _success(given),
         "failure": (given.failure or _failure(given)).model_dump(), "pacing": given.pacing.model_dump(),
-        "errors": [one.model_dump(exclude_defaults=True) for one in given.errors], "probe": probe,
+        "errors": [*(one.model_dump(exclude_defaults=True) for one in given.errors), *credentials.errors(given.auth)],
+        "probe": probe,
         "operations": operations,
         "messages": {f"row.{name}": _message(name, one) for name, one in given.polls.items()},
         "events": {name: _source(name, one) for name, one in given.polls.items()},
@@ -215,5 +216,5 @@ def _unsaid(name: str) -> dict[str, Any]:
     secret = root == "secret"
     return {
         "key": key, "secret": secret, "required": secret, "label": {"zh": key, "en": key},
-        "help": {"zh": f"声明里用到的 {key}，由对方系统提供。", "en": f"{key} of the declaration; the other system gives it."},
+        "help": {"zh": f"由对方系统提供的 {key}。", "en": f"The {key} that the other system gives."},
     }  # fmt: skip

@@ -87,6 +87,14 @@ def _request(one: Credential, form: dict[str, Any]) -> dict[str, Any]:
     return {**made, "form": {key: value for key, value in whole.items() if value is not None}}
 
 
+def errors(given: Iterable[Credential]) -> list[dict[str, Any]]:
+    """What a refused token means, where there are tokens: RFC 6750 answers 401."""
+    if not any(one.style in OAUTH for one in given):
+        return []
+    hint = {"zh": "授权已失效，请重新授权", "en": "The authorisation is over; authorise again"}
+    return [{"status": [401], "becomes": "token", "hint": hint}]
+
+
 def fields(given: Iterable[Credential]) -> list[dict[str, Any]]:
     """The fields of the form that these need."""
     return [field for one in given for field in _fields(one)]
@@ -104,14 +112,16 @@ def _fields(one: Credential) -> list[dict[str, Any]]:
                 _secret("password", "密码", "Password", "HTTP Basic 的密码。", "Its password."),
             ]
     found = [
-        _plain("client_id", "客户端 ID", "Client id", "对方开放平台上应用的 client_id。", "Of the application there."),
-        _secret("client_secret", "客户端密钥", "Client secret", "与 client_id 同处取得。", "Found beside the client id."),
+        _plain("client_id", "客户端 ID", "Client id", "对方开放平台上应用的 client_id。", "The application's."),
+        _secret(
+            "client_secret", "客户端密钥", "Client secret", "与 client_id 同处取得。", "Found beside the client id."
+        ),
     ]
     if one.style == "oauth2_refresh":
         zh, en = "授权时得到的 refresh_token；之后自动更新。", "Got when authorising; renewed by itself from then on."
         found.append(_secret("refresh_token", "刷新令牌", "Refresh token", zh, en))
     if one.style == "oauth2_code":
-        zh, en = "授权页跳回时地址里的 code，只能用一次；重新授权时换新的。", "The code in the address the consent page leads to."
+        zh, en = "授权页跳回的地址里的 code，只用一次。", "The code in the address that the consent page leads to."
         found.append(_secret("code", "授权码", "Authorisation code", zh, en))
         zh, en = "与申请授权码时所用的完全相同。", "Exactly the one the code was asked for with."
         found.append(_plain("redirect_uri", "回调地址", "Redirect URI", zh, en))
