@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from retry_queue.ledger import configuration
-from tests.unit.gateway.desk import Desk
+from tests.unit.gateway import desk as desks
 
 OFFICE = """\
 apiVersion: shuniu/api/v1
@@ -30,7 +32,13 @@ CONNECTION = {"key": "front", "connector": "office", "config": {"base_url": "htt
               "secrets": {"api_key": "canary-key"}}  # fmt: skip
 
 
-async def test_a_declaration_is_a_connector_from_then_on(desk: Desk) -> None:
+@pytest.fixture
+async def desk(database_url: str, tmp_path: Path) -> AsyncIterator[desks.Desk]:
+    async with desks.opened(database_url, tmp_path) as made:
+        yield made
+
+
+async def test_a_declaration_is_a_connector_from_then_on(desk: desks.Desk) -> None:
     editor = await desk.as_("editor")
     made = await editor.post("/declarations", json={"body": OFFICE})
     assert made.status_code == 201, made.text
@@ -50,7 +58,7 @@ async def test_a_declaration_is_a_connector_from_then_on(desk: Desk) -> None:
     assert "canary-key" not in seen.text
 
 
-async def test_a_change_that_breaks_a_route_is_refused(desk: Desk) -> None:
+async def test_a_change_that_breaks_a_route_is_refused(desk: desks.Desk) -> None:
     editor = await desk.as_("editor")
     etag = (await editor.post("/declarations", json={"body": OFFICE})).json()["etag"]
     await editor.post("/connections", json=CONNECTION)
@@ -64,7 +72,7 @@ async def test_a_change_that_breaks_a_route_is_refused(desk: Desk) -> None:
     renamed = {"body": OFFICE.replace("order.save", "order.put")}
     answer = await editor.put("/declarations/office", json=renamed, headers={"if-match": etag})
     assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
-    assert "r" in answer.json()["detail"]["zh"] if isinstance(answer.json()["detail"], dict) else answer.text
+    assert "order.put" in answer.text
     wider = {"body": OFFICE.replace("en: Office", "en: Office 2")}
     assert (await editor.put("/declarations/office", json=wider)).status_code == 428
     answer = await editor.put("/declarations/office", json=wider, headers={"if-match": etag})
@@ -79,7 +87,7 @@ async def test_a_change_that_breaks_a_route_is_refused(desk: Desk) -> None:
     ("a: [", "读不懂"), (OFFICE.replace("office", "http"), "内置"), (OFFICE.replace("kind: get", "kind: gt"), "kind"),
     (OFFICE.replace("label:", "lable:"), "label"), (OFFICE.replace("style: bearer", "style: oauth2_code"), "token_url"),
 ])  # fmt: skip
-async def test_what_is_wrong_is_told_in_both_languages(desk: Desk, body: str, said: str) -> None:
+async def test_what_is_wrong_is_told_in_both_languages(desk: desks.Desk, body: str, said: str) -> None:
     editor = await desk.as_("editor")
     answer = await editor.post("/declarations", json={"body": body})
     assert answer.status_code == 422
@@ -88,7 +96,7 @@ async def test_what_is_wrong_is_told_in_both_languages(desk: Desk, body: str, sa
         assert await configuration.declarations(connection) == {}
 
 
-async def test_a_draft_stores_nothing_and_keeps_no_secret(desk: Desk) -> None:
+async def test_a_draft_stores_nothing_and_keeps_no_secret(desk: desks.Desk) -> None:
     editor = await desk.as_("editor")
     command = "curl http://127.0.0.1:9/orders/7 -H 'Authorization: Bearer canary-token'"
     answer = await editor.post("/declarations/draft", json={"format": "curl", "text": command, "id": "mine"})
