@@ -121,8 +121,10 @@ def _left_behind(draft: hub_file.Draft, now: current.Current, world: soundness.W
         touched = {given.source.connection, *(placed.target.connection for placed in given.targets)} & changed
         if touched and soundness.route(given, world):
             first = min(touched)
-            zh = f"现有路由 {key} 不再可用：连接 {first} 换了连接器；请同时修改该路由"
-            en = f"the route '{key}' that is there would break: '{first}' gets another connector; change the route too"
+            zh = f"现有路由 {key} 不再可用：连接 {first} 的连接器变了；请同时修改该路由"
+            en = (
+                f"the route '{key}' that is there would break: the connector of '{first}' changes; change the route too"
+            )
             fault = problems.Fault("breaks_route", zh, en, ("connector",) if first in draft.connections else ())
             draft.say(fault, *draft.place("connections", first))
 

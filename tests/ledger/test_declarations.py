@@ -235,6 +235,18 @@ connections:
     assert "office" in misspelt.value.problems[0].zh
 
 
+async def test_a_change_of_a_declaration_must_not_break_a_route(ledger: session.Ledger, house: offices.Offices) -> None:
+    await apply(ledger, site(house.url))
+    text = BOOKS.replace("book.put:", "book.write:")
+    with pytest.raises(hub_file.Broken) as caught:
+        await apply(ledger, f"apiVersion: shuniu/v1\ndeclarations:\n  - body: |\n{indented(text, 6)}")
+    assert [one.code for one in caught.value.problems] == ["breaks_route"]
+    assert "ledgers" in caught.value.problems[0].zh
+    wider = OFFICE.replace("en: Office", "en: Front office")
+    changes = await apply(ledger, f"apiVersion: shuniu/v1\ndeclarations:\n  - body: |\n{indented(wider, 6)}")
+    assert [one.line for one in changes] == ["~ declaration office"]
+
+
 @pytest.mark.parametrize(("change", "said"), [
     (("id: office", "id: http"), "内置连接器"),
     (("entity: order\n", "entitty: order\n"), "entitty"),
