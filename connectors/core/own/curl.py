@@ -42,10 +42,13 @@ class _Command:
 def drafted(text: str, identifier: str | None = None) -> draft.Draft:
     """The draft of one command. Raises source.Broken."""
     given = _read(text)
-    parts = urlsplit(given.url)
+    try:
+        parts = urlsplit(given.url)
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        raise _wrong("命令里的地址无效", "the address of the command is not valid") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise _wrong("命令里没有 http(s) 地址", "there is no http(s) address in the command")
-    port = f":{parts.port}" if parts.port else ""
     key = draft.named(identifier, "", parts.hostname.removeprefix("www.").removeprefix("api."))
     made = draft.Draft(draft.top(key, key, f"{parts.scheme}://{parts.hostname}{port}"))
     auth: list[dict[str, Any]] = []
@@ -191,6 +194,7 @@ def _query(text: str, given: _Command, made: draft.Draft, auth: list[dict[str, A
 
 def _path(path: str) -> tuple[str, bool]:
     """The path with its last number-like part as an input."""
+    path = path.replace("${", "%24%7B")  # what somebody pasted names no field of ours
     segments = path.split("/")
     for place in range(len(segments) - 1, -1, -1):
         if re.fullmatch(r"\d+|[0-9a-fA-F-]{32,36}", segments[place]):

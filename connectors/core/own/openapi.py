@@ -50,6 +50,17 @@ class _Found:
 def drafted(text: str, identifier: str | None = None, wanted: list[str] | None = None) -> Draft:
     """The draft. ``wanted``: keys, operationIds or ``METHOD /path``; empty takes all. Raises source.Broken."""
     document = source.parsed(text, longest=LONGEST, deepest=DEEPEST)
+    try:
+        return _drafted(document, identifier, wanted or [])
+    except (TypeError, AttributeError, KeyError, ValueError) as error:
+        if isinstance(error, source.Broken):
+            raise
+        # A list where an object belongs, a number for a name: said as a whole, for nobody could list every way.
+        zh = "文档的结构不符合 OpenAPI 规范，请先用校验工具检查"
+        raise _wrong(zh, "the document is not shaped as OpenAPI says; have it validated first") from None
+
+
+def _drafted(document: dict[str, Any], identifier: str | None, wanted: list[str]) -> Draft:
     version = str(document.get("openapi") or "")
     if not version.startswith(("3.0", "3.1")):
         said = version or str(document.get("swagger") or "?")
@@ -68,7 +79,7 @@ def drafted(text: str, identifier: str | None = None, wanted: list[str] | None =
     found = list(_operations(document, refs))
     if not found:
         raise _wrong("文档里没有接口（paths）", "the document has no operations (paths)")
-    taken = _picked(found, wanted or [])
+    taken = _picked(found, wanted)
     if not wanted and len(found) > MOST:
         made.remarks.append(
             (f"共 {len(found)} 个接口，只取了前 {MOST} 个", f"{len(found)} operations; the first {MOST} are taken")

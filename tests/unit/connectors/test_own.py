@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import shlex
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from connectors.core.own import curl, draft, openapi, source
 
@@ -216,3 +221,64 @@ def test_a_command_that_is_no_call_is_refused_with_words(command: str) -> None:
     with pytest.raises(source.Broken) as caught:
         curl.drafted(command)
     assert all(one.zh and one.en for one in caught.value.wrong)
+
+
+# --- whatever comes, it is a draft or a refusal ---------------------------------------------------
+
+
+def _places(node: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    found = [path] if path else []
+    members = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, inner in members:
+        found += _places(inner, (*path, key))
+    return found
+
+
+def usable_or_refused(make: Callable[[], draft.Draft]) -> str:
+    try:
+        return source.compiled(source.written(make().spec)).id
+    except source.Broken as error:
+        return str(error)
+
+
+PLACES = _places(yaml.safe_load(SHOP))
+ODD = st.sampled_from([
+    None, 0, 7.5, True, "", "x", "${input.x", "${nope|nope}", [], [1], [[]], {}, {"$ref": "#/info"},
+    {"$ref": "#/paths"},
+    {"$ref": 3}, {"type": "array"}, {"properties": 3}, {"allOf": 3}, {"allOf": [3]}, {"in": "path"}, {"name": 3},
+])  # fmt: skip
+
+
+@settings(max_examples=200, deadline=None, derandomize=True, database=None)
+@given(st.lists(st.tuples(st.sampled_from(PLACES), ODD), min_size=1, max_size=3))
+def test_a_mangled_document_is_drafted_or_refused(changes: list[tuple[tuple[Any, ...], Any]]) -> None:
+    document = yaml.safe_load(SHOP)
+    for path, odd in changes:
+        here = document
+        try:
+            for step in path[:-1]:
+                here = here[step]
+            here[path[-1]] = copy.deepcopy(odd)
+        except (KeyError, IndexError, TypeError):
+            continue
+    assert usable_or_refused(lambda: openapi.drafted(json.dumps(document)))
+
+
+@settings(max_examples=200, deadline=None, derandomize=True, database=None)
+@given(st.lists(st.sampled_from([
+    "-H", "-d", "-X", "-u", "-G", "--json", "--url", "-F", "http://127.0.0.1/a/1?b=${c}", "https://[::1", "POST",
+    "a: b",
+    "Authorization: Basic ???", "Authorization: Bearer", "{", '{"jsonrpc":"2.0"}', "a=1&b", "=", ":", "'x'",
+    "${input.y}",
+    "http://127.0.0.1:99999/", "X-Token:", "-Hx:y", "-d{}", "--data=a", "$'a'", "http://127.0.0.1/${x}/%7B",
+]), max_size=7))  # fmt: skip
+def test_any_command_is_drafted_or_refused(words: list[str]) -> None:
+    assert usable_or_refused(lambda: curl.drafted("curl " + " ".join(map(shlex.quote, words))))
+
+
+@settings(max_examples=200, deadline=None, derandomize=True, database=None)
+@given(st.text(max_size=200) | st.binary(max_size=80).map(lambda raw: raw.decode("latin-1")))
+def test_any_text_is_a_declaration_or_refused(text: str) -> None:
+    for read in (source.compiled, openapi.drafted, curl.drafted):
+        with pytest.raises(source.Broken):
+            read(text)

@@ -117,3 +117,15 @@ async def test_a_draft_stores_nothing_and_keeps_no_secret(desk: desks.Desk) -> N
     viewer = await desk.as_("viewer")
     assert (await viewer.post("/declarations/draft", json=given)).status_code == 403
     assert (await editor.get("/declarations")).json()["items"][0]["id"] == "t"
+
+
+async def test_a_large_document_of_somebody_else_can_be_taken_whole(desk: desks.Desk) -> None:
+    document = json.dumps(desk.app.openapi())  # OpenAPI 3.1 as a framework writes it
+    editor = await desk.as_("editor")
+    answer = await editor.post("/declarations/draft", json={"format": "openapi", "text": document, "id": "twin"})
+    assert answer.status_code == 200, answer.text[:500]
+    assert len([one for one in answer.json()["offers"] if one["taken"]]) > 50
+    made = await editor.post("/declarations", json={"body": answer.json()["body"]})
+    assert made.status_code == 201, made.text[:2000]
+    found = {one["name"]: one for one in made.json()["connector"]["operations"]}
+    assert (found["route_list"]["kind"], found["connection_get"]["kind"]) == ("list", "get")
