@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import html
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import structlog
@@ -13,9 +13,10 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 from prometheus_client.core import Metric
 
-from gateway import __version__, api, problems, telemetry, wiring
+from gateway import __version__, api, pages, problems, telemetry, wiring
 from gateway.api import services
-from retry_queue.ledger import cursors, outbox, session, tallies
+from retry_queue import gap
+from retry_queue.ledger import backfills, cursors, findings, outbox, reconciliations, session, tallies, timers
 from retry_queue.ledger.states import ConnectionState
 from webhooks import receive, router, streams
 
@@ -25,21 +26,24 @@ log = structlog.get_logger()
 
 
 class Front:
-    """Hooks go straight to their own app; everything else to FastAPI. Routing a hook costs microseconds."""
+    """Hooks and pages go straight to their own apps; everything else to FastAPI. Routing a hook costs microseconds."""
 
-    def __init__(self, hooks: router.Hooks, rest: FastAPI) -> None:
+    def __init__(self, hooks: router.Hooks, rest: FastAPI, shown: pages.Pages | None = None) -> None:
         self._hooks = hooks
         self._rest = rest
+        self._pages = shown
 
     async def __call__(self, scope: Any, receive_: Any, send: Any) -> None:
         if scope["type"] == "http" and scope["path"].startswith("/hooks/"):
             await self._hooks(scope, receive_, send)
+        elif scope["type"] == "http" and self._pages is not None and self._pages.takes(scope):
+            await self._pages(scope, receive_, send)
         else:
             await self._rest(scope, receive_, send)
 
 
-def create(hub: wiring.Hub, *, embedded_streams: bool = False) -> Front:
-    """The ASGI app of an API process over an opened hub."""
+def create(hub: wiring.Hub, *, embedded_streams: bool = False, stopping: Callable[[], bool] = lambda: False) -> Front:
+    """The ASGI app of an API process over an opened hub; ``stopping`` tells long answers to end."""
     snapshot = telemetry.Snapshot()
 
     @contextlib.asynccontextmanager
@@ -47,6 +51,7 @@ def create(hub: wiring.Hub, *, embedded_streams: bool = False) -> Front:
         tasks = [
             asyncio.create_task(wiring.watch(hub), name="watch"),
             asyncio.create_task(_snapshots(hub, snapshot), name="snapshots"),
+            asyncio.create_task(gap.Gaps(hub.ledger, hub.current).run(hub.stopped), name="gaps"),
         ]
         if embedded_streams:
             supervisor = streams.Streams(hub.ledger, hub.doors, hub.appender)
@@ -75,12 +80,13 @@ def create(hub: wiring.Hub, *, embedded_streams: bool = False) -> Front:
                 reload=hub.reload,
                 settings=hub.settings,
                 ring=hub.bell.ring,
+                stopping=stopping,
             )
         )
     )
     _operations(app, hub, snapshot)
     receiver = receive.Receiver(hub.door, hub.appender, refresh=hub.refresh)
-    return Front(router.Hooks(receiver, hub.settings.max_body), app)
+    return Front(router.Hooks(receiver, hub.settings.max_body), app, pages.built())
 
 
 def _operations(app: FastAPI, hub: wiring.Hub, snapshot: telemetry.Snapshot) -> None:
@@ -133,6 +139,9 @@ async def gauges(hub: wiring.Hub) -> list[Metric]:
         counted = await tallies.by_connection(connection)
         depth = await outbox.depth(connection)
         polls = await cursors.all_rows(connection)
+        drift = await reconciliations.drift(connection)
+        history = await backfills.open_rows(connection)
+        waiting = await timers.depth(connection)
     now = await hub.ledger.now()
     kinds = ("received", "delivered", "duplicate", "filtered", "dead", "in_flight", "parked", "rejected")
     gauge = telemetry.gauge
@@ -173,6 +182,12 @@ async def gauges(hub: wiring.Hub) -> list[Metric]:
             ("connection",),
         ),
         gauge(
+            "shuniu_timers_waiting",
+            "Deliveries that wait for their hour.",
+            {(route,): float(number) for route, number in waiting.items()},
+            ("route",),
+        ),
+        gauge(
             "shuniu_connection_up",
             "1 while a connection may be called.",
             {
@@ -188,11 +203,30 @@ async def gauges(hub: wiring.Hub) -> list[Metric]:
             {(row.connection_key, row.source): row.last_ok_at for row in polls if row.last_ok_at},
             ("connection", "source"),
         ),
+        gauge(
+            "shuniu_drift_records",
+            "Records that differed at the last comparison and are not mended, by kind.",
+            {(row.left_key, row.right_key, row.entity, kind): 0.0 for row in drift for kind in findings.KINDS}
+            | {(row.left_key, row.right_key, row.entity, row.kind): float(row.n) for row in drift if row.kind},
+            ("left", "right", "entity", "kind"),
+        ),
+        gauge(
+            "shuniu_reconciliation_last_end_timestamp_seconds",
+            "When two connections were last compared to the end.",
+            {(row.left_key, row.right_key, row.entity): float(row.ended_at) for row in drift},
+            ("left", "right", "entity"),
+        ),
+        gauge(
+            "shuniu_backfill_progress_ratio",
+            "How much of the history asked for is read, 0 to 1; the least of a source.",
+            {(one.connection_key, one.source): one.share for one in sorted(history, key=lambda row: -row.share)},
+            ("connection", "source"),
+        ),
     ]
 
 
 def _page(balance: tallies.Balance | None) -> str:
-    """A plain page until the admin UI exists."""
+    """A plain page where the admin UI was not built."""
     words = {
         "received": "接收 received",
         "delivered": "已投递 delivered",
@@ -214,5 +248,7 @@ def _page(balance: tallies.Balance | None) -> str:
         "<meta name=viewport content='width=device-width'>"
         "<h1>枢纽 Shuniu</h1>"
         f"{rows}"
+        "<p>管理界面尚未构建，请运行 ./shuniu ui build 后重启 · "
+        "The admin UI is not built: run ./shuniu ui build and start again</p>"
         "<p><a href=/api/openapi.json>接口文档 OpenAPI</a> · <a href=/metrics>监控指标 metrics</a></p></html>"
     )

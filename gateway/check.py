@@ -16,12 +16,13 @@ from typing import Any, Literal
 import pydantic
 
 from connectors.core import declaration, errors, grade, plan, registry, signing, verify
-from gateway import consistency, current, declarations, hub_file, problems, soundness
+from gateway import consistency, current, declarations, hub_file, problems, schedules, soundness
 from mappings import check as mapping_check
 from mappings import errors as mapping_errors
 from mappings import library, linter
 from retry_queue.ledger.states import ConnectionState
 from retry_queue.sync import route as routes
+from retry_queue.sync import schedule
 
 Level = Literal["error", "warning", "info"]
 _HAN = re.compile(r"[一-鿿]")
@@ -258,8 +259,20 @@ def site(report: Report, now: current.Current) -> None:
             report.say("error", f"route {key}{fault.pointer}", fault.zh, fault.en)
         for fault in soundness.doubtful(given, states) if given.enabled else []:
             report.say("warning", f"route {key}{fault.pointer}", fault.zh, fault.en)
+    _schedules(report, now)
     for fault in consistency.faults(now.parsed_routes(), now.rules(), world):
         report.say("error", " ".join(str(step) for step in fault.path), fault.zh, fault.en)
+
+
+def _schedules(report: Report, now: current.Current) -> None:
+    world = now.world()
+    for key, turn in now.reconciliations.items():
+        try:
+            faults = schedules.faults(schedule.Schedule.model_validate(turn), world)
+        except pydantic.ValidationError as error:
+            faults = soundness.shape(error, schedule.Schedule)
+        for fault in faults:
+            report.say("error", f"reconciliation {key}{fault.pointer}", fault.zh, fault.en)
 
 
 def drafted(report: Report, found: list[hub_file.Problem]) -> None:

@@ -21,6 +21,8 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
     "doctor": ("check",),
     "debugging": ("sign", "map"),
     "accounts": ("ledger", "replay", "migrate"),
+    "reconciling": ("reconcile",),
+    "importing": ("backfill",),
     "people": ("user", "token"),
 }
 """Module of gateway/commands -> the commands it brings."""

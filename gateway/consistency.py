@@ -7,9 +7,10 @@ findings; applying a file only warns of them, since without a rule the newest va
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from connectors.core import declaration, registry
-from gateway import soundness
+from gateway import current, hub_file, soundness
 from gateway.problems import Fault
 from retry_queue.sync import flows, meaning
 from retry_queue.sync import route as routes
@@ -38,6 +39,23 @@ def faults(
         if open_:
             out.append(_ownerless(entity, *open_))
     return out + [_ring(way) for way in flows.rings(found)]
+
+
+def doubts(draft: hub_file.Draft, now: current.Current, *, prune: bool = False) -> list[hub_file.Problem]:
+    """What the whole configuration leaves unsaid once the file is applied; meant for a file without problems."""
+    stored = current.Current({}, {}, {}, {}, {}) if prune else now
+    known = {key: (row.connector, row.config) for key, row in stored.connections.items()}
+    known |= {key: (one.connector, one.config) for key, one in draft.connections.items()}
+    own = dict(stored.world().mappings)
+    own |= {place: made for place, text in draft.mappings.items() if (made := current.compiled(text, place))}
+    every = {one.key: one for one in stored.parsed_routes()} | draft.routes
+    rules = stored.rules() | draft.entities
+    for fault in faults(
+        every.values(), rules, soundness.World(known, own, connectors=now.reach(draft.declarations, prune=prune))
+    ):
+        section, key = (str(step) for step in fault.path)
+        draft.say(replace(fault, path=()), *draft.place(section, key))
+    return sorted(dict.fromkeys(draft.problems), key=lambda one: one.line)
 
 
 def _unruled(

@@ -13,11 +13,13 @@ from connectors.core import catalogue
 from gateway import soundness
 from mappings import engine, library
 from mappings import errors as mapping_errors
+from retry_queue import reconcile
 from retry_queue.ledger import configuration, connections
 from retry_queue.sync import route
 
 TEMPLATES = "templates"
 ENTITIES = "entities"
+RECONCILIATIONS = reconcile.SETTING
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +31,17 @@ class Current:
     mappings: Mapping[tuple[str, str], configuration.MappingRow]
     templates: Mapping[str, dict[str, Any]]
     entities: Mapping[str, dict[str, Any]]
+    reconciliations: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     declarations: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def connectors(self) -> catalogue.Catalogue:
         """The connectors of this site."""
         return catalogue.Catalogue(self.declarations)
+
+    def reach(self, drafted: Mapping[str, str], *, prune: bool) -> catalogue.Catalogue:
+        """The connectors there will be once these declarations are applied."""
+        return (catalogue.SHIPPED if prune else self.connectors).with_own(drafted)
 
     def world(self) -> soundness.World:
         """What routes may refer to."""
@@ -80,11 +87,13 @@ async def load(connection: AsyncConnection) -> Current:
     mappings = await configuration.mappings(connection)
     templates = await configuration.setting(connection, TEMPLATES) or []
     entities = await configuration.setting(connection, ENTITIES) or {}
+    turns = await configuration.setting(connection, RECONCILIATIONS) or []
     return Current(
         {row.key: row for row in rows},
         {row.key: row for row in routes},
         {(row.connector, row.name): row for row in mappings},
         {one["key"]: one for one in templates},
         entities,
+        {one["key"]: one for one in turns},
         await configuration.declarations(connection),
     )

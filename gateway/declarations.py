@@ -65,4 +65,4 @@ def breaks(now: current.Current, key: str, text: str) -> list[Fault]:
 
 
 def _ends(one: routes.Route) -> set[str]:
-    return {one.source.connection, *(target.connection for target in one.to)}
+    return {one.source.connection, *(placed.target.connection for placed in one.targets)}

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from connectors.core import catalogue
-from gateway import consistency, current, hub_file, problems, soundness
+from gateway import current, hub_file, problems, schedules, soundness
 from mappings import engine
 from retry_queue.ledger import audit, configuration, connections, logins, secrets, session
 from retry_queue.ledger.states import ConnectionState
 from retry_queue.sync import route as routes
+from retry_queue.sync import schedule
 
 HIDDEN = "***"
 
@@ -50,7 +50,7 @@ class Change:
 
 def check(draft: hub_file.Draft, now: current.Current, *, prune: bool = False) -> list[hub_file.Problem]:
     """Every problem of a file, including what it refers to in the ledger or in itself. In file order."""
-    connectors = _connectors(draft, now, prune=prune)
+    connectors = now.reach(draft.declarations, prune=prune)
     draft.settle(connectors)
     known: dict[str, tuple[str, Mapping[str, Any]]] = {}
     own: dict[tuple[str, str], engine.Mapping] = {}
@@ -80,30 +80,15 @@ def check(draft: hub_file.Draft, now: current.Current, *, prune: bool = False) -
             if key not in known and key not in named:
                 fault = soundness.unknown("unknown_connection", ("连接", "connection"), key, known, *path)
                 draft.say(fault, *draft.place("entities", name))
+    for key, turn in draft.reconciliations.items():
+        for fault in schedules.faults(turn, world):
+            if fault.code == "unknown_connection" and getattr(turn, str(fault.path[0])).connection in named:
+                continue
+            draft.say(fault, *draft.place("reconciliations", key))
     if not prune:
         _left_behind(draft, now, world)
     unique = list(dict.fromkeys(draft.problems))
     return sorted(unique, key=lambda one: one.line)
-
-
-def _connectors(draft: hub_file.Draft, now: current.Current, *, prune: bool) -> catalogue.Catalogue:
-    return (catalogue.SHIPPED if prune else now.connectors).with_own(draft.declarations)
-
-
-def doubts(draft: hub_file.Draft, now: current.Current, *, prune: bool = False) -> list[hub_file.Problem]:
-    """What the whole configuration leaves unsaid once the file is applied; meant for a file without problems."""
-    stored = current.Current({}, {}, {}, {}, {}) if prune else now
-    known = {key: (row.connector, row.config) for key, row in stored.connections.items()}
-    known |= {key: (one.connector, one.config) for key, one in draft.connections.items()}
-    own = dict(stored.world().mappings)
-    own |= {place: made for place, text in draft.mappings.items() if (made := current.compiled(text, place))}
-    every = {one.key: one for one in stored.parsed_routes()} | draft.routes
-    rules = stored.rules() | draft.entities
-    world = soundness.World(known, own, connectors=_connectors(draft, now, prune=prune))
-    for fault in consistency.faults(every.values(), rules, world):
-        section, key = (str(step) for step in fault.path)
-        draft.say(replace(fault, path=()), *draft.place(section, key))
-    return sorted(dict.fromkeys(draft.problems), key=lambda one: one.line)
 
 
 def _left_behind(draft: hub_file.Draft, now: current.Current, world: soundness.World) -> None:
@@ -130,9 +115,9 @@ def _left_behind(draft: hub_file.Draft, now: current.Current, world: soundness.W
 
 
 def _spoken(given: routes.Route, fault: problems.Fault) -> str:
-    if fault.path[:1] == ("from",):
-        return given.source.connection
-    return next((one.connection for path, one in soundness.spots(given) if fault.path[: len(path)] == path), "")
+    named: list[tuple[tuple[Any, ...], Any]] = [(("from",), given.source), *soundness.spots(given)]
+    named += [(("unless", place), one) for place, one in enumerate(given.unless)]
+    return next((one.connection or "" for path, one in named if fault.path[: len(path)] == path), "")
 
 
 # --- compare ------------------------------------------------------------------------------------
@@ -160,6 +145,8 @@ def compare(
     for key, given in draft.routes.items():
         stored = now.routes.get(key)
         found += _change("route", key, _route(stored) if stored else None, _spec(given))
+    for key, turn in draft.reconciliations.items():
+        found += _change("reconciliation", key, now.reconciliations.get(key), _dump(turn))
     if prune:
         found += _removals(draft, now)
     return found
@@ -167,7 +154,9 @@ def compare(
 
 def _removals(draft: hub_file.Draft, now: current.Current) -> Iterator[Change]:
     sections: tuple[tuple[str, Mapping[Any, Any], Mapping[Any, Any]], ...] = (
-        ("route", now.routes, draft.routes), ("connection", now.connections, draft.connections),
+        ("route", now.routes, draft.routes),
+        ("reconciliation", now.reconciliations, draft.reconciliations),
+        ("connection", now.connections, draft.connections),
         ("mapping", now.mappings, draft.mappings), ("template", now.templates, draft.templates),
         ("entity", now.entities, draft.entities), ("declaration", now.declarations, draft.declarations),
     )  # fmt: skip
@@ -207,7 +196,7 @@ def _spec(given: routes.Route) -> dict[str, Any]:
     return {**current.route_spec(given), "enabled": given.enabled}
 
 
-def _dump(given: routes.Template | routes.EntityRule) -> dict[str, Any]:
+def _dump(given: routes.Template | routes.EntityRule | schedule.Schedule) -> dict[str, Any]:
     return given.model_dump(mode="json", exclude_defaults=True)
 
 
@@ -271,11 +260,6 @@ async def _write(
     actor: str,
     at: float,
 ) -> None:
-    templates, entities = dict(now.templates), dict(now.entities)
-    if any(one.kind == "declaration" for one in changes):
-        gone_ids = {one.key for one in changes if one.kind == "declaration" and one.action == "remove"}
-        kept = {key: text for key, text in now.declarations.items() if key not in gone_ids} | draft.declarations
-        await configuration.put_setting(connection, configuration.DECLARATIONS, kept)
     for one in changes:
         gone = one.action == "remove"
         match one.kind:
@@ -299,18 +283,30 @@ async def _write(
                 else:
                     given = draft.routes[one.key]
                     await configuration.put_route(connection, one.key, current.route_spec(given), given.enabled)
-            case "template":
-                templates.pop(one.key, None)
-                if not gone:
-                    templates[one.key] = _dump(draft.templates[one.key])
-            case "entity":
-                entities.pop(one.key, None)
-                if not gone:
-                    entities[one.key] = _dump(draft.entities[one.key])
-    if any(one.kind == "template" for one in changes):
-        await configuration.put_setting(connection, current.TEMPLATES, list(templates.values()))
-    if any(one.kind == "entity" for one in changes):
-        await configuration.put_setting(connection, current.ENTITIES, entities)
+    await _settings(connection, draft, now, changes)
+
+
+async def _settings(
+    connection: AsyncConnection, draft: hub_file.Draft, now: current.Current, changes: list[Change]
+) -> None:
+    """Sections that are one setting each."""
+    for kind, key, before, wanted in (
+        ("template", current.TEMPLATES, now.templates, draft.templates),
+        ("entity", current.ENTITIES, now.entities, draft.entities),
+        ("declaration", configuration.DECLARATIONS, now.declarations, draft.declarations),
+        ("reconciliation", current.RECONCILIATIONS, now.reconciliations, draft.reconciliations),
+    ):
+        mine = [one for one in changes if one.kind == kind]
+        if not mine:
+            continue
+        kept: dict[str, Any] = dict(before)
+        for one in mine:
+            kept.pop(one.key, None)
+            if one.action != "remove":
+                new: Any = wanted[one.key]
+                kept[one.key] = new if isinstance(new, str) else _dump(new)
+        by_name = kind in ("entity", "declaration")
+        await configuration.put_setting(connection, key, kept if by_name else list(kept.values()))
 
 
 async def _put(
@@ -380,12 +376,12 @@ async def export(ledger: session.Ledger) -> tuple[str, list[str]]:
         if row.state in (ConnectionState.PAUSED, ConnectionState.DISABLED):
             entry["state"] = str(row.state)
         document["connections"].append(entry)
-    document["mappings"] = [
-        {"connector": connector, "name": name, "body": row.body} for (connector, name), row in now.mappings.items()
-    ]
+    mappings = now.mappings.items()
+    document["mappings"] = [{"connector": place[0], "name": place[1], "body": row.body} for place, row in mappings]
     document["templates"] = [dict(one) for one in now.templates.values()]
     document["entities"] = now.entities
     document["routes"] = [_exported(row) for row in now.routes.values()]
+    document["reconciliations"] = [dict(one) for one in now.reconciliations.values()]
     text = yaml.dump(document, Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=110)
     return text, needed
 
@@ -393,7 +389,7 @@ async def export(ledger: session.Ledger) -> tuple[str, list[str]]:
 def _exported(row: configuration.RouteRow) -> dict[str, Any]:
     spec = _route(row)
     enabled = spec.pop("enabled")
-    names = ("label", "from", "when", "to", "after", "order")
+    names = ("label", "from", "when", "to", "then", "after", "unless", "hours", "order")
     order: dict[str, Any] = {name: spec[name] for name in names if name in spec}
     if order.get("after"):
         order["after"] = f"{order['after']:g}s"

@@ -23,9 +23,10 @@ from gateway.problems import Fault
 from mappings import canonical, check, library, linter, places, yaml_text
 from retry_queue.ledger.states import ConnectionState
 from retry_queue.sync import route as routes
+from retry_queue.sync import schedule
 
 API_VERSION = "shuniu/v1"
-SECTIONS = ("declarations", "connections", "mappings", "templates", "entities", "routes")
+SECTIONS = ("declarations", "connections", "mappings", "templates", "entities", "routes", "reconciliations")
 _STATES = {"enabled": ConnectionState.ENABLED, "paused": ConnectionState.PAUSED, "disabled": ConnectionState.DISABLED}
 
 
@@ -76,6 +77,7 @@ class Draft:
     templates: dict[str, routes.Template] = field(default_factory=dict)
     entities: dict[str, routes.EntityRule] = field(default_factory=dict)
     routes: dict[str, routes.Route] = field(default_factory=dict)
+    reconciliations: dict[str, schedule.Schedule] = field(default_factory=dict)
     where: dict[tuple[str, str], tuple[str | int, ...]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     later: list[Callable[[catalogue.Catalogue], None]] = field(default_factory=list)
@@ -168,6 +170,10 @@ def read(
         route = reader.shaped(routes.Route, entry, ("routes", index))
         if route is not None and reader.fresh("routes", route.key, index):
             draft.routes[route.key] = route
+    for index, entry in reader.entries(data, "reconciliations"):
+        turn = reader.shaped(schedule.Schedule, plain(entry), ("reconciliations", index))
+        if turn is not None and reader.fresh("reconciliations", turn.key, index):
+            draft.reconciliations[turn.key] = turn
     return draft
 
 
@@ -323,6 +329,9 @@ class _Reader:
                 if path.split(".")[0] not in fields:
                     fault = soundness.unknown("unknown_field", ("字段", "field"), path, fields, part, path)
                     self._draft.say(fault, *place)
+            if rule.match is not None and name != "customer":
+                zh, en = "match 只用于 customer", "match is for customer only"
+                self._draft.say(Fault("match_of_things", zh, en, ("match",)), *place)
             self._draft.where[("entities", name)] = place
             self._draft.entities[name] = rule
 

@@ -76,9 +76,10 @@ async def _check_redis(config: settings.Settings) -> None:
 
 async def _api(config: settings.Settings) -> int:
     hub = await wiring.build(config, "api")
+    server: uvicorn.Server
     server = uvicorn.Server(
         uvicorn.Config(
-            app.create(hub, embedded_streams=True),
+            app.create(hub, embedded_streams=True, stopping=lambda: server.should_exit),
             host=config.host,
             port=config.port,
             loop="uvloop",

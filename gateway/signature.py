@@ -63,6 +63,10 @@ def explain(
     if token is not None:
         values["token"] = token
     request = made.request(values)
+    for one in plan.applicable(made, opened):
+        # What every call carries may be part of what is signed (a token among the parameters).
+        request.query = {**one.query(values), **request.query}
+        request.headers = {**one.headers(values), **request.headers}
     before = _parameters(request)
     hide = mask.Mask([*secrets.values(), *([token] if token else [])])
     seen: list[tuple[str, bytes]] = []

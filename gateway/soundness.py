@@ -248,9 +248,7 @@ class World:
             return None
 
 
-def emitted(
-    connector: str, config: Mapping[str, Any], connectors: catalogue.Catalogue = catalogue.SHIPPED
-) -> set[str] | None:
+def emitted(connector: str, config: Mapping[str, Any], connectors: catalogue.Catalogue) -> set[str] | None:
     """The entities a connection's events can carry; None when that cannot be said."""
     try:
         spec = connectors.get(connector)
@@ -290,7 +288,8 @@ def route(given: routes.Route, world: World) -> list[Fault]:
                     ("from", "entity"),
                 )
             )
-    found += _condition(given)
+    found += _condition(given.when, entity)
+    found += [one.under("unless", place) for place, part in enumerate(given.unless) for one in _unless(part, world)]
     for path, target in spots(given):
         found += [one.under(*path) for one in _target(target, entity, world)]
     seen: set[tuple[str, str, str | None]] = set()
@@ -316,15 +315,31 @@ def _no_connection(key: str, world: World, *path: str | int) -> Fault:
     return unknown("unknown_connection", ("连接", "connection"), key, world.connections, *path)
 
 
-def _condition(given: routes.Route) -> list[Fault]:
-    if given.when is None:
+def _condition(when: str | None, entity: str) -> list[Fault]:
+    if when is None:
         return []
-    wrong = expression.problems(given.when)
+    wrong = expression.problems(when)
     if wrong:
         return [Fault("condition", one.zh, one.en, ("when",)) for one in wrong]
-    known = {given.source.entity, "event"}
-    strangers = sorted({name.split(".")[0] for name in expression.names(given.when)} - known)
+    known = {entity, "event"}
+    strangers = sorted({name.split(".")[0] for name in expression.names(when)} - known)
     return [unknown("condition_name", ("可用的名称", "name"), name, known, "when") for name in strangers]
+
+
+def _unless(part: routes.Unless, world: World) -> list[Fault]:
+    if part.entity not in canonical.MODELS:
+        return [unknown("unknown_entity", ("业务对象", "entity"), part.entity, canonical.MODELS, "entity")]
+    found: list[Fault] = []
+    there = world.connections.get(part.connection) if part.connection is not None else None
+    if there is not None:
+        known = emitted(*there, world.connectors)
+        if known is not None and part.entity not in known:
+            zh, en = nearest(part.entity, known)
+            words_ = f"连接 {part.connection} 不产生 {part.entity}；{zh}", f"no events of '{part.entity}' there; {en}"
+            found.append(Fault("never_emitted", *words_, ("entity",)))
+    elif part.connection is not None:
+        found.append(_no_connection(part.connection, world, "connection"))
+    return found + _condition(part.when, part.entity)
 
 
 def _target(target: routes.Target, entity: str, world: World) -> list[Fault]:
@@ -342,6 +357,12 @@ def _target(target: routes.Target, entity: str, world: World) -> list[Fault]:
         what = ("可写的接口操作", "operation that writes")
         return [unknown("unknown_operation", what, target.operation, sends, "operation")]
     found = []
+    if target.quota and operation.kind == "write":
+        zh, en = (
+            "写入记录的接口操作不能设 quota，它只用于消息等动作",
+            "a quota is for messages and other acts, not for writes",
+        )
+        found.append(Fault("quota_of_write", zh, en, ("quota",)))
     carried = entity
     if target.template is not None:
         carried = "message"

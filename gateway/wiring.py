@@ -91,7 +91,7 @@ async def build(config: settings_.Settings, role: str) -> Hub:
         settings=config,
         ledger=ledger,
         sealer=sealer,
-        calls=client.Client(store, pacing.LocalPacer()),
+        calls=client.Client(store, pacing.LocalPacer(), files=config.data_dir / "files"),
         bell=bell,
         appender=append.Appender(ledger, bell.ring),
         site=site,

@@ -7,7 +7,7 @@ import asyncio
 import structlog
 
 from gateway import wiring
-from retry_queue import dispatch, metrics, poll, pump, tasks
+from retry_queue import backfill, dispatch, metrics, poll, pump, reconcile, tasks
 
 log = structlog.get_logger()
 
@@ -28,6 +28,10 @@ async def run(hub: wiring.Hub, *, polls: bool = True, pumps: bool = True, pace: 
     if polls:
         poller = poll.Poller(hub.ledger, hub.current, hub.calls, hub.appender, pace)
         work.append(asyncio.create_task(poller.run(hub.stopped), name="poller"))
+        comparing = reconcile.Reconciler(hub.ledger, hub.current, hub.calls, hub.sealer, hub.appender)
+        work.append(asyncio.create_task(comparing.run(hub.stopped), name="reconciler"))
+        history = backfill.Backfiller(hub.ledger, hub.current, hub.calls, hub.appender)
+        work.append(asyncio.create_task(history.run(hub.stopped), name="backfiller"))
     beat = asyncio.create_task(_progress(engine), name="progress")
     log.info("worker.ready", owner=hub.ledger.owner, slot=hub.ledger.slot)
     halt = asyncio.create_task(hub.stopped.wait())

@@ -6,11 +6,17 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
-from connectors.core import auth, errors, model
+import structlog
+
+from connectors.core import auth, errors, grant, model
 from retry_queue.ledger import secrets, session, tokens
 
 RENEW_LEASE = 30.0
 POLL = 0.2
+GRANT_WARNING = 14 * 86400.0
+"""Seconds before the end of a grant from which every renewal says so: only a person can give another one."""
+
+log = structlog.get_logger()
 
 
 class LedgerTokens:
@@ -61,7 +67,13 @@ class LedgerTokens:
                 await tokens.unlock(connection, key, epoch)
             raise
         async with self._ledger.write() as connection:
-            await tokens.put(connection, self._sealer, key, epoch, token.value, dict(token.extra), token.expires_at)
+            extra = dict(token.extra)
+            stored = await tokens.put(connection, self._sealer, key, epoch, token.value, extra, token.expires_at)
+            if not stored:  # the old refresh token is used up by now; only this one leads on
+                await tokens.carry(connection, self._sealer, key, token.value, extra)
+        until = grant.granted_until(token.extra)
+        if until is not None and until - self._now() < GRANT_WARNING:
+            log.warning("grant.ends_soon", connection=key, days=round((until - self._now()) / 86400, 1))
         return token
 
     async def _stored(self, key: str) -> tokens.Stored | None:

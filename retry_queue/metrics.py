@@ -27,6 +27,13 @@ END_TO_END = Histogram(
 )
 LATE = Counter("shuniu_fenced_results_total", "Results that came after the lease was lost and were not written.")
 POLLS = Counter("shuniu_polls_total", "Polls by connection, source and outcome.", ["connection", "source", "outcome"])
+RECONCILIATIONS = Counter(
+    "shuniu_reconciliations_total", "Comparisons of two connections by how they ended.",
+    ["left", "right", "entity", "outcome"],
+)  # fmt: skip
+BACKFILLED = Counter(
+    "shuniu_backfill_records_total", "Records read again from a source's history.", ["connection", "source", "cause"]
+)
 PROGRESS = Gauge(
     "shuniu_worker_progress_timestamp_seconds", "When a worker last went round its loops.", multiprocess_mode="livemax"
 )

@@ -14,7 +14,7 @@ from typing import Any
 
 import structlog
 
-from connectors.core import client, declaration, decode, errors, model, scope
+from connectors.core import client, declaration, decode, errors, model, scope, template
 from retry_queue import append, metrics, rest
 from retry_queue.ledger import connections, cursors, inbox, session
 from retry_queue.sync import backoff, verdict
@@ -65,7 +65,7 @@ class Poller:
         for live in self._site().live.values():
             if live.delivers and live.opened is not None:
                 for name, source in scope.open_sources(live.opened).items():
-                    if source.door == "poll":
+                    if source.door == "poll" and source.gap != "only":
                         yield live, name, source
 
     async def _look(self) -> None:
@@ -112,12 +112,13 @@ class Poller:
     ) -> bool:
         """Reads window after window up to now; True when it stopped early with more to read."""
         newest = time.time() - source.lag
+        given = template.render(source.input, scope.of(connection)) or {}
         read_to = float(held.value["at"]) if held.value else newest - source.horizon
         for _ in range(20):
             start = read_to - source.overlap
             end = min(read_to + source.window - source.overlap, newest)
             window = (datetime.fromtimestamp(start, UTC), datetime.fromtimestamp(end, UTC))
-            async for rows in self._calls.pages(connection, source.operation or "", {}, window=window):
+            async for rows in self._calls.pages(connection, source.operation or "", given, window=window):
                 await self._appender.append([self._event(connection, name, row) for row in rows])
             read_to = end
             async with self._ledger.write() as db:

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 
 import structlog
 
 from connectors.core import client
 from retry_queue import rest, settler
-from retry_queue.ledger import configuration, inbox, lane, outbox, secrets, session, workers
+from retry_queue.ledger import configuration, detours, inbox, lane, links, outbox, secrets, session, workers
 from retry_queue.ledger.states import DeliveryState
-from retry_queue.sync import context, deliver, intake
+from retry_queue.sync import context, deliver, intake, timers
 from retry_queue.sync import site as sites
 
 SWEEP = 1.0
@@ -26,6 +26,10 @@ SILENT = 10.0
 INTAKE_BATCH = 100
 AHEAD = 200
 """Deliveries claimed ahead of their call, at most."""
+HISTORY = (inbox.BACKFILL, inbox.BACKFILL)
+FAST = (inbox.FAST, inbox.FAST)
+URGENT = 16
+"""Fast deliveries of one target that are claimed at once, beside those that have a slot."""
 STOPPING = 5.0
 """Seconds for the loops to come to their end by themselves."""
 
@@ -47,14 +51,20 @@ class Pace:
 
 
 class Turn:
-    """Tells a pump to look again: a call ended, the configuration changed, or (``due``) there is work to claim."""
+    """Tells a pump to look again: a call ended, the configuration changed, or there is work to claim.
+
+    ``due``: some work; ``fast``: work with a deadline of seconds, which does not wait for a free slot.
+    """
 
     def __init__(self) -> None:
-        self.due = False
+        self.due = self.fast = False
+        self.history = False
+        """Imported history is owed, which may have what live work leaves."""
         self._event = asyncio.Event()
 
-    def ring(self, *, due: bool) -> None:
+    def ring(self, *, due: bool, fast: bool = False) -> None:
         self.due = self.due or due
+        self.fast = self.fast or fast
         self._event.set()
 
     async def come(self) -> None:
@@ -92,18 +102,18 @@ class Pumps:
         """New events were appended."""
         self._intake_bell.set()
 
-    def poke(self, target: str) -> None:
-        """A target has something due."""
+    def poke(self, target: str, fast: bool = False) -> None:
+        """A target has something due; ``fast``: something that does not queue."""
         if target not in self._turns:
             if self._halt.is_set() or target not in self._site().live:
                 return
             self._turns[target] = Turn()
             self._spawn(self._deliveries(target), f"pump {target}")
-        self._turns[target].ring(due=True)
+        self._turns[target].ring(due=True, fast=fast)
 
-    def _pokes(self, targets: set[str]) -> None:
-        for target in targets:
-            self.poke(target)
+    def _pokes(self, targets: Mapping[str, bool]) -> None:
+        for target, fast in targets.items():
+            self.poke(target, fast)
 
     def _spawn(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name=name)
@@ -159,26 +169,37 @@ class Pumps:
         """One target's pump: claims ahead in batches, calls ``concurrency`` at a time."""
         turn = self._turns[target]
         ready: deque[tuple[float, context.Job]] = deque()
+        spare: deque[tuple[float, context.Job]] = deque()
         under_way: set[asyncio.Task[None]] = set()
+        historic: set[asyncio.Task[None]] = set()
         loop = asyncio.get_running_loop()
         pace = Pace()
 
         def ended(task: asyncio.Task[None]) -> None:
             under_way.discard(task)
+            historic.discard(task)
             self._running.discard(task)
             turn.ring(due=False)
+
+        def start(claimed_at: float, job: context.Job, usable: bool) -> asyncio.Task[None]:
+            late = not usable or loop.time() - claimed_at > deliver.FRESH
+            task = asyncio.create_task(self._give_back(job.delivery) if late else self._one(job, turn, pace))
+            under_way.add(task)
+            self._running.add(task)
+            task.add_done_callback(ended)
+            return task
 
         while not self._halt.is_set():
             live = self._site().live.get(target)
             usable = live is not None and live.delivers
             window = live.opened.declaration.pacing.concurrency if live is not None and live.opened else 0
-            while ready and len(under_way) < window:
-                claimed_at, job = ready.popleft()
-                late = not usable or loop.time() - claimed_at > deliver.FRESH
-                task = asyncio.create_task(self._give_back(job.delivery) if late else self._one(job, turn, pace))
-                under_way.add(task)
-                self._running.add(task)
-                task.add_done_callback(ended)
+            if turn.fast and usable:
+                turn.fast = await self._refill(target, URGENT, ready, loop.time(), FAST) >= URGENT
+            while ready and (len(under_way) < window or ready[0][1].delivery.urgent):
+                start(*ready.popleft(), usable)
+            share = max(1, window // 2)  # history never holds more than this, so live work always finds a free slot
+            while spare and len(under_way) < window and len(historic) < share:
+                historic.add(start(*spare.popleft(), usable))
             # What must not be repeated is claimed only to be called at once: after a crash all that was
             # claimed looks as if it might have been sent.
             ahead = window - len(under_way) if target in self._site().careful else pace.ahead(window)
@@ -188,18 +209,27 @@ class Pumps:
                 if await self._refill(target, wanted, ready, loop.time()) >= wanted:
                     turn.due = True
                 continue
+            room = share - len(historic) - len(spare) if usable and not ready else 0
+            if turn.history and room > 0:
+                turn.history = await self._refill(target, room, spare, loop.time(), HISTORY) >= room
+                continue
             await turn.come()
-        for _, job in ready:
+        for _, job in (*ready, *spare):
             self._keep(self._give_back(job.delivery))
 
     async def _refill(
-        self, target: str, wanted: int, ready: deque[tuple[float, context.Job]], claimed_at: float
+        self,
+        target: str,
+        wanted: int,
+        ready: deque[tuple[float, context.Job]],
+        claimed_at: float,
+        of: tuple[int, int] = (inbox.FAST, inbox.LIVE),
     ) -> int:
         """Claims a batch; what needs no call is settled at once. Returns how many it got."""
         policies = self._site().policies
         try:
             async with self._ledger.write() as connection:
-                claimed = await outbox.claim(connection, target, wanted, self._ledger.owner, lane.LEASE, policies)
+                claimed = await outbox.claim(connection, target, wanted, self._ledger.owner, lane.LEASE, policies, of)
             made = await self._prepared(claimed) if claimed else []
         except session.LedgerUnavailable as error:
             log.warning("claim.waiting", error=str(error))
@@ -212,7 +242,7 @@ class Pumps:
         self.progress += 1
         for one in made:
             if isinstance(one, context.Job):
-                ready.append((claimed_at, one))
+                (ready.appendleft if one.delivery.urgent else ready.append)((claimed_at, one))
             else:
                 self._keep(self._settled(one, self._turns[target]))
         return len(made)
@@ -281,6 +311,11 @@ class Pumps:
                 if dead:
                     log.warning("workers.buried", count=len(dead))
                     await workers.bury(connection, dead)
+            if turn % 60 == 45:
+                await timers.tidy(connection)
+                await detours.tidy(connection)
+            if turn % 5 == 2:
+                await links.gather(connection, 120.0)
             if turn % 60 == 30:
                 healed = await outbox.heal(connection)
                 if healed:
@@ -290,6 +325,7 @@ class Pumps:
         async with self._ledger.read() as connection:
             epoch = await configuration.epoch(connection)
             waits = await outbox.due(connection)
+            history = await outbox.history(connection)
             first = await inbox.wait(connection)
         if epoch != self._site().epoch:
             await self._reload()
@@ -299,6 +335,9 @@ class Pumps:
                 self.poke(target)
             elif wait < SWEEP:
                 loop.call_later(wait, self.poke, target)
+        for target in history & self._turns.keys():
+            self._turns[target].history = True
+            self._turns[target].ring(due=False)
         if first is not None and first <= 0:
             self.wake()
         elif first is not None and first < SWEEP:

@@ -10,8 +10,8 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from retry_queue import metrics
-from retry_queue.ledger import connections, lane, outbox, session, tallies
-from retry_queue.sync import deliver
+from retry_queue.ledger import connections, lane, links, outbox, session, tallies
+from retry_queue.sync import claiming, deliver
 
 MAX_GROUP = 500
 LINGER = 0.003
@@ -53,7 +53,10 @@ class Settler:
         while True:
             try:
                 async with self._ledger.write() as connection:
-                    ours = await outbox.settle(connection, results, self._ledger.owner)
+                    joined: links.Joined = []
+                    ours = await outbox.settle(connection, results, self._ledger.owner, joined)
+                    for entity, names in joined:
+                        await claiming.join(connection, entity, sorted(names.items()))
                     await tallies.add(connection, self._ledger.slot, _counts(results, ours))
                     for result in results:
                         if result.delivery.id in ours and result.reason == "credential" and result.detail:

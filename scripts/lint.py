@@ -49,6 +49,7 @@ def steps() -> list[Step]:
         Step("dependencies", [str(BIN / "deptry"), ".", "--no-ansi"]),
         Step("lint", [str(BIN / "ruff"), "check", "--quiet", "--output-format=concise", *SOURCES]),
         Step("format", [str(BIN / "ruff"), "format", "--check", "--quiet", "--output-format=concise", *SOURCES]),
+        Step("client", [PYTHON, "-m", "scripts.openapi", "--check", "admin_ui/src/api/schema.gen.ts"]),
         Step("house", [PYTHON, str(ROOT / "scripts" / "house.py")]),
     ]
     if importlib.util.find_spec("gateway.cli") is not None:

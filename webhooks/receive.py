@@ -101,6 +101,11 @@ class Receiver:
             self._appender.refuse(door.key, "malformed", str(error), excerpt(hook.body))
             raise
 
+    def refusal(self, door: Door) -> model.HookReply | None:
+        """How this system wants to hear that its call was refused; None: in our own words."""
+        sources = self._hooks(door.opened).values() if door.opened is not None else ()
+        return next((found for one in sources if (found := reply.refusal(one)) is not None), None)
+
     def _verified(
         self, connection: model.Connection, hook: model.RawHook, now: float
     ) -> tuple[str, declaration.EventSource, model.VerifiedHook]:

@@ -80,7 +80,11 @@ class Hooks:
             await _problem(scope, send, 408)
         except errors.HookRefused as refused:
             outcome = refused.reason
-            await _problem(scope, send, 401)
+            told = self._receiver.refusal(door)
+            if told is None:
+                await _problem(scope, send, 401)
+            else:
+                await _respond(send, told.status, told.body, told.content_type)
         except decode.Malformed as error:
             outcome = "malformed"
             await _problem(scope, send, 400, str(error))

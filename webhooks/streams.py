@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable
 
 import structlog
 
-from connectors.core import decode, model, registry, scope
+from connectors.core import decode, errors, model, registry, scope
 from retry_queue import append, rest
-from retry_queue.ledger import cursors, session
+from retry_queue.ledger import connections, cursors, session
 from retry_queue.ledger.states import ConnectionState
 from webhooks import receive
 
@@ -114,6 +114,19 @@ class Streams:
 
         try:
             await module.run(connection, accept, halt)
+        except errors.CredentialRefused as error:
+            await self._refused(connection, error)
         except Exception:
             log.exception("stream.failed", connection=connection.key)
             await rest.until(halt, RESTART)
+
+    async def _refused(self, connection: model.Connection, error: errors.CredentialRefused) -> None:
+        """The connection waits for a person, as it does when a call is refused."""
+        words = {
+            "code": "credential",
+            "zh": error.hint.get("zh") or "长连接被拒绝，请在连接页重新授权",
+            "en": error.hint.get("en") or "the long connection was refused; authorise the connection again",
+        }
+        async with self._ledger.write() as db:
+            if await connections.refuse(db, connection.key, words):
+                log.warning("connection.needs_auth", connection=connection.key, code=error.code)

@@ -6,17 +6,33 @@ Repeats inside a call are few and only for calls that change nothing; everything
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
 import tenacity
 
-from connectors.core import auth, declaration, errors, flow, line, model, pacing, paging, plan, predicate, sending
+from connectors.core import (
+    auth,
+    declaration,
+    errors,
+    flow,
+    line,
+    model,
+    pacing,
+    paging,
+    plan,
+    predicate,
+    scope,
+    sending,
+    template,
+)
 
 TRIES = 3
 TRY_SECONDS = 10.0
@@ -35,22 +51,32 @@ class Client:
         *,
         transport: httpx.AsyncBaseTransport | None = None,
         now: Callable[[], float] = time.time,
+        files: Path | None = None,
     ) -> None:
+        """``files``: where connections that work with files have a folder each, called like their key."""
+        self._files = files
         self._tokens, self._pacer, self._transport, self._now = tokens, pacer, transport, now
         self._lines: dict[str, line.Line] = {}
         self._retired: list[line.Line] = []
 
     async def call(
-        self, connection: model.Connection, operation: str, given: Mapping[str, Any], *, fresh: bool = True
+        self,
+        connection: model.Connection,
+        operation: str,
+        given: Mapping[str, Any],
+        *,
+        fresh: bool = True,
+        urgent: bool = False,
     ) -> model.Outcome:
         """Run one operation, or one flow of them.
 
+        ``urgent`` goes beside the declared concurrency: the call has seconds and must not queue behind others.
         ``fresh`` false means that an earlier attempt may have got through: operations declared ``query_first`` and
         flows look before they send. Raises errors.ConnectorError.
         """
         if self._retired:
             await self._close_retired()
-        with self._work(connection, operation) as work:
+        with self._work(connection, operation, urgent) as work:
             made = plan.of(connection.declaration, operation)
             if made.operation.flow is not None:
                 found = await self._flow(work, made.operation.flow, operation, given, fresh)
@@ -100,9 +126,9 @@ class Client:
             await one.aclose()
 
     @contextmanager
-    def _work(self, connection: model.Connection, operation: str) -> Iterator[sending.Sending]:
+    def _work(self, connection: model.Connection, operation: str, urgent: bool = False) -> Iterator[sending.Sending]:
         way = self._line(connection)
-        work = sending.Sending(way, self._tokens, self._pacer, self._now)
+        work = sending.Sending(way, self._tokens, self._pacer, self._now, urgent=urgent)
         way.users += 1
         try:
             yield work
@@ -120,7 +146,7 @@ class Client:
         if kept is not None:
             # Calls may still be under way on the old settings; its sockets go when they are over.
             self._retired.append(kept)
-        made = self._lines[connection.key] = line.Line(connection, self._transport)
+        made = self._lines[connection.key] = line.Line(connection, self._transport, self._files)
         return made
 
     async def _safely(self, attempt: Callable[[], Awaitable[_T]]) -> _T:
@@ -167,8 +193,11 @@ class Client:
             found = await self._there(work, made, given)
             if found is not None:
                 return found
+        held = await self._held(work, made, given)
+        if held is not None:
+            return held
         try:
-            return (await work.once(made, given))[0]
+            return await self._asked(work, made, given, (await work.once(made, given))[0])
         except sending.AlreadySo as error:
             if made.operation.lookup is None:
                 record = made.sent_id(made.filled(given))
@@ -179,6 +208,22 @@ class Client:
             raise errors.Rejected(
                 error.found.message, code=error.found.code, hint=error.found.hint, operation=made.name
             ) from None
+
+    async def _asked(
+        self, work: sending.Sending, made: plan.Plan, given: Mapping[str, Any], done: model.Outcome
+    ) -> model.Outcome:
+        """The outcome with what the system tells afterwards about the pieces that did not work."""
+        ask, connection = made.operation.ask, work.way.connection
+        if ask is None or done.record_id is None or not scope.applies(ask.when, scope.settings(connection)):
+            return done
+        await asyncio.sleep(ask.after)
+        wish = template.render(ask.input, {"record": {"id": done.record_id}, "input": made.filled(given)})
+        try:
+            told = await self._safely(lambda: _settled(work, plan.of(connection.declaration, ask.operation), wish))
+        except errors.ConnectorError:
+            # The exchange is kept with the others; the call itself did succeed.
+            return done
+        return replace(done, warnings=(*done.warnings, *told.warnings))
 
     async def _there(self, work: sending.Sending, made: plan.Plan, given: Mapping[str, Any]) -> model.Outcome | None:
         """What the lookup finds when it confirms that our write is there; None when it does not."""
@@ -194,6 +239,17 @@ class Client:
             return None
         record = made.sent_id(filled)
         return model.Outcome(seen.data, record or seen.record_id, already=True)
+
+    async def _held(self, work: sending.Sending, made: plan.Plan, given: Mapping[str, Any]) -> model.Outcome | None:
+        """A waiting outcome while the declared guard says that the record must not go out now; else None."""
+        guard = made.operation.guard
+        if guard is None:
+            return None
+        look, filled = plan.of(work.way.connection.declaration, guard.operation), made.filled(given)
+        seen = await self._safely(lambda: _settled(work, look, filled))
+        if not predicate.holds(guard.when, {"result": seen.data, "input": filled}):
+            return None
+        return model.Outcome(seen.data, None, (f"{guard.hint.zh} ({guard.hint.en})",), waiting=True)
 
 
 async def _settled(work: sending.Sending, made: plan.Plan, given: Mapping[str, Any], **values: Any) -> model.Outcome:

@@ -37,17 +37,17 @@ Condition = terms.Condition
 ErrorClass = terms.ErrorClass
 ErrorRule = terms.ErrorRule
 Failure = terms.Failure
-
-
-class Basic(terms.Part):
-    """HTTP basic authentication; the header is written last and never shown."""
-
-    user: str
-    password: str
+Basic = terms.Basic
+PacingScope = terms.PacingScope
+Pacing = terms.Pacing
 
 
 class RequestSpec(terms.Part):
-    """One HTTP request; exactly one of ``json``, ``form``, ``text`` may carry a body."""
+    """One HTTP request; at most one of ``json``, ``form``, ``text``, ``xml`` carries a body.
+
+    ``xml`` is an object with one key, the root element: ``{request: {id: "${input.id}"}}``. A list repeats its element,
+    ``@name`` writes an attribute, what is absent or null is left out.
+    """
 
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "POST"
     base: str = "${config.base_url}"
@@ -57,6 +57,7 @@ class RequestSpec(terms.Part):
     json_body: Any = Field(default=None, alias="json")
     form: dict[str, Any] | None = None
     text: str | None = None
+    xml_body: dict[str, Any] | None = Field(default=None, alias="xml")
     basic: Basic | None = None
     timeout: float = Field(default=15.0, gt=0, le=60)
 
@@ -105,25 +106,6 @@ class Signing(terms.Part):
     options: dict[str, Any] = Field(default_factory=dict)
 
 
-class PacingScope(terms.Part):
-    """At most ``limit`` calls per ``per`` seconds; scopes of one vendor add up."""
-
-    scope: Literal["app", "shop", "ip", "method"]
-    limit: int = Field(gt=0)
-    per: float = Field(gt=0)
-    operations: list[str] = Field(default_factory=list)
-    """Shell-style patterns; empty means every operation."""
-    by: Slug | None = None
-    """Config field whose value tells one app or address from another (``app_key``): connections with the same
-    value share the limit. Absent: ``ip`` is shared by the whole connector, the others are per connection."""
-
-
-class Pacing(terms.Part):
-    concurrency: int = Field(default=8, gt=0, le=256)
-    """Calls in flight per connection and worker process."""
-    scopes: list[PacingScope] = Field(default_factory=list)
-
-
 class TimeFormat(terms.Part):
     """How the vendor writes local times."""
 
@@ -139,6 +121,10 @@ class Paging(terms.Part):
     has_next: Path | None = None
     cursor: Path | None = None
     """Where the answer carries the next cursor; empty or absent ends."""
+    begin: int | str | None = None
+    """The cursor of the first page, where it must be sent (many say 0)."""
+    end: list[Any] = Field(default_factory=list)
+    """Cursors that mean the end, where the vendor has words for it (``nomore``)."""
     reverse: bool = False
     """Read the last page first (rows move while paging); needs ``total``."""
     limit_pages: int = 1000
@@ -150,11 +136,36 @@ class Idempotency(StrEnum):
     NO = "no"  # neither: an unknown outcome parks
 
 
+class Guard(terms.Part):
+    """Asked before a record is sent: while ``when`` holds, somebody over there must decide first, and it waits."""
+
+    operation: str
+    """A ``get``; gets the same input."""
+    when: Condition
+    """Over its ``result`` and our ``input``."""
+    hint: Text
+
+
 class Partial(terms.Part):
     """Success in part: where the refused pieces of an accepted call are listed."""
 
     path: Path
     label: Text
+
+
+class Ask(terms.Part):
+    """What became of an accepted call: some systems say ok at once and drop the message later.
+
+    ``operation`` (which only reads) is called with ``input`` (over ``${record.id}`` and ``${input.*}``) once the call
+    has succeeded; its own ``partial`` says what did not work. That it cannot be asked does not undo the success.
+    """
+
+    operation: str
+    input: dict[str, Any] = Field(default_factory=dict)
+    after: float = Field(default=1.0, ge=0, le=10)
+    """Seconds to wait first."""
+    when: dict[str, str | list[str]] = Field(default_factory=dict)
+    """Only when a config field has (one of) this value."""
 
 
 class Step(terms.Part):
@@ -208,7 +219,11 @@ class Operation(RequestSpec):
     """Operation that finds the record by natural key; gets the same input."""
     confirm: Condition | None = None
     """Over the lookup's ``result``: holds when our write is already there."""
+    guard: Guard | None = None
+    """For a write or act that must not go out in some states of the record over there (an open refund)."""
     flow: Flow | None = None
+    ask: Ask | None = None
+    """For ``write`` and ``act``: the result is asked for after the success."""
     defaults: dict[str, Any] = Field(default_factory=dict)
     """Merged under the input."""
     auth: bool = True
@@ -220,6 +235,8 @@ class Operation(RequestSpec):
     def _sane(self) -> Operation:
         if self.idempotent is Idempotency.QUERY_FIRST and not (self.lookup or self.flow):
             raise ValueError("idempotent: query_first needs a lookup operation")
+        if self.guard and (self.flow or self.kind not in ("write", "act")):
+            raise ValueError("a guard is for a write or act that is no flow")
         if self.kind == "list" and not self.items:
             raise ValueError("a list operation needs items")
         return self
@@ -258,6 +275,9 @@ class MessageSpec(terms.Part):
     """Members that are JSON texts and are parsed in place before anything else."""
     fast: bool = False
     """Business deadline of seconds: planned ahead of everything else."""
+    occasion: bool = False
+    """Tells that something happened (a contact was added) rather than how a record is now: acts follow it also when the
+    record reads as before."""
 
 
 class Verify(terms.Part):
@@ -291,8 +311,12 @@ class EventSource(terms.Part):
     split: Path | None = None
     """The payload is an array at this path (``.`` for the whole): one event per element."""
     reply: Reply = Reply()
+    refusal: Reply | None = None
+    """The exact answer to a call whose proof does not hold (constant); absent: 401 in our own words."""
     # poll
     operation: str | None = None
+    input: dict[str, Any] = Field(default_factory=dict)
+    """What the operation is called with, over ``${config.*}``."""
     every: float = 60
     window: float = 1800
     overlap: float = 300
@@ -302,6 +326,9 @@ class EventSource(terms.Part):
     """How far back a first poll begins, seconds."""
     order_by: Path | None = None
     """The row's own modification time; the cursor follows it."""
+    gap: Literal["read", "only", "never"] = "read"
+    """After nobody could take anything in: read again also where it is closed; ``only``: read at no other time
+    (a list of failed pushes); ``never``: not then."""
 
 
 class Declaration(terms.Part):
@@ -340,7 +367,9 @@ class Declaration(terms.Part):
 
         need(self.probe, "probe")
         for key, operation in self.operations.items():
+            need(operation.guard.operation if operation.guard else None, f"operations.{key}.guard")
             need(operation.lookup, f"operations.{key}.lookup")
+            need(operation.ask.operation if operation.ask else None, f"operations.{key}.ask")
             if operation.flow:
                 need(operation.flow.lookup, f"operations.{key}.flow.lookup")
                 for step in operation.flow.steps:

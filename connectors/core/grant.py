@@ -25,8 +25,8 @@ AGAIN = {
 def carried(refresh: str, until: float | None, given: tuple[str, ...]) -> dict[str, str]:
     """What to keep beside a token.
 
-    ``until``: Unix seconds after which a person must authorise again; ``given``: the credentials of the form that the
-    chain began with.
+    ``until``: Unix seconds after which a person must authorise again, None where each renewal moves that on;
+    ``given``: the credentials of the form that the chain began with.
     """
     kept = {_REFRESH: refresh, _MARK: _mark(given)}
     return kept if until is None else {**kept, _UNTIL: str(int(until))}

@@ -1,5 +1,9 @@
 """The kept way to one system: one pool of connections, one mask, one bound on calls in flight, per connection.
 
+Where the connector has a ``sender.py``, its ``send(request, line)`` carries every request (by mail, into a file, or by
+HTTP after all: ``line.http``); everything around it stays as it is. It gives an Answer, and raises NotSent when nothing
+can have happened and NoAnswer when that is not certain.
+
 Built on httpx's transport interface over aiohttp's engine. Nothing is followed, stored or sent again behind our
 back: no redirects, no cookie jar, no silent second try on a stale socket (a write would happen twice).
 """
@@ -9,9 +13,10 @@ from __future__ import annotations
 import asyncio
 import re
 import ssl
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from functools import cache, lru_cache
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -19,7 +24,7 @@ import aiohttp
 import httpx
 import httpx_aiohttp
 
-from connectors.core import answer, errors, mask, model, scope, signing
+from connectors.core import answer, errors, mask, model, registry, scope, signing
 
 CONNECT_TIMEOUT = 5.0
 KEEP_IDLE = 4.0
@@ -58,11 +63,23 @@ def _transport(verify: bool) -> httpx.AsyncBaseTransport:
     return httpx_aiohttp.AiohttpTransport(verify=_ssl(verify), client=session)
 
 
+Sender = Callable[[model.Request, "Line"], Awaitable[answer.Answer]]
+
+
 class Line:
     """One connection, ready for calls. ``connection`` has the declared defaults filled into its config."""
 
-    def __init__(self, connection: model.Connection, transport: httpx.AsyncBaseTransport | None = None) -> None:
+    def __init__(
+        self,
+        connection: model.Connection,
+        transport: httpx.AsyncBaseTransport | None = None,
+        files: Path | None = None,
+    ) -> None:
         self.given = connection
+        self.room = files / connection.key if files is not None else None
+        """The one folder in which this connection may read and write files; None where there are none."""
+        sender = registry.sender(connection.declaration.id)
+        self._sender: Sender | None = sender.send if sender is not None else None
         self.connection = replace(connection, config=scope.settings(connection))
         self.scope = scope.of(self.connection)
         self.mask = mask.Mask(value for value in connection.secrets.values() if value)
@@ -98,6 +115,18 @@ class Line:
         return found
 
     async def send(self, request: model.Request) -> answer.Answer:
+        """One exchange, by the connector's own sender where it has one, else by HTTP. Raises as ``http`` does."""
+        if self._sender is None:
+            return await self.http(request)
+        try:
+            async with asyncio.timeout(request.timeout):
+                return await self._sender(request, self)
+        except TimeoutError:
+            raise NoAnswer(f"no answer within {request.timeout:g} s") from None
+        except OSError as error:
+            raise NoAnswer(f"{type(error).__name__}: {error}"[:300]) from None
+
+    async def http(self, request: model.Request) -> answer.Answer:
         """One HTTP exchange. Raises NotSent, NoAnswer, or errors.Misdeclared for a request nobody could send."""
         built = build(request)
         try:

@@ -71,7 +71,7 @@ class Outcome:
     already: bool = False
     """True when the system said it was already so."""
     waiting: bool = False
-    """True when a flow waits for somebody else (asynchronous approval): ask again later."""
+    """True when somebody else must act first (an asynchronous approval, a guard): ask again later."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ async def read(fetch: Fetch, spec: declaration.Paging, name: str) -> AsyncIterat
         async for rows in _backwards(fetch, spec, name):
             yield rows
         return
-    cursor: Any = None
+    cursor: Any = spec.begin
     seen = 0
     for index in range(spec.limit_pages):
         rows, body = await fetch(_page(spec, index, cursor))
@@ -50,7 +50,7 @@ def _following(spec: declaration.Paging, body: Any, rows: list[Any], seen: int, 
     if spec.style == "cursor":
         found = plan.reader(spec.cursor or "next_cursor")(body)
         more = spec.has_next is None or predicate.truth(plan.reader(spec.has_next)(body))
-        over = found is paths.ABSENT or found is None or found == "" or found == cursor
+        over = found is paths.ABSENT or found is None or found == "" or found == cursor or found in spec.end
         return paths.ABSENT if over or not more else found
     if spec.has_next is not None:
         if not predicate.truth(plan.reader(spec.has_next)(body)):

@@ -9,7 +9,19 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from connectors.core import answer, declaration, errors, failure, jsontext, model, paths, predicate, scope, template
+from connectors.core import (
+    answer,
+    declaration,
+    errors,
+    failure,
+    jsontext,
+    model,
+    paths,
+    predicate,
+    scope,
+    template,
+    xmltext,
+)
 
 BASIC = "Basic "
 """How the header of HTTP basic authentication begins."""
@@ -40,7 +52,8 @@ class RequestPlan:
         self._form = flat(spec.form) if spec.form is not None else None
         self._text = _required(spec.text, where) if spec.text is not None else None
         self._basic = basic(spec.basic)
-        parts = (spec.base, spec.path, spec.query, spec.headers, spec.json_body, spec.form, spec.text)
+        self._xml = renderer(spec.xml_body) if spec.xml_body is not None else None
+        parts = (spec.base, spec.path, spec.query, spec.headers, spec.json_body, spec.form, spec.text, spec.xml_body)
         self.names = frozenset().union(*(template.names(part) for part in parts))
 
     def request(self, values: Mapping[str, Any]) -> model.Request:
@@ -60,6 +73,9 @@ class RequestPlan:
         elif self._text is not None:
             made.body = self._text(values).encode()
             made.headers.setdefault("content-type", "text/plain; charset=utf-8")
+        elif self._xml is not None:
+            made.body = _document(self._xml(values), self._where)
+            made.headers.setdefault("content-type", "text/xml; charset=utf-8")
         return made
 
 
@@ -117,6 +133,22 @@ class Plan(RequestPlan):
     def record_id(self, row: Any) -> str | None:
         """The id of one row of a list."""
         return _named(self._id(row)) if self._id else None
+
+
+def _document(content: Any, where: str) -> bytes:
+    """The XML text of an ``xml`` body. Raises errors.Misdeclared for one that is no document."""
+    roots = list(content.items()) if isinstance(content, dict) else []
+    if len(roots) != 1 or not isinstance(roots[0][1], dict):
+        raise errors.Misdeclared(
+            f"{where}: xml needs one root element with members",
+            hint={"zh": "XML 正文要有且只有一个根元素", "en": "An XML body has exactly one root element"},
+        )
+    try:
+        return xmltext.dumps(roots[0][0], roots[0][1], declaration=True)
+    except xmltext.XmlError as error:
+        raise errors.Misdeclared(
+            f"{where}: {error}", hint={"zh": f"无法写成 XML：{error}", "en": f"Cannot be written as XML: {error}"}
+        ) from None
 
 
 def _named(value: Any) -> str | None:

@@ -163,6 +163,11 @@ def stream(connector: str) -> ModuleType | None:
     return _module(connector, "stream")
 
 
+def sender(connector: str) -> ModuleType | None:
+    """``connectors.<id>.sender`` (``send``: the connector's own way instead of HTTP), or None."""
+    return _module(connector, "sender")
+
+
 def schema() -> dict[str, Any]:
     """JSON Schema of connector.yaml, for editors."""
     return declaration.Declaration.model_json_schema(by_alias=True)

@@ -43,6 +43,16 @@ def reply(
     return model.HookReply(spec.status, body, kind)
 
 
+def refusal(source: declaration.EventSource) -> model.HookReply | None:
+    """The declared answer to a call that was refused; None where the connector declares none."""
+    spec = source.refusal
+    if spec is None:
+        return None
+    body = spec.body.encode() if isinstance(spec.body, str) else jsontext.dumps(spec.body)
+    kind = "application/json" if spec.type == _PLAIN and not isinstance(spec.body, str) else spec.type
+    return model.HookReply(spec.status, body, kind)
+
+
 def _encrypted(
     connection: model.Connection,
     source: declaration.EventSource,

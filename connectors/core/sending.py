@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import time
 import uuid
@@ -45,8 +46,17 @@ class AlreadySo(Exception):
 class Sending:
     """The work of one call: its exchanges are collected here, whatever becomes of it."""
 
-    def __init__(self, way: line.Line, tokens: auth.TokenStore, pacer: pacing.Pacer, now: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        way: line.Line,
+        tokens: auth.TokenStore,
+        pacer: pacing.Pacer,
+        now: Callable[[], float],
+        *,
+        urgent: bool = False,
+    ) -> None:
         self.way, self._tokens, self._pacer, self._now = way, tokens, pacer, now
+        self._slot: contextlib.AbstractAsyncContextManager[Any] = contextlib.nullcontext() if urgent else way.busy
         self.exchanges: list[model.Exchange] = []
 
     async def once(
@@ -62,7 +72,7 @@ class Sending:
         while True:
             await self._pacer.acquire(connection, made.name)
             token = await self._token(carried, stale)
-            async with self.way.busy:
+            async with self._slot:
                 got = await self._send(made, filled, carried, token, values)
             if made.reader.succeeded(got):
                 data, record, warnings = made.outcome(got, filled)

@@ -7,6 +7,8 @@ external references are refused.
 
 from __future__ import annotations
 
+import re
+from decimal import Decimal
 from html import escape
 from typing import Any
 
@@ -14,6 +16,10 @@ from defusedxml import ElementTree
 from defusedxml.common import DefusedXmlException
 
 MAX_DEPTH = 100
+
+_NAME = re.compile(r"[A-Za-z_\u4e00-\u9fff][\w.\u4e00-\u9fff-]*")
+_IMPOSSIBLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+"""Characters that no XML document can hold, not even escaped."""
 
 
 class XmlError(ValueError):
@@ -56,7 +62,10 @@ def _name(tag: str) -> str:
 
 
 def dumps(root: str, fields: dict[str, Any], *, declaration: bool = False) -> bytes:
-    """A small document from nested dicts and lists; None is left out."""
+    """A small document from nested dicts and lists; None is left out, and so are characters no XML can hold.
+
+    Raises XmlError for a name that is none.
+    """
     head = '<?xml version="1.0" encoding="UTF-8"?>' if declaration else ""
     return (head + _element(root, fields)).encode()
 
@@ -66,8 +75,17 @@ def _element(name: str, value: Any) -> str:
         return "".join(_element(name, item) for item in value)
     if value is None:
         return ""
+    attributes = [key[1:] for key in value if key.startswith("@")] if isinstance(value, dict) else []
+    if not all(_NAME.fullmatch(one) for one in (name, *attributes)):
+        raise XmlError(f"'{name[:40]}' is no element's name, or one of its attributes")
     if isinstance(value, dict):
         inner = "".join(_element(key, child) for key, child in value.items() if not key.startswith("@"))
-        marks = "".join(f' {key[1:]}="{escape(str(child))}"' for key, child in value.items() if key.startswith("@"))
+        marks = "".join(f' {key[1:]}="{escape(_text(child))}"' for key, child in value.items() if key.startswith("@"))
         return f"<{name}{marks}>{inner}</{name}>"
-    return f"<{name}>{escape(str(value), quote=False)}</{name}>"
+    return f"<{name}>{escape(_text(value), quote=False)}</{name}>"
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return _IMPOSSIBLE.sub("", format(value, "f") if isinstance(value, Decimal) else str(value))

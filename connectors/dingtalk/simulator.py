@@ -1,8 +1,9 @@
-"""A corp on a simulated DingTalk: both API hosts on one address, a group robot, approvals and encrypted pushes.
+"""A corp on a simulated DingTalk: both API hosts on one address, robots, approvals, encrypted pushes and the Stream.
 
 Controls under ``/_sim/dingtalk``: ``GET messages?receiver=&after=`` (what people received),
-``POST approvals/{instance}/{agree|refuse|terminate}`` (somebody decides; pushes the event), ``POST events`` (push any
-event), ``POST tokens/expire``, ``POST check`` (the address check).
+``POST approvals/{instance}/{agree|refuse|terminate|delete}`` (somebody decides; pushes the event), ``POST events``
+(push any event), ``POST lost`` (one whose push failed), ``POST ask`` (a message to the robot),
+``POST stream/{ping|disconnect|cut}``, ``POST tokens/expire``, ``POST check`` (the address check).
 """
 
 from __future__ import annotations
@@ -15,14 +16,15 @@ from typing import Any, ClassVar
 import httpx
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.websockets import WebSocket
 
 from connectors.core import jsontext
-from connectors.dingtalk.simulated import callbacks, corp
+from connectors.dingtalk.simulated import approvals, book, callbacks, calls, channel, corp
 from connectors.simulator import control, engine
 
 HEADER = "x-acs-dingtalk-access-token"
-Call = Callable[[corp.Corp, corp.Body, corp.Query], corp.Body]
+Call = Callable[[corp.Body, corp.Query], corp.Body]
 Endpoint = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
@@ -52,6 +54,7 @@ class Simulator(engine.Simulator):
         "monthly_quota": 0,
         "trusted_ips": [],
         "ban_json": False,
+        "terminate_after": 0,
     }
     PUSH_RETRIES = (10, 30)
     PUSH_TIMEOUT = 2.5
@@ -63,14 +66,24 @@ class Simulator(engine.Simulator):
         self.used = 0
         self.events: dict[str, dict[str, Any]] = {}
         self.collected: set[int] = set()
-        self.corp = corp.Corp(self.world, self.settings, self.now, self.commit, self.announce)
+        self.lost: list[dict[str, Any]] = []
+        """Events that are on the failed list without having been pushed (a control)."""
+        self.corp = corp.Corp(self.world, self.settings, self.now, self.commit)
+        self.book = book.Book(self.world, self.commit)
+        self.approvals = approvals.Approvals(self.settings, self.now, self.commit, self.announce, self.book.members)
+        self.channel = channel.Channel(self, 3.0, (15, 30, 60, 60), self.now, str(self.settings["corp_id"]))
+
+    async def stop(self) -> None:
+        await self.channel.close()
 
     def snapshot(self) -> Any:
         return {
             "messages": len(self.corp.delivered),
-            "approvals": {key: one["status"] for key, one in self.corp.approvals.items()},
+            "approvals": {key: one["status"] for key, one in self.approvals.instances.items()},
             "tokens": len(self.tokens),
             "calls": self.used,
+            "connections": len(self.channel.open),
+            "stream": [{"label": one.label, "state": one.state, "tries": one.tries} for one in self.channel.events],
         }
 
     def configure(self, settings: dict[str, Any]) -> None:
@@ -85,12 +98,18 @@ class Simulator(engine.Simulator):
         self.deliver({"EventType": "check_url"}, "check_url", ())
 
     def announce(self, event: dict[str, Any]) -> None:
-        """Push one event; unacknowledged it comes again after 10 s and 30 s, then waits in the failed list."""
+        """Push one event: by HTTP where an address is set, else over the Stream.
+
+        By HTTP it comes again after 10 s and 30 s when it is not acknowledged, then waits in the failed list.
+        """
         at, event_id = int(self.now() * 1000), secrets.token_hex(14)
         head = {"EventTime": at, "CorpId": self.settings["corp_id"], "BizId": str(at), "eventId": event_id}
         whole = {**head, **event}
         self.events[event_id] = whole
-        self.deliver(whole, event_id, None)
+        if self.settings["push_url"]:
+            self.deliver(whole, event_id, None)
+        else:
+            self.channel.event(whole)
 
     def deliver(self, event: dict[str, Any], label: str, retries: tuple[float, ...] | None) -> None:
         url = self.settings["push_url"]
@@ -143,16 +162,41 @@ class Simulator(engine.Simulator):
     # The way in: address, token, pace, body, then the call itself.
 
     def routes(self) -> list[BaseRoute]:
-        legacy = [Route(path, self.legacy(call), methods=["POST"]) for path, call in corp.LEGACY.items()]
-        fresh = [Route(path, self.new(call), methods=[how]) for (how, path), call in corp.NEW.items()]
         return [
             Route("/v1.0/oauth2/accessToken", self.new_token, methods=["POST"]),
+            Route("/v1.0/gateway/connections/open", self.open_stream, methods=["POST"]),
+            WebSocketRoute("/connect", self.stream_opened),
             Route("/gettoken", self.legacy_token, methods=["GET"]),
-            Route("/robot/send", self.legacy(corp.Corp.robot, token=False), methods=["POST"]),
+            Route("/robot/send", self.legacy(self.part("corp", "robot"), token=False), methods=["POST"]),
             Route("/call_back/get_call_back_failed_result", self.legacy(self.failed_list), methods=["GET"]),
-            *legacy,
-            *fresh,
+            *(Route(path, self.legacy(self.part(*call)), methods=["POST"]) for path, call in calls.LEGACY.items()),
+            *(Route(path, self.new(self.part(*call)), methods=[how]) for (how, path), call in calls.NEW.items()),
         ]
+
+    def part(self, owner: str, name: str) -> Call:
+        """A call of the corp, its book or its approvals as they are at that moment: a reset makes others."""
+
+        def asked(body: corp.Body, query: corp.Query) -> corp.Body:
+            given: corp.Body = getattr(getattr(self, owner), name)(body, query)
+            return given
+
+        return asked
+
+    async def open_stream(self, request: Request) -> Response:
+        """Where to open the Stream; wants the application's own credentials and no token."""
+        try:
+            body = await self.body(request)
+            if not self.right(body.get("clientId"), body.get("clientSecret")):
+                raise corp.Refusal("invalidClientIdOrSecret", "无效的clientId或者clientSecret", 401)
+            base = str(request.url).split("/v1.0/", 1)[0].replace("http", "ws", 1)
+            return control.answer(self.channel.opening(body, base))
+        except corp.Refusal as refusal:
+            return self.new_refusal(refusal)
+        except ValueError as error:
+            return self.new_refusal(corp.Refusal("invalidParameter", str(error)))
+
+    async def stream_opened(self, socket: WebSocket) -> None:
+        await self.channel.connected(socket)
 
     def legacy(self, call: Call, *, token: bool = True) -> Endpoint:
         async def answer(request: Request) -> Response:
@@ -163,7 +207,7 @@ class Simulator(engine.Simulator):
                 if token and "/v2/" not in request.url.path:
                     self.counted(90020)
                 self.paced(request, 90018)
-                given = call(self.corp, await self.body(request), request.query_params)
+                given = call(await self.body(request), request.query_params)
             except corp.Refusal as refusal:
                 return self.legacy_refusal(refusal)
             return control.answer({"errcode": 0, "errmsg": "ok", **given, "request_id": secrets.token_hex(6)})
@@ -177,7 +221,7 @@ class Simulator(engine.Simulator):
                 self.living("new", request.headers.get(HEADER, ""), "InvalidAuthentication", "InvalidAuthentication")
                 self.counted("Forbidden.AccessDenied.ApiCountLimitForOrg")
                 self.paced(request, "Forbidden.AccessDenied.QpsLimitForAppkeyAndApi")
-                return control.answer(call(self.corp, await self.body(request), request.query_params))
+                return control.answer(call(await self.body(request), request.query_params))
             except corp.Refusal as refusal:
                 return self.new_refusal(refusal)
 
@@ -251,7 +295,7 @@ class Simulator(engine.Simulator):
         token, seconds = self.token("legacy")
         return control.answer({"errcode": 0, "errmsg": "ok", "access_token": token, "expires_in": seconds})
 
-    def failed_list(self, _corp: corp.Corp, _body: corp.Body, _query: corp.Query) -> corp.Body:
+    def failed_list(self, _body: corp.Body, _query: corp.Query) -> corp.Body:
         """Events given up after three tries; reading takes them off the list."""
         found = [
             one
@@ -260,9 +304,9 @@ class Simulator(engine.Simulator):
         ]
         page = found[:200]
         self.collected.update(one.seq for one in page)
+        lost, self.lost = self.lost, []
         rows = []
-        for one in page:
-            event = self.events[one.label]
+        for event in [*(self.events[one.label] for one in page), *lost]:
             tag = event["EventType"]
             rows.append({"call_back_tag": tag, "event_time": event["EventTime"], tag: event})
         return {"has_more": len(found) > len(page), "failed_list": rows}
@@ -274,6 +318,9 @@ class Simulator(engine.Simulator):
             Route("/messages", self.inbox, methods=["GET"]),
             Route("/approvals/{instance}/{result}", control.guarded(self.decide), methods=["POST"]),
             Route("/events", control.guarded(self.tell), methods=["POST"]),
+            Route("/lost", control.guarded(self.lose), methods=["POST"]),
+            Route("/ask", control.guarded(self.ask), methods=["POST"]),
+            Route("/stream/{topic}", control.guarded(self.stream_says), methods=["POST"]),
             Route("/tokens/expire", self.expire, methods=["POST"]),
             Route("/check", self.check, methods=["POST"]),
         ]
@@ -283,7 +330,7 @@ class Simulator(engine.Simulator):
         return control.answer({"messages": self.corp.read(query.get("receiver"), int(query.get("after", "0")))})
 
     async def decide(self, request: Request) -> Response:
-        return control.answer(self.corp.decide(request.path_params["instance"], request.path_params["result"]))
+        return control.answer(self.approvals.decide(request.path_params["instance"], request.path_params["result"]))
 
     async def tell(self, request: Request) -> Response:
         event = await control.body(request)
@@ -291,6 +338,45 @@ class Simulator(engine.Simulator):
             raise ValueError("an event needs its EventType")
         self.announce(event)
         return control.answer(event)
+
+    async def lose(self, request: Request) -> Response:
+        """An event whose push failed for good; body: its members."""
+        at = int(self.now() * 1000)
+        self.lost.append({"EventTime": at, "eventId": secrets.token_hex(14), **(await control.body(request))})
+        return control.answer(self.lost[-1])
+
+    async def ask(self, request: Request) -> Response:
+        """Somebody writes to the robot; body: ``text``, ``sender`` (a userId), ``msgtype``."""
+        wish = await control.body(request)
+        kind, at = str(wish.get("msgtype", "text")), int(self.now() * 1000)
+        message = {
+            "conversationId": "cidsimulated01==",
+            "conversationType": "2",
+            "conversationTitle": "售后群",
+            "msgId": f"msg{secrets.token_hex(12)}",
+            "msgtype": kind,
+            "text": {"content": f" {wish.get('text', '查订单')}"},
+            "senderStaffId": str(wish.get("sender", "sales01")),
+            "senderNick": "客服",
+            "createAt": at,
+            "robotCode": self.settings["robot_code"],
+            "sessionWebhook": f"https://oapi.dingtalk.com/robot/sendBySession?session={secrets.token_hex(16)}",
+            "sessionWebhookExpiredTime": at + 5_400_000,
+        }
+        if kind != "text":
+            del message["text"]
+        self.channel.callback(channel.ROBOT, message)
+        return control.answer(message)
+
+    async def stream_says(self, request: Request) -> Response:
+        """``ping``, ``disconnect`` (every socket is closed soon after) or ``cut`` (at once)."""
+        topic = request.path_params["topic"]
+        if topic == "cut":
+            return control.answer({"cut": await self.channel.close()})
+        if topic not in ("ping", "disconnect"):
+            raise ValueError(f"no '{topic}'; there are ping, disconnect, cut")
+        await self.channel.system(topic, {"opaque": secrets.token_hex(8)})
+        return control.answer({"said": topic})
 
     async def expire(self, _request: Request) -> Response:
         """End every token early."""

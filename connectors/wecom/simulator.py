@@ -2,7 +2,8 @@
 
 Controls under ``/_sim/wecom``: ``GET messages?receiver=&after=`` (what people received),
 ``POST contacts/{external_userid}/add|edit|del`` (a customer or member acts; pushes the event),
-``POST approvals`` (an approval form changes its state), ``POST tokens/expire``, ``POST check`` (URL check).
+``POST approvals`` (an approval form changes its state), ``POST groups`` (a customer group is made or changed),
+``POST mass/{msgid}/confirm`` (a member sends a mass message), ``POST tokens/expire``, ``POST check`` (URL check).
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from starlette.routing import BaseRoute, Route
 from connectors.core import jsontext
 from connectors.simulator import control, engine
 from connectors.wecom.simulated import callbacks, corp, messages
+
+TEMPLATE = "3TkTESTtemplate0000000000000000000000000001"
 
 
 class Simulator(engine.Simulator):
@@ -39,6 +42,14 @@ class Simulator(engine.Simulator):
         "member_per_minute": 0,
         "robot_per_minute": 20,
         "staff_confirms": True,
+        "page_size": 1000,
+        "approval_templates": {
+            TEMPLATE: {
+                "Text-1700000000001": ["Text", "订单号"],
+                "Money-1700000000002": ["Money", "退款金额"],
+                "Textarea-1700000000003": ["Textarea", "原因"],
+            }
+        },
     }
     # Three attempts in all; the spacing is not published.
     PUSH_RETRIES = (10, 30)
@@ -53,7 +64,8 @@ class Simulator(engine.Simulator):
             "contacts": len(self.corp.contacts.found),
             "messages": len(self.corp.messages.delivered),
             "tokens": len(self.tokens),
-            "approvals": self.corp.approvals,
+            "approvals": self.corp.approvals.found,
+            "mass": {key: len(one["confirmed"]) for key, one in self.corp.mass.tasks.items()},
         }
 
     def configure(self, settings: dict[str, Any]) -> None:
@@ -130,7 +142,9 @@ class Simulator(engine.Simulator):
                 body = jsontext.loads(raw) if raw else {}
                 if not isinstance(body, dict):
                     raise messages.Refusal(47001, "data format error")
-                return control.answer({"errcode": 0, "errmsg": "ok", **call(self.corp, body, request.query_params)})
+                given = call(self.corp, body, request.query_params)
+                self.tell_submitted()
+                return control.answer({"errcode": 0, "errmsg": "ok", **given})
             except messages.Refusal as refusal:
                 return self.refused(refusal.code, refusal.words, request)
             except jsontext.JsonError:
@@ -180,6 +194,7 @@ class Simulator(engine.Simulator):
             Route("/contacts/{external}", self.contact, methods=["GET"]),
             Route("/contacts/{external}/{action}", control.guarded(self.change_contact), methods=["POST"]),
             Route("/approvals", control.guarded(self.change_approval), methods=["POST"]),
+            Route("/mass/{msgid}/confirm", control.guarded(self.confirm_mass), methods=["POST"]),
             Route("/groups", control.guarded(self.make_group), methods=["POST"]),
             Route("/tokens/expire", self.expire, methods=["POST"]),
             Route("/check", self.check, methods=["POST"]),
@@ -230,8 +245,19 @@ class Simulator(engine.Simulator):
         """Body: an approval as oa/getapprovaldetail shows it (at least sp_no and sp_status); pushes the change."""
         given = await control.body(request)
         number = str(given["sp_no"])
-        found = self.corp.approvals.setdefault(number, {"sp_no": number, "apply_time": int(self.now())})
+        found = self.corp.approvals.found.setdefault(number, {"sp_no": number, "apply_time": int(self.now())})
         found.update({**given, "sp_no": number})
+        self.tell_approval(number)
+        return control.answer(found)
+
+    def tell_submitted(self) -> None:
+        """Forms handed in by the API are told about like any other."""
+        waiting, self.corp.approvals.submitted = self.corp.approvals.submitted, []
+        for number in waiting:
+            self.tell_approval(number)
+
+    def tell_approval(self, number: str) -> None:
+        found = self.corp.approvals.found[number]
         applyer = found.get("applyer") or {}
         info = {
             "SpNo": number,
@@ -244,12 +270,22 @@ class Simulator(engine.Simulator):
             "StatuChangeEvent": found.get("sp_status", 1),
         }
         self.announce({"Event": "sys_approval_change", "AgentID": 3010040, "ApprovalInfo": info})
-        return control.answer(found)
+
+    async def confirm_mass(self, request: Request) -> Response:
+        """A member taps "send" on a mass message; body: ``userid``."""
+        userid = str((await control.body(request))["userid"])
+        return control.answer({"reached": self.corp.mass.confirm(request.path_params["msgid"], userid)})
 
     async def make_group(self, request: Request) -> Response:
-        """Body: a group as groupchat/get shows it."""
+        """Body: a group as groupchat/get shows it; pushes that it was made or changed."""
         given = await control.body(request)
-        self.corp.groups[str(given["chat_id"])] = given
+        chat = str(given["chat_id"])
+        kind = "update" if chat in self.corp.groups else "create"
+        self.corp.groups[chat] = given
+        event: dict[str, Any] = {"Event": "change_external_chat", "ChatId": chat, "ChangeType": kind}
+        if kind == "update":
+            event |= {"UpdateDetail": "change_name", "CurMemVer": secrets.token_hex(16)}
+        self.announce(event)
         return control.answer(given)
 
     async def expire(self, _request: Request) -> Response:

@@ -7,29 +7,43 @@ from fastapi import APIRouter, Depends
 from gateway import schema, security
 from gateway.api import (
     audits,
+    backfills,
     conflicts,
     connections,
     connectors,
+    customers,
     declarations,
     deliveries,
     events,
+    explaining,
+    failures,
     ledger,
     links,
+    live,
+    mapping_versions,
     mappings,
+    models,
+    overview,
     problem_codes,
     quarantine,
+    reconciliations,
     routes,
+    samples,
     services,
     sessions,
+    templates,
+    timers,
     tokens,
+    trials,
     users,
 )
 
 PREFIX = "/api/v1"
 NOUNS = (
-    sessions, users, tokens, connectors, declarations,
-    connections, mappings, routes, events, deliveries, links, ledger, quarantine,
-    conflicts, audits, problem_codes,
+    sessions, users, tokens, connectors, declarations, connections, mappings,
+    mapping_versions, routes, events, explaining,
+    deliveries, timers, links, customers, conflicts, reconciliations, backfills, ledger, quarantine, audits,
+    problem_codes, overview, live, failures, trials, models, samples, templates,
 )  # fmt: skip
 
 

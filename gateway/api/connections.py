@@ -11,7 +11,7 @@ from fastapi import APIRouter, Header, Request, Response
 from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from connectors.core import errors, model, scope
+from connectors.core import client, errors, model, scope
 from gateway import problems, schema, security, soundness
 from gateway.api import paging, services
 from retry_queue.ledger import audit, configuration, connections, logins
@@ -287,15 +287,20 @@ async def test(request: Request, key: str) -> TestResult:
     async with hub.ledger.read() as connection:
         row = await _get(connection, key)
     live = sites.open_connection(row, hub.sealer, hub.site().connectors)
-    began = time.monotonic()
     if live.opened is None:
         said = live.problem or {}
         return TestResult(
             ok=False, kind="misdeclared", message=said.get("en", ""), hint=paging.Words.model_validate(said), duration=0
         )
+    return await probed(hub.calls, live.opened)
+
+
+async def probed(calls: client.Client, opened: model.Connection) -> TestResult:
+    """Makes the probe call; a failure is a result, told in the system's own words."""
+    began = time.monotonic()
     try:
         async with asyncio.timeout(TEST_SECONDS):
-            outcome = await hub.calls.probe(live.opened)
+            outcome = await calls.probe(opened)
     except TimeoutError:
         slow = paging.Words(zh="对方系统在限定时间内没有应答", en="the system did not answer in time")
         return TestResult(ok=False, kind="unavailable", hint=slow, duration=time.monotonic() - began)

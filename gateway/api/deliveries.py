@@ -119,6 +119,11 @@ def _fields(found: owed.Found) -> dict[str, Any]:
     }
 
 
+def shown(found: owed.Found) -> Delivery:
+    """A delivery as the API shows it in lists."""
+    return Delivery(**_fields(found))
+
+
 def plain(value: Any) -> Any:
     """Parsed JSON as an answer may carry it: exact decimals as text."""
     return orjson.loads(orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS))

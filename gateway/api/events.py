@@ -144,7 +144,8 @@ async def every(
     return Events(items=[Event(**_fields(one)) for one in page], next_cursor=more)
 
 
-async def _story(db: AsyncConnection, id: str) -> events.Story:
+async def found(db: AsyncConnection, id: str) -> events.Story:
+    """One event's story by the id of the path; raises the problem not_found."""
     story = await events.get(db, paging.row_id(id, "事件", "event"))
     if story is None:
         raise problems.Problem("not_found", f"没有事件 {id}", f"no event {id}")
@@ -165,7 +166,7 @@ async def one(request: Request, id: str, reveal: Reveal = False) -> EventDetail:
     """One event with payload and canonical form, masked unless an operator asks to see it in full."""
     hub = services.of(request)
     async with hub.ledger.read() as db:
-        story = await _story(db, id)
+        story = await found(db, id)
     await allow(request, f"event/{story.id}", reveal)
     payload, mapped = _parsed(story.payload), _parsed(story.canonical)
     if not reveal:
@@ -193,7 +194,7 @@ async def timeline(request: Request, id: str, reveal: Reveal = False) -> Timelin
     """Received, planned or skipped and why, every delivery with every attempt, and the linked records."""
     hub = services.of(request)
     async with hub.ledger.read() as db:
-        story = await _story(db, id)
+        story = await found(db, id)
         owed = await deliveries.of_event(db, story.id)
         tries = await deliveries.attempts(db, [one.id for one in owed])
         group = await events.group_of(db, story.connection_key, story.entity, story.record)
@@ -265,7 +266,7 @@ async def again(request: Request, id: str) -> ReplayResult:
     """Plans a parked or skipped event anew; of a planned one, delivers again what is dead or parked."""
     hub, who = services.of(request), security.principal(request)
     async with hub.ledger.write() as db:
-        story = await _story(db, id)
+        story = await found(db, id)
         done = await replay.event(db, hub.ledger.slot, story.id)
         if not done.events and not done.deliveries:
             raise problems.Problem(

@@ -103,7 +103,8 @@ class TrialResult(paging.Part):
     remarks: list[Remark] = Field(default_factory=list)
 
 
-def _etag(version: int, body: str) -> str:
+def etag(version: int, body: str) -> str:
+    """The ETag of a mapping in force."""
     return f'"{version}.{security.digest(body)[:16]}"'
 
 
@@ -167,7 +168,7 @@ async def one(request: Request, response: Response, connector: str, name: str) -
     body = _body(place, row)
     if body is None:
         raise _missing(place)
-    found = Mapping(**_summary(place, row), body=body, etag=_etag(row.version if row else 0, body))
+    found = Mapping(**_summary(place, row), body=body, etag=etag(row.version if row else 0, body))
     response.headers["ETag"] = found.etag
     return found
 
@@ -221,13 +222,13 @@ async def publish(
         row = (await _published(connection)).get(place)
         present = _body(place, row)
         if present is not None:
-            paging.check_match(if_match, _etag(row.version if row else 0, present))
+            paging.check_match(if_match, etag(row.version if row else 0, present))
         version = await configuration.publish_mapping(connection, connector, name, body.body, who.name, hub.clock())
         detail = {"version": version, "checksum": security.digest(body.body)}
         what = f"mapping/{connector}/{name}"
         await audit.append(connection, hub.sealer, hub.clock(), who.name, "mapping.publish", what, detail)
         row = (await _published(connection))[place]
-    found = Published(**_summary(place, row), body=row.body, etag=_etag(row.version, row.body), remarks=remarks)
+    found = Published(**_summary(place, row), body=row.body, etag=etag(row.version, row.body), remarks=remarks)
     response.headers["ETag"] = found.etag
     return found
 
@@ -242,7 +243,7 @@ async def withdraw(request: Request, connector: str, name: str, if_match: IfMatc
         row = (await _published(connection)).get(place)
         if row is None:
             raise _missing(place)
-        paging.check_match(if_match, _etag(row.version, row.body))
+        paging.check_match(if_match, etag(row.version, row.body))
         await configuration.withdraw_mapping(connection, connector, name)
         what = f"mapping/{connector}/{name}"
         await audit.append(
@@ -273,13 +274,14 @@ async def preview(request: Request, body: Trial) -> TrialResult:
     except errors.SpecError as error:
         return TrialResult(ok=False, errors=[_line(error, one) for one in error.problems], remarks=remarks)
     except errors.MappingError as error:
-        return TrialResult(ok=False, errors=[_fault(error)], remarks=remarks)
+        return TrialResult(ok=False, errors=[fault(error)], remarks=remarks)
     except RecursionError:
         raise problems.Problem("invalid", "记录嵌套过深", "the record is nested too deep") from None
     return TrialResult(ok=True, result=orjson.loads(orjson.dumps(result, default=str)), remarks=remarks)
 
 
-def _fault(error: errors.MappingError) -> MappingFault:
+def fault(error: errors.MappingError) -> MappingFault:
+    """Why a record does not map, as the API says it."""
     return MappingFault(
         file=error.file, rule=error.rule, native=error.native, canonical=error.canonical, zh=error.zh, en=error.en
     )

@@ -31,6 +31,8 @@ class Services:
     settings: settings.Settings
     ring: Callable[[], None]
     clock: Callable[[], float] = time.time
+    stopping: Callable[[], bool] = lambda: False
+    """Whether the server is on its way down: long answers then end by themselves."""
 
     @asynccontextmanager
     async def change(self, *, touch: bool = True) -> AsyncIterator[AsyncConnection]:

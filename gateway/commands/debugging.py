@@ -72,6 +72,8 @@ def sign(
     lines = [f"{made.connector} {made.operation} ({made.scheme})", f"{made.method} {made.url}"]
     lines += [f"待签名串 string to sign ({one.algorithm}):\n{one.text}" for one in made.proofs]
     lines += [f"{name}: {value}" for name, value in made.added.items()]
+    if made.proofs and not made.added:
+        lines.append(made.body)  # some systems want the signature inside the body
     lines += list(made.notes)
     typer.echo("\n".join(lines))
 

@@ -14,7 +14,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
 from gateway import check as doctor
-from gateway import current, hub, settings
+from gateway import consistency, current, hub, settings
 from gateway.commands import configuring, shell
 from retry_queue.ledger import session
 
@@ -40,7 +40,7 @@ def check(
     if file is not None:
         draft = configuring.draft(file, lenient=True)
         known = stored or current.Current({}, {}, {}, {}, {})
-        doctor.drafted(report, hub.check(draft, known) or hub.doubts(draft, known))
+        doctor.drafted(report, hub.check(draft, known) or consistency.doubts(draft, known))
         report.counts["file_routes"] = len(draft.routes)
     failed = not report.ok or (strict and any(line.level == "warning" for line in report.lines))
     if as_json:

@@ -8,16 +8,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import secrets
 import signal
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from gateway import children
+from gateway import children, security
 from gateway.trial import stage, story
 from retry_queue.ledger import tallies
+
+ACCOUNT = "demo"
 
 
 async def play(place: stage.Stage, console: Console, stopped: asyncio.Event, every: float) -> None:
@@ -25,7 +29,9 @@ async def play(place: stage.Stage, console: Console, stopped: asyncio.Event, eve
     people = await place.meet()
     await place.tell(place.story.slow_ship)
     await place.apply(stage.shipped_hub_yaml())
+    password = await _account(place)
     console.print(f"[bold green]枢纽已就绪 the hub is ready: {place.hub_url}/[/bold green]")
+    console.print(f"登录 sign in: [bold]{ACCOUNT}[/bold] / [bold]{password}[/bold]", highlight=False)
     console.print(f"模拟器 simulators: {place.sim_url}/_sim    接口文档 OpenAPI: {place.hub_url}/api/openapi.json")
     console.print("按 Ctrl-C 结束 / Ctrl-C ends everything\n")
     async with asyncio.TaskGroup() as group:
@@ -37,6 +43,15 @@ async def play(place: stage.Stage, console: Console, stopped: asyncio.Event, eve
         await stopped.wait()
         for task in work:
             task.cancel()
+
+
+async def _account(place: stage.Stage) -> str:
+    """An owner for the demo's admin UI; returns the password, which is new each time."""
+    password = "-".join(secrets.token_hex(2) for _ in range(3))
+    made = await security.hashed(password)
+    async with place.ledger.write() as connection:
+        await security.add_user(connection, place.sealer, ACCOUNT, made, "owner", time.time(), "demo")
+    return password
 
 
 async def _traffic(place: stage.Stage, people: list[dict[str, Any]], every: float) -> None:

@@ -166,6 +166,12 @@ async def group_of(
     return (await records.groups(connection, [one.link_id])).get(one.link_id, [])
 
 
+async def payloads(connection: AsyncConnection, event_ids: Iterable[int]) -> dict[int, str]:
+    """Event id -> its message as it came (JSON text)."""
+    rows = await connection.execute(select(E.c.id, E.c.payload).where(E.c.id.in_(sorted(set(event_ids)))))
+    return {row.id: row.payload for row in rows}
+
+
 @dataclass(frozen=True, slots=True)
 class Joined:
     """One step in the history of a link."""

@@ -15,6 +15,7 @@ from retry_queue.ledger import sql
 from retry_queue.ledger.states import EventState
 
 FAST, LIVE, BACKFILL = 0, 1, 2
+_AIM = "#repair:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,18 @@ class ClaimedEvent:
     hop: int
     replay: bool
     """A person asked for it: planned even when nothing seems to have changed."""
+    priority: int = LIVE
+    dedupe: str = ""
+
+    @property
+    def aim(self) -> str | None:
+        """The one connection that a repair is meant for; None for every other event."""
+        return self.dedupe[len(_AIM) :].partition(":")[0] if self.dedupe.startswith(_AIM) else None
+
+    @property
+    def fast(self) -> bool:
+        """It has a business deadline of seconds and waits for nothing else."""
+        return self.priority == FAST
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,22 +106,23 @@ _CLAIM = sql.Statement(
     """
     WITH due AS MATERIALIZED (
         SELECT id FROM inbox WHERE state = 'received' AND next_at <= {now}
-          AND connection_key NOT IN (SELECT connection_key FROM {src})
+          AND (priority = 0 OR connection_key NOT IN (SELECT connection_key FROM {src}))
         ORDER BY priority, next_at, id LIMIT {1} {lock}
     )
     UPDATE inbox SET owner = {2}, fence = fence + 1, next_at = {now} + {3}
     FROM due WHERE inbox.id = due.id
-    RETURNING inbox.id, fence, failures, CASE WHEN reason = 'replay' THEN 1 ELSE 0 END AS replay
+    RETURNING inbox.id, fence, failures, priority, dedupe,
+        CASE WHEN reason = 'replay' OR dedupe LIKE '#repair:%' THEN 1 ELSE 0 END AS replay
     """,
     "connection_key text",
 )
 _LOAD = sql.Statement(
     """
     SELECT e.id, src.fence, src.failures, e.connection_key, e.source, e.message, e.entity, e.record, e.payload,
-           e.occurred_at, e.received_at, e.trace, e.hop, src.replay
+           e.occurred_at, e.received_at, e.trace, e.hop, src.replay, src.priority, src.dedupe
     FROM {src} JOIN events e ON e.id = src.id ORDER BY e.id
     """,
-    "id int, fence int, failures int, replay int",
+    "id int, fence int, failures int, replay int, priority small, dedupe text",
 )
 _SETTLE = sql.Statement(
     """
@@ -132,6 +146,8 @@ _REVIVE = sql.Statement(
     """,
     "id int",
 )
+_NUMBER = sql.Statement("SELECT id FROM inbox WHERE connection_key = {1} AND dedupe = {2}")
+_BACKLOG = sql.Statement("SELECT count(*) AS n FROM inbox WHERE state = 'received' AND priority = {1}")
 _CANONICAL = sql.Statement(
     """
     INSERT INTO canonicals (event_id, entity, mapping, body) SELECT event_id, entity, mapping, body FROM {src} {more}
@@ -180,9 +196,11 @@ async def append(connection: AsyncConnection, events: Sequence[NewEvent]) -> lis
 async def claim(
     connection: AsyncConnection, limit: int, owner: str, lease: float, busy: Sequence[str] = ()
 ) -> list[ClaimedEvent]:
-    """Leases up to ``limit`` due events for ``lease`` seconds, fast ones first, none of ``busy`` connections."""
+    """Leases up to ``limit`` due events for ``lease`` seconds, fast ones first; of ``busy`` connections only those."""
     leased = await _CLAIM.run(connection, [(key,) for key in busy] or [("",)], limit, owner, lease)
-    loaded = await _LOAD.run(connection, [(row.id, row.fence, row.failures, row.replay) for row in leased])
+    loaded = await _LOAD.run(
+        connection, [(row.id, row.fence, row.failures, row.replay, row.priority, row.dedupe) for row in leased]
+    )
     return [ClaimedEvent(*row) for row in loaded]
 
 
@@ -216,3 +234,19 @@ async def wait(connection: AsyncConnection) -> float | None:
     """Seconds until the next event is due (negative: overdue), or None when there is none."""
     value = (await _DUE.run(connection))[0].wait
     return None if value is None else float(value)
+
+
+async def number(connection: AsyncConnection, connection_key: str, dedupe: str) -> int | None:
+    """The id of an event by its dedupe key."""
+    rows = await _NUMBER.run(connection, (), connection_key, dedupe)
+    return int(rows[0].id) if rows else None
+
+
+async def backlog(connection: AsyncConnection, priority: int) -> int:
+    """How many events of a priority wait for planning."""
+    return int((await _BACKLOG.run(connection, (), priority))[0].n)
+
+
+def aimed(target: str, name: str) -> str:
+    """The dedupe key of an event that is meant for one connection only; no vendor's message is called so."""
+    return f"{_AIM}{target}:{name}"

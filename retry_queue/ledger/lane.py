@@ -44,6 +44,7 @@ class Lease:
     lane: str
     fence: int
     seq: int
+    priority: int = 1
 
 
 @dataclass(slots=True)
@@ -85,6 +86,11 @@ class ClaimedDelivery:
     """Its route has later steps."""
     interrupted: bool = False
     """An earlier attempt was cut off: whether its call happened is not known."""
+
+    @property
+    def urgent(self) -> bool:
+        """It has a deadline of seconds and goes out now, whatever else is under way."""
+        return self.lease is not None and self.lease.priority == 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,6 +117,11 @@ async def relink(connection: AsyncConnection, pairs: Sequence[tuple[int, int]]) 
     await _RELINK.run(connection, list(pairs))
 
 
+async def forget(connection: AsyncConnection, links: Iterable[int]) -> None:
+    """Drops merged records of links that were parted: they hold what the other side said. Events refill them."""
+    await _DROP.run(connection, [(link,) for link in sorted(set(links))])
+
+
 async def note(connection: AsyncConnection, notes: Sequence[Note]) -> None:
     """Writes conflicts down; an open one about the same field is brought up to date instead of a second one."""
     rows = {(one.link_id, one.field): one for one in notes if one.winner is None}

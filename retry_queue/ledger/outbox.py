@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from retry_queue.ledger import lane, records, sql, stages
+from retry_queue.ledger import inbox, lane, links, records, sql, stages
 from retry_queue.ledger.states import TERMINAL_DELIVERY, DeliveryState
 
 _LANES = sql.Statement(
@@ -45,12 +45,15 @@ _PLAN = sql.Statement(
 _CLAIM = sql.Statement(
     """
     WITH due AS MATERIALIZED (
-        SELECT lane FROM lanes WHERE connection_key = {1} AND next_at <= {now}
+        SELECT lane FROM lanes WHERE connection_key = {1} AND next_at <= {now} AND priority BETWEEN {5} AND {6}
+          AND NOT EXISTS (SELECT 1 FROM detours x JOIN lanes o ON o.lane = x.behind WHERE x.lane = lanes.lane)
+          AND NOT EXISTS (SELECT 1 FROM detours x JOIN lanes o ON o.lane = x.lane
+                          WHERE x.behind = lanes.lane AND o.owner IS NOT NULL AND o.next_at > {now})
         ORDER BY priority, next_at, lane LIMIT {2} {lock}
     )
     UPDATE lanes SET owner = {3}, fence = fence + 1, next_at = {now} + {4}
     FROM due WHERE lanes.lane = due.lane
-    RETURNING lanes.lane, lanes.fence, lanes.seq
+    RETURNING lanes.lane, lanes.fence, lanes.seq, lanes.priority
     """
 )
 _QUEUE = sql.Statement(
@@ -130,11 +133,13 @@ _RELEASE = sql.Statement(
 )
 _BUSY = sql.Statement(
     """
-    SELECT lane, next_at FROM {src} JOIN lanes ON lanes.connection_key = src.connection_key
-    WHERE lanes.owner IS NOT NULL
+    SELECT lane, next_at FROM {src} JOIN lanes ON lanes.connection_key = src.connection_key WHERE owner IS NOT NULL
+    UNION SELECT x.lane, l.next_at FROM {src} JOIN lanes l ON l.connection_key = src.connection_key
+    JOIN detours x ON x.behind = l.lane WHERE l.owner IS NOT NULL
     """,
     "connection_key text",
 )
+_HISTORY = sql.Statement("SELECT DISTINCT connection_key FROM lanes WHERE priority = {1} AND next_at <= {now}")
 _DUE = sql.Statement("SELECT connection_key, min(next_at) - {now} AS wait FROM lanes GROUP BY connection_key")
 _ORPHANS = sql.Statement(
     """
@@ -149,8 +154,9 @@ _ORPHANS = sql.Statement(
 )
 _DEPTH = sql.Statement(
     """
-    SELECT connection_key, state, count(*) AS n, min(created_at) AS oldest FROM deliveries
-    WHERE state IN ('pending', 'in_flight', 'retrying', 'parked') GROUP BY connection_key, state
+    SELECT d.connection_key, d.state, count(*) AS n, min(coalesce(t.due_at, d.created_at)) AS oldest
+    FROM deliveries d LEFT JOIN timers t ON t.delivery_id = d.id
+    WHERE d.state IN ('pending', 'in_flight', 'retrying', 'parked') GROUP BY d.connection_key, d.state
     """
 )
 _OVERTAKEN = sql.Statement(
@@ -179,8 +185,7 @@ _REVIVE = sql.Statement(
 async def plan(connection: AsyncConnection, owed: Sequence[lane.NewDelivery]) -> int:
     """Writes deliveries and makes their lanes due.
 
-    Lanes are locked in name order, so two plans never
-    wait for each other in a circle; returns how many were new.
+    Lanes are locked in name order, so two plans never wait in a circle; returns how many were new.
     """
     if not owed:
         return 0
@@ -193,24 +198,11 @@ async def plan(connection: AsyncConnection, owed: Sequence[lane.NewDelivery]) ->
     made = await _PLAN.run(
         connection,
         [
-            (
-                d.event_id,
-                d.route_key,
-                d.connection_key,
-                d.operation,
-                d.position,
-                d.kind,
-                d.record_id,
-                d.lane,
-                d.version,
-                d.hop,
-                d.delay,
-                d.stage,
-                d.mapping,
-            )
+            (d.event_id, d.route_key, d.connection_key, d.operation, d.position, d.kind, d.record_id, d.lane,
+             d.version, d.hop, d.delay, d.stage, d.mapping)
             for d in owed
         ],
-    )
+    )  # fmt: skip
     return len(made)
 
 
@@ -221,14 +213,16 @@ async def claim(
     owner: str,
     lease: float,
     policies: Mapping[str, str],
+    priorities: tuple[int, int] = (inbox.FAST, inbox.BACKFILL),
 ) -> list[lane.ClaimedDelivery]:
-    """Leases up to ``limit`` due lanes of one target and takes the head of each.
+    """Leases up to ``limit`` due lanes of one target, of these ``priorities``, and takes the head of each.
 
     ``policies``: what routes say about a head that is parked or failing. Superseded states are
     ended here; a lane whose head cannot be taken yet is given back with its proper due time.
     """
     leases = {
-        row.lane: lane.Lease(*row) for row in await _CLAIM.run(connection, (), connection_key, limit, owner, lease)
+        row.lane: lane.Lease(*row)
+        for row in await _CLAIM.run(connection, (), connection_key, limit, owner, lease, *priorities)
     }
     if not leases:
         return []
@@ -271,8 +265,10 @@ async def claim(
     return claimed
 
 
-async def settle(connection: AsyncConnection, results: Sequence[lane.Result], worker: str) -> set[int]:
-    """Writes a batch of results and frees their lanes; returns the delivery ids that were still ours."""
+async def settle(
+    connection: AsyncConnection, results: Sequence[lane.Result], worker: str, joined: links.Joined | None = None
+) -> set[int]:
+    """Writes results and frees their lanes; returns the ids that were still ours, adds to ``joined`` what was."""
     rows = [
         (
             r.delivery.id,
@@ -312,7 +308,9 @@ async def settle(connection: AsyncConnection, results: Sequence[lane.Result], wo
             if r.tried
         ],
     )
-    await records.bind(connection, [r.binding for r in mine if r.binding is not None])
+    (joined if joined is not None else []).extend(
+        await links.bind(connection, [r.binding for r in mine if r.binding is not None])
+    )
     closing: list[tuple[str, int, int]] = []
     freeing: list[tuple[str, int, int, float]] = []
     for r in mine:
@@ -345,6 +343,11 @@ def _cut(text: str | None, limit: int) -> str | None:
     return None if text is None else text[:limit].replace("\x00", "\ufffd")
 
 
+async def load(connection: AsyncConnection, ids: Sequence[int]) -> list[lane.ClaimedDelivery]:
+    """Deliveries with all that is needed to deliver them, whatever their state; nobody's lease."""
+    return [lane.ClaimedDelivery(*row) for row in await _LOAD.run(connection, [(i,) for i in ids])]
+
+
 async def release(connection: AsyncConnection, owners: Sequence[str]) -> None:
     """Gives back the lanes of dead processes; their heads stay in flight and are asked about first."""
     await _RELEASE.run(connection, [(owner,) for owner in owners])
@@ -355,6 +358,11 @@ async def due(connection: AsyncConnection) -> dict[str, float]:
     return {row.connection_key: float(row.wait) for row in await _DUE.run(connection)}
 
 
+async def history(connection: AsyncConnection) -> set[str]:
+    """Targets that imported history is owed to now."""
+    return {row.connection_key for row in await _HISTORY.run(connection, (), inbox.BACKFILL)}
+
+
 async def busy(connection: AsyncConnection, targets: Iterable[str]) -> dict[str, float]:
     """Lane -> when it was claimed, for every lane of these targets that is being worked on."""
     rows = await _BUSY.run(connection, [(key,) for key in sorted(set(targets))])
@@ -362,7 +370,7 @@ async def busy(connection: AsyncConnection, targets: Iterable[str]) -> dict[str,
 
 
 async def depth(connection: AsyncConnection) -> Sequence[Any]:
-    """(connection_key, state, n, oldest created_at) of everything not ended."""
+    """(connection_key, state, n, oldest) of everything not ended; what waits for its hour is as old as that hour."""
     return await _DEPTH.run(connection)
 
 
@@ -377,8 +385,7 @@ async def heal(connection: AsyncConnection) -> int:
 async def revive(connection: AsyncConnection, ids: Sequence[int]) -> list[int]:
     """Replays parked, dead or skipped deliveries in their lanes; returns those revived.
 
-    A state that a newer
-    one has overtaken is not sent again: it ends as superseded.
+    A state that a newer one has overtaken is not sent again: it ends as superseded.
     """
     await _OVERTAKEN.run(connection, [(i,) for i in ids])
     rows = await _REVIVE.run(connection, [(i,) for i in ids])

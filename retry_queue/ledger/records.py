@@ -83,6 +83,20 @@ _GROUP = sql.Statement(
     f"SELECT {_COLUMNS} FROM {{src}} JOIN records r ON coalesce(r.link_id, r.id) = src.link_id ORDER BY r.id",
     "link_id int",
 )
+_NUMBERED = sql.Statement(
+    f"""
+    SELECT {_COLUMNS} FROM {{src}} CROSS JOIN records r WHERE r.number = src.number ORDER BY r.id
+    """,
+    "number text",
+)
+# As if we had never written there: what we know of the target has turned out wrong.
+_FORGET = sql.Statement(
+    """
+    UPDATE records SET wrote = NULL FROM {src} WHERE records.connection_key = src.connection_key
+    AND records.entity = src.entity AND records.record = src.record
+    """,
+    "connection_key text, entity text, record text",
+)
 _KEEP = sql.Statement(
     """
     INSERT INTO records (connection_key, entity, record, number, version, event_id, fingerprint, canonical, hop,
@@ -128,18 +142,9 @@ _IDENTITY_KEEP = sql.Statement(
     """,
     "kind text, digest text, record_id int",
 )
-_MERGE = sql.Statement(
-    "UPDATE records SET link_id = src.became FROM {src} WHERE coalesce(records.link_id, records.id) = src.was",
-    "was int, became int",
-)
-_HISTORY = sql.Statement(
-    """
-    INSERT INTO link_history (record_id, was, became, cause, at)
-    SELECT r.id, src.was, src.became, src.cause, {now}
-    FROM {src} JOIN records r ON coalesce(r.link_id, r.id) = src.was ORDER BY src.was, r.id
-    """,
-    "was int, became int, cause text",
-)
+
+_ALONE = sql.Statement("SELECT pg_advisory_xact_lock(7051923)")
+"""One fixed number, ours alone in the ledger's database."""
 
 
 async def find(connection: AsyncConnection, refs: Iterable[Ref]) -> dict[Ref, Known]:
@@ -154,6 +159,23 @@ async def groups(connection: AsyncConnection, link_ids: Iterable[int]) -> dict[i
     for row in await _GROUP.run(connection, [(i,) for i in sorted(set(link_ids))]):
         found.setdefault(row.link_id, []).append(Known(*row))
     return found
+
+
+async def numbered(
+    connection: AsyncConnection, entity: str, keys: Iterable[str], numbers: Iterable[str]
+) -> dict[str, list[Known]]:
+    """Number -> the records of these connections that have it."""
+    wanted = set(keys)
+    found: dict[str, list[Known]] = {}
+    for row in await _NUMBERED.run(connection, [(number,) for number in sorted(set(numbers))]):
+        if row.entity == entity and row.connection_key in wanted:
+            found.setdefault(row.number, []).append(Known(*row))
+    return found
+
+
+async def forget_written(connection: AsyncConnection, refs: Iterable[Ref]) -> None:
+    """Forgets what we wrote to these records, so that the same is written again."""
+    await _FORGET.run(connection, sorted(set(refs)))
 
 
 async def keep(connection: AsyncConnection, states: Sequence[State]) -> dict[Ref, tuple[int, int]]:
@@ -198,6 +220,16 @@ async def hold(connection: AsyncConnection, refs: Iterable[Ref]) -> None:
         await _LOCK.run(connection, sorted(set(refs)))
 
 
+async def alone(connection: AsyncConnection) -> None:
+    """Waits until nobody else is joining identities, until the end of this transaction.
+
+    Two transactions that do not see each other's identities would leave one person two people. SQLite has one
+    writer anyway. To be called first, before any row is locked.
+    """
+    if connection.dialect.name == "postgresql":
+        await _ALONE.run(connection, ())
+
+
 async def by_identity(
     connection: AsyncConnection, identities: Iterable[tuple[str, str]]
 ) -> dict[tuple[str, str], Known]:
@@ -209,10 +241,3 @@ async def by_identity(
 async def identify(connection: AsyncConnection, known: Sequence[tuple[str, str, int]]) -> None:
     """Remembers identities (kind, digest, record row id); the first to claim one keeps it."""
     await _IDENTITY_KEEP.run(connection, sorted(set(known)))
-
-
-async def merge(connection: AsyncConnection, pairs: Sequence[tuple[int, int, str]]) -> None:
-    """Makes group ``was`` part of group ``became`` and writes the history; (was, became, cause)."""
-    wanted = [(was, became, cause) for was, became, cause in pairs if was != became]
-    await _HISTORY.run(connection, wanted)
-    await _MERGE.run(connection, [(was, became) for was, became, _ in wanted])

@@ -203,6 +203,7 @@ records = Table(
     UniqueConstraint("connection_key", "entity", "record"),
     Index("ix_records_link", func.coalesce(text("link_id"), text("id"))),
     Index("ix_records_number", "number"),
+    partial("ix_records_people", "id", where="entity = 'customer'"),
     sqlite_autoincrement=True,
 )
 
@@ -224,6 +225,9 @@ link_history = Table(
     Column("became", RowId, nullable=False),
     Column("cause", String(80), nullable=False),
     Column("at", Double, nullable=False),
+    Column("by", String(80)),  # the person; absent: the hub itself
+    Index("ix_link_history_record_id", "record_id", "id"),
+    Index("ix_link_history_at", "at"),
     sqlite_autoincrement=True,
 )
 

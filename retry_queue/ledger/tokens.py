@@ -24,6 +24,9 @@ _PUT = sql.Statement(
     WHERE key = {1} AND epoch = {2} RETURNING epoch
     """
 )
+_CARRY = sql.Statement(
+    "UPDATE tokens SET value = {2} WHERE key = {1} AND expires_at = 0 AND renewing_until = 0 RETURNING epoch"
+)
 _UNLOCK = sql.Statement("UPDATE tokens SET renewing_until = 0 WHERE key = {1} AND epoch = {2}")
 
 
@@ -67,6 +70,17 @@ async def put(
     """Stores a renewed token."""
     text = sealer.seal(json.dumps({"value": value, "extra": extra}), _place(key))
     return bool(await _PUT.run(connection, (), key, epoch, text, expires_at))
+
+
+async def carry(
+    connection: AsyncConnection, sealer: secrets.Sealer, key: str, value: str, extra: dict[str, str]
+) -> bool:
+    """Keeps what a login brought that an edit of the connection overtook: ended, for what it carries.
+
+    Nothing happens when somebody renewed or renews since.
+    """
+    text = sealer.seal(json.dumps({"value": value, "extra": extra}), _place(key))
+    return bool(await _CARRY.run(connection, (), key, text))
 
 
 async def unlock(connection: AsyncConnection, key: str, epoch: int) -> None:

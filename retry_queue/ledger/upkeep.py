@@ -5,7 +5,7 @@ In the same metadata and by the same rules as ``tables.py``: moments are Unix se
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Double, Index, Integer, SmallInteger, String, Table, Text
+from sqlalchemy import BigInteger, Column, Double, Index, Integer, SmallInteger, String, Table, Text, UniqueConstraint
 
 from retry_queue.ledger import tables
 
@@ -62,6 +62,7 @@ reconciliations = Table(
     Column("requested_by", String(80), nullable=False),
     Column("created_at", Double, nullable=False),
     Column("ended_at", Double),
+    UniqueConstraint("plan_key", "window_end"),  # each turn of a schedule once, whoever notices it first
     tables.partial("ix_reconciliations_due", "next_at", "id", where="state IN ('waiting', 'running')"),
     sqlite_autoincrement=True,
 )
@@ -82,9 +83,30 @@ findings = Table(
     Column("detail", Text),  # JSON {zh, en}
     Column("created_at", Double, nullable=False),
     Column("ended_at", Double),
+    Column("asked_at", Double),  # when its repair was last asked for
+    Column("next_at", Double, nullable=False, server_default="0"),  # due; while a repair is begun: when that lease ends
     Index("ix_findings_reconciliation_id", "reconciliation_id", "state", "id"),
     tables.partial("ix_findings_event", "event_id", where="event_id IS NOT NULL"),
+    tables.partial("ix_findings_repairing", "next_at", "id", where="state = 'repairing'"),
     sqlite_autoincrement=True,
+)
+
+sightings = Table(
+    "sightings",
+    metadata,
+    Column("reconciliation_id", RowId, primary_key=True, autoincrement=False),
+    Column("side", SmallInteger, primary_key=True, autoincrement=False),  # 0 left, 1 right
+    Column("record", String(200), primary_key=True),
+    Column("link_id", RowId),
+    Column("number", String(200)),
+    Column("named", String(80)),  # a keyed digest of what names the thing in any system
+    Column("at", Double),  # the record's own time
+    Column("inside", SmallInteger, nullable=False),  # 1 changed within the window, 2 the condition holds, 3 both
+    Column("body", Text),  # JSON path -> value of what is compared; absent: it could not be read
+    Column("paired", SmallInteger, nullable=False, server_default="0"),
+    Index("ix_sightings_link_id", "reconciliation_id", "side", "link_id"),
+    Index("ix_sightings_number", "reconciliation_id", "side", "number"),
+    Index("ix_sightings_named", "reconciliation_id", "side", "named"),
 )
 
 backfills = Table(
@@ -125,6 +147,7 @@ timers = Table(
     Column("state", String(10), nullable=False),  # waiting | fired | cancelled
     Column("reason", String(60)),
     Column("cancelled_by", RowId),  # the event that made it pointless
+    Column("spent", String(80)),  # the periods in which its quotas were taken, with blanks between
     Column("created_at", Double, nullable=False),
     Column("ended_at", Double),
     tables.partial("ix_timers_waiting", "route_key", "record_id", where="state = 'waiting'"),
@@ -147,6 +170,23 @@ apart = Table(
     Column("high", RowId, primary_key=True, autoincrement=False),
     Column("by", String(80), nullable=False),
     Column("at", Double, nullable=False),
+)
+
+mentions = Table(
+    "mentions",
+    metadata,
+    Column("kind", String(60), primary_key=True),  # of an identity, ``ref``, or ``~rule`` for weak evidence
+    Column("digest", String(64), primary_key=True),  # keyed, as in identities
+    Column("record_id", RowId, primary_key=True, autoincrement=False),
+    Index("ix_mentions_record_id", "record_id"),
+)
+
+detours = Table(
+    "detours",
+    metadata,
+    Column("lane", String(200), primary_key=True),  # waits
+    Column("behind", String(200), primary_key=True),  # while this one is there: both lead to one record now
+    Index("ix_detours_behind", "behind"),
 )
 
 matches = Table(

@@ -8,7 +8,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from retry_queue.ledger import cursors, inbox, outbox, session, sql, tables
+from retry_queue.ledger import backfills, cursors, inbox, outbox, reconciliations, session, sql, tables
 
 W = tables.workers
 _ENTER = sql.Statement(
@@ -19,6 +19,7 @@ _ENTER = sql.Statement(
 )
 _BEAT = sql.Statement("UPDATE workers SET beat_at = {now} WHERE owner = {1} RETURNING owner")
 _SILENT = sql.Statement("SELECT owner FROM workers WHERE beat_at < {now} - {1}")
+_ALIVE = sql.Statement("SELECT role FROM workers WHERE beat_at >= {now} - {1}")
 _PIDS = sql.Statement("SELECT owner FROM workers WHERE host = {1} AND pid = {2}")
 
 
@@ -55,6 +56,11 @@ async def silent(connection: AsyncConnection, seconds: float) -> list[str]:
     return [row.owner for row in await _SILENT.run(connection, (), seconds)]
 
 
+async def alive(connection: AsyncConnection, seconds: float) -> set[str]:
+    """The roles of the processes that were heard of so recently."""
+    return {row.role for row in await _ALIVE.run(connection, (), seconds)}
+
+
 async def by_pid(connection: AsyncConnection, host: str, pid: int) -> list[str]:
     """The registrations of one operating-system process."""
     return [row.owner for row in await _PIDS.run(connection, (), host, pid)]
@@ -67,4 +73,6 @@ async def bury(connection: AsyncConnection, owners: list[str]) -> None:
     await inbox.release(connection, owners)
     await outbox.release(connection, owners)
     await cursors.release(connection, owners)
+    await reconciliations.release(connection, owners)
+    await backfills.release(connection, owners)
     await connection.execute(delete(W).where(W.c.owner.in_(owners)))

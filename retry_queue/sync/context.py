@@ -5,7 +5,7 @@
 ``@customer``   the customer behind it, by reference or by the buyer's identities
 ``@contact``    that customer as the target itself knows it
 ``@step``       what the route's earlier steps came to, by connection: ``@step.crm.id``, ``@step.crm.state``
-``@config``     the target connection's settings; ``@event`` where it came from
+``@config``     the target connection's settings; ``@event`` where it came from, for templates with its ``payload``
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from typing import Any
 
 import orjson
 
+from connectors.core import jsontext, scope
 from mappings import canonical as models
-from retry_queue.ledger import lane, records, secrets, session, stages
-from retry_queue.sync import draft, meaning, plan, route
+from retry_queue.ledger import events, lane, records, secrets, session, stages
+from retry_queue.sync import draft, meaning, plan, route, words
 from retry_queue.sync import site as sites
 
 PEOPLE = "customer"
@@ -57,9 +58,27 @@ class Job:
         found = []
         for name, entity in (model.REFS if model else {}).items():
             value = self.canonical.get(name)
-            if value and (self.wants(entity) or self.wants(PEOPLE) or (self.meaning and name in self.meaning.reads)):
+            read = self.meaning is not None and name in self.meaning.reads and possible(self.live, entity)
+            if value and (read or self.wants(entity) or self.wants(PEOPLE)):
                 found.append((name, entity, str(value)))
         return found
+
+
+def possible(live: sites.Live, entity: str) -> bool:
+    """Whether the target can have such records at all.
+
+    An office has no orders: an order's id goes there as it is, and nobody waits for its counterpart.
+    """
+    if live.opened is None:
+        return True
+    named: set[str] | None = live.opened.memo.get("entities")
+    if named is None:
+        spec = live.opened.declaration
+        named = {one.entity for one in spec.operations.values() if one.entity}
+        named |= {one.entity for one in spec.messages.values() if one.entity}
+        live.opened.memo["entities"] = named
+    # A declaration that names none, or leaves it to the connection, may mean any.
+    return not named or entity in named or any("${" in one for one in named)
 
 
 async def resolve(ledger: session.Ledger, sealer: secrets.Sealer, jobs: Sequence[Job]) -> None:
@@ -77,6 +96,8 @@ async def resolve(ledger: session.Ledger, sealer: secrets.Sealer, jobs: Sequence
         more = {one.link_id for one in named.values()} | {link for _, links_ in people.values() for link in links_}
         if more - groups.keys():
             groups |= await records.groups(connection, more - groups.keys())
+        told = {job.delivery.event_id for job in jobs if job.template and words.reads(job.template, "event.payload")}
+        payloads = await events.payloads(connection, told) if told else {}
     for job in later:
         job.scope["step"] = {
             row.connection_key: {"id": row.target_record, "state": row.state}
@@ -85,6 +106,8 @@ async def resolve(ledger: session.Ledger, sealer: secrets.Sealer, jobs: Sequence
         }
     for job in jobs:
         _fill(job, known, groups)
+        if job.delivery.event_id in payloads:
+            job.scope["event"]["payload"] = jsontext.loads(payloads[job.delivery.event_id])
         if job.wants(PEOPLE):
             marks, own = people[id(job)]
             found = [*own, *(named[mark].link_id for mark in marks if mark in named)]
@@ -104,7 +127,7 @@ def _fill(job: Job, known: Mapping[records.Ref, records.Known], groups: Mapping[
         group, delivery.connection_key, delivery.entity
     )
     job.scope |= {
-        "config": job.live.opened.config if job.live.opened else {},
+        "config": scope.settings(job.live.opened) if job.live.opened else {},
         "link": {"id": job.member.record} if job.member else {},
         "event": {
             "id": f"{delivery.event_id}-{delivery.route_key}-{delivery.position}",
@@ -126,8 +149,11 @@ def _fill(job: Job, known: Mapping[records.Ref, records.Known], groups: Mapping[
             continue
         if there is not None:
             job.canonical[name] = there.record
-        elif job.meaning is not None and name in job.meaning.reads and not (best and entity in job.meaning.roots):
-            job.missing.append(f"{entity} {value}")  # a mapping that reads the joined record can do without the id
+        elif job.meaning is not None and name in job.meaning.reads:
+            # A mapping that reads the joined record can do without the id, unless it must write the id itself: another
+            # system's id means nothing to the target, or somebody else's record.
+            if name in job.meaning.needs or not (best and entity in job.meaning.roots):
+                job.missing.append(f"{entity} {value}")
 
 
 def key(delivery: lane.ClaimedDelivery) -> str:

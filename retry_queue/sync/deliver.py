@@ -15,7 +15,7 @@ from connectors.core import client, declaration, errors, model
 from mappings import errors as mapping_errors
 from retry_queue.ledger import lane, merged, records, secrets, session
 from retry_queue.ledger.states import DeliveryState
-from retry_queue.sync import backoff, context, echo, merge, plan, verdict, words
+from retry_queue.sync import backoff, context, echo, merge, plan, timers, verdict, words
 from retry_queue.sync import site as sites
 
 DEADLINE = 55.0
@@ -57,7 +57,16 @@ class Courier:
         if jobs:
             await context.resolve(self._ledger, self._sealer, jobs)
             await self._merge(site, jobs)
+            made = await timers.due(self._ledger, self._sealer, site, made)
         return made
+
+    async def rendered(self, delivery: lane.ClaimedDelivery) -> tuple[context.Job, dict[str, Any] | None] | None:
+        """A delivery as it would be sent now, without sending it; None when it has nowhere to go any more.
+
+        The second part is None when nobody can be found to send it to. Raises MappingError.
+        """
+        (made,) = await self.prepare([delivery])
+        return (made, self._native(made)) if isinstance(made, context.Job) else None
 
     async def _merge(self, site: sites.Site, jobs: Sequence[context.Job]) -> None:
         """Puts what counts by now into the records that travel both ways, whichever event each job is from."""
@@ -68,7 +77,9 @@ class Courier:
             held = await merged.settled(connection, {one.delivery.link_id for one in those})
         for one in those:
             fields = held.get(one.delivery.link_id, {})
-            one.canonical = merge.applied(one.canonical, fields, exists=one.member is not None)
+            known = one.member.canonical if one.member else None
+            own = orjson.loads(known) if known else None
+            one.canonical = merge.applied(one.canonical, fields, exists=one.member is not None, own=own)
             one.scope.pop("owners", None)  # the merged record has heard the owner already
 
     def _job(self, site: sites.Site, delivery: lane.ClaimedDelivery) -> context.Job | lane.Result:
@@ -139,7 +150,8 @@ class Courier:
                 )
             async with asyncio.timeout(DEADLINE):
                 fresh = job.delivery.attempt == 1 and not job.delivery.interrupted
-                outcome = await self._calls.call(job.live.opened, job.operation, native, fresh=fresh)
+                urgent = job.delivery.urgent
+                outcome = await self._calls.call(job.live.opened, job.operation, native, fresh=fresh, urgent=urgent)
             ruling = verdict.of_outcome(outcome)
             exchanges = outcome.exchanges
         except TimeoutError:
@@ -186,7 +198,7 @@ class Courier:
 
     def _native(self, job: context.Job) -> dict[str, Any] | None:
         """Canonical -> the operation's input; None when a message has nobody to go to."""
-        canonical = job.canonical
+        canonical, scope = job.canonical, job.scope
         if job.template is not None:
             scope = {**job.scope, job.delivery.entity: canonical}
             canonical = words.message(job.template, scope, f"{job.delivery.event_id}-{job.delivery.id}")
@@ -202,7 +214,7 @@ class Courier:
                 f"没有把 {job.delivery.entity} 写入 {job.live.connector} 的字段映射",
                 f"no mapping of {job.delivery.entity} for {job.live.connector}",
             )
-        return job.meaning.mapping.to_native(canonical, job.scope)
+        return job.meaning.mapping.to_native(canonical, scope)
 
     def _judge(self, error: BaseException, job: context.Job, operation: declaration.Operation) -> verdict.Verdict:
         kind = declaration.Idempotency.QUERY_FIRST if operation.flow else operation.idempotent

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -61,11 +62,20 @@ def has_nul(value: Any) -> bool:
     return isinstance(value, str) and "\x00" in value
 
 
+def normal(kind: str, value: str) -> str:
+    """An identifier in one spelling: a phone without spaces, dashes and the country's 86."""
+    if kind != "phone":
+        return value.strip()
+    digits = re.sub(r"[\s\-()+]", "", value)
+    bare = re.sub(r"^(0086|86)(?=1\d{10}$)", "", digits)
+    return bare or value.strip()
+
+
 def marks(sealer: secrets.Sealer, canonical: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
     """(kind, digest) of everything that identifies a person; masked values identify nobody."""
     given = [(one["kind"], one["value"]) for one in canonical.get("identities") or () if one.get("value")]
     given += [(kind, canonical[kind]) for kind in ("phone", "email") if canonical.get(kind)]
-    return [(kind, sealer.digest(kind, value)) for kind, value in given if "*" not in value]
+    return [(kind, sealer.digest(kind, normal(kind, value))) for kind, value in given if "*" not in value]
 
 
 def words_of(error: Exception) -> dict[str, str]:

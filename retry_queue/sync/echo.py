@@ -138,6 +138,13 @@ def late(version: float | None, wrote_at: float | None) -> bool:
     return version is not None and wrote_at is not None and version <= wrote_at + LATE
 
 
+def overtook(version: float | None, wrote_at: float | None) -> bool:
+    """Whether a change was made before our last write to its record, as exactly as its system's clock tells."""
+    if version is None or wrote_at is None:
+        return False
+    return version <= wrote_at + (LATE if version == int(version) else FINE)
+
+
 def heard_since(known_version: float | None, wrote_at: float | None) -> bool:
     """Whether the state that is known of a record is later than our last write to it.
 

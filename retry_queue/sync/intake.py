@@ -11,7 +11,6 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import orjson
 import structlog
@@ -20,7 +19,7 @@ from connectors.core import client
 from mappings import errors as mapping_errors
 from retry_queue.ledger import configuration, inbox, lane, outbox, records, secrets, session, tallies
 from retry_queue.ledger.states import EventState
-from retry_queue.sync import claiming, draft, plan, reading
+from retry_queue.sync import about, aim, claiming, draft, identity, plan, reading, timers, watch
 from retry_queue.sync import site as sites
 
 LEASE = 60.0
@@ -50,10 +49,10 @@ class Intake:
         calls: client.Client,
         sealer: secrets.Sealer,
         reload: Callable[[], Awaitable[None]],
-        poke: Callable[[set[str]], None],
+        poke: Callable[[Mapping[str, bool]], None],
         done: Callable[[], None],
     ) -> None:
-        """``poke`` names targets that now have work; ``done`` says that more events may be taken."""
+        """``poke`` names targets that have work now, and whether some of it is fast; ``done``: take more events."""
         self._ledger = ledger
         self._site = site
         self._sealer = sealer
@@ -123,7 +122,7 @@ class Intake:
         if targets:
             self._poke(targets)
 
-    async def _kept(self, site: sites.Site, drafts: Sequence[draft.Draft]) -> set[str]:
+    async def _kept(self, site: sites.Site, drafts: Sequence[draft.Draft]) -> dict[str, bool]:
         """Decides and writes; when the ledger is away, again for as long as the events are surely ours."""
         clock = asyncio.get_running_loop().time
         end = clock() + LEASE / 2
@@ -135,7 +134,7 @@ class Intake:
                 log.warning("intake.lost_lease", events=len(drafts) - len(lost.ours))
                 drafts = [one for one in drafts if one.event.id in lost.ours]
                 if not drafts:
-                    return set()
+                    return {}
             except session.LedgerUnavailable as error:
                 if clock() > end:
                     raise
@@ -147,7 +146,7 @@ class Intake:
                     drafts[0].plan = draft.internal(error)
                     return await self._write(site, drafts)
                 # One by one, so that a record which the database refuses is parked and stops nobody else.
-                return {target for one in drafts for target in await self._kept(site, [one])}
+                return _merged([await self._kept(site, [one]) for one in drafts])
 
     # --- deciding ----------------------------------------------------------------------------------
 
@@ -172,6 +171,7 @@ class Intake:
                 one.plan = plan.Plan(EventState.RECEIVED, "own_write_under_way")
                 continue
             wrote = orjson.loads(before.wrote) if before is not None and before.wrote else None
+            spec = site.message(one.event.connection_key, one.event.message)
             try:
                 one.plan = plan.decide(
                     one.ref,
@@ -180,10 +180,12 @@ class Intake:
                     one.version,
                     before,
                     wrote,
-                    site.candidates(one.event.connection_key, one.entity),
+                    aim.of_event(one.event, site.candidates(one.event.connection_key, one.entity)),
                     now,
                     replay=one.event.replay,
                     event_id=one.arrival,
+                    message=one.event.message,
+                    occasion=bool(spec is not None and spec.occasion),
                     merging=bool(site.merging(one.entity)),
                 )
             except mapping_errors.ExpressionError as error:
@@ -199,13 +201,15 @@ class Intake:
 
     # --- writing -----------------------------------------------------------------------------------
 
-    async def _write(self, site: sites.Site, drafts: Sequence[draft.Draft]) -> set[str]:
-        targets: set[str] = set()
+    async def _write(self, site: sites.Site, drafts: Sequence[draft.Draft]) -> dict[str, bool]:
+        targets: dict[str, bool] = {}
         newest: dict[records.Ref, records.State] = {}
         for one in drafts:
             if one.plan is not None and one.plan.state is not None:
                 newest[one.plan.state.ref] = one.plan.state
         async with self._ledger.write() as connection:
+            if any(one.entity == "customer" for one in drafts):
+                await records.alone(connection)
             kept = await records.keep(connection, list(newest.values()))
             missing = [ref for ref in newest if ref not in kept]
             overtaken = await records.find(connection, missing)
@@ -216,7 +220,7 @@ class Intake:
                         one.plan, ruling=stale.ruling, reason=stale.reason, words=stale.words, state=None
                     )
             mine = [one for one in drafts if one.plan is not None]
-            places = await self._identify(connection, mine, kept)
+            places = await identity.join(connection, self._sealer, site.match, mine, kept)
             places, back = await claiming.judge(connection, site, mine, places)
             ours = await inbox.settle(connection, [_ruling(one) for one in drafts])
             if len(ours) < len(drafts):  # roll back: a state kept for it would make the event look unchanged to them
@@ -228,42 +232,20 @@ class Intake:
             )
             owed = [owed for one in planned for owed in _owed(one, places[one.ref], back, site)]
             await outbox.plan(connection, owed)
-            targets.update(owed_.connection_key for owed_ in owed)
-            await tallies.add(connection, self._ledger.slot, _counts(mine))
+            await about.note(connection, self._sealer, mine, places)
+            cancelled = await timers.planned(connection, self._sealer, site, mine, places, owed)
+            targets = _merged([{one.connection_key: one.priority == inbox.FAST} for one in owed])
+            await tallies.add(connection, self._ledger.slot, _counts(mine) + cancelled)
         return targets
 
-    async def _identify(
-        self, connection: Any, drafts: Sequence[draft.Draft], kept: dict[records.Ref, tuple[int, int]]
-    ) -> dict[records.Ref, tuple[int, int]]:
-        """Joins customers that share an identity; returns ``kept`` with the links after that."""
-        people: dict[records.Ref, list[tuple[str, str]]] = {}
-        for one in drafts:
-            if one.entity == PEOPLE and one.ref in kept and one.canonical is not None:
-                people[one.ref] = list(draft.marks(self._sealer, one.canonical))
-        if not people:
-            return kept
-        found = await records.by_identity(connection, {mark for known in people.values() for mark in known})
-        became: dict[int, int] = {}
-        here: dict[tuple[str, str], int] = {}
 
-        def root(link: int) -> int:
-            while link in became:
-                link = became[link]
-            return link
-
-        for ref, known in sorted(people.items()):
-            links = {root(kept[ref][1]), *(root(found[mark].link_id) for mark in known if mark in found)}
-            links |= {root(here[mark]) for mark in known if mark in here}
-            keeper = min(links)
-            became.update({link: keeper for link in links if link != keeper})
-            here.update(dict.fromkeys(known, keeper))
-        joined = [(was, root(was)) for was in sorted(became)]
-        await records.merge(connection, [(was, link, "identity") for was, link in joined])
-        await claiming.join(connection, PEOPLE, joined)
-        await records.identify(
-            connection, [(kind, digest, kept[ref][0]) for ref, known in people.items() for kind, digest in known]
-        )
-        return {ref: (row, root(link)) for ref, (row, link) in kept.items()}
+def _merged(found: Sequence[Mapping[str, bool]]) -> dict[str, bool]:
+    """Targets with work; one is fast when any of its work is."""
+    targets: dict[str, bool] = {}
+    for each in found:
+        for target, fast in each.items():
+            targets[target] = fast or targets.get(target, False)
+    return targets
 
 
 def _after(before: records.Known | None, state: records.State) -> records.Known:
@@ -308,11 +290,15 @@ def _owed(
             position=leg.position,
             kind=leg.kind,
             record_id=row,
-            lane=plan.lane(leg.target.connection, one.entity, link),
+            lane=plan.fast_lane(leg.target.connection, one.event.id)
+            if one.event.fast and leg.kind == "act"
+            else plan.lane(leg.target.connection, one.entity, link),
             version=None if site.merging(one.entity) else one.version,  # merged values are the newest in any event
             hop=decided.hop,
-            priority=inbox.LIVE,
-            delay=leg.after if leg.stage <= first.get(leg.route.key, 0) else lane.BLOCKED + leg.after,
+            priority=inbox.FAST if one.event.fast and leg.kind == "act" else max(one.event.priority, inbox.LIVE),
+            delay=watch.delay(leg.route, leg.after, time.time())
+            if leg.stage <= first.get(leg.route.key, 0)
+            else lane.BLOCKED + leg.after,
             stage=leg.stage,
             mapping=site.carried(leg.target, one.entity),
         )

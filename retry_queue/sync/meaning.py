@@ -25,6 +25,8 @@ class Meaning:
     """Context roots used towards the native side: order, customer, link, config, ..."""
     shared: tuple[str, ...]
     """Canonical leaf paths that travel both ways: what an echo is recognised by."""
+    needs: frozenset[str] = frozenset()
+    """Top-level canonical fields without which the native side cannot be written."""
 
 
 def of(mapping: engine.Mapping, name: str) -> Meaning:
@@ -38,8 +40,16 @@ def of(mapping: engine.Mapping, name: str) -> Meaning:
         name=name,
         reads=frozenset(path.partition(".")[0].partition("[")[0] for path in written),
         roots=frozenset(roots),
+        needs=frozenset(_needs(rules)),
         shared=tuple(sorted(p for p in written & taken if p.partition(".")[0] not in echo.UNCOMPARED and "[" not in p)),
     )
+
+
+def _needs(rules: Iterable[spec.Rule]) -> Iterator[str]:
+    """Fields that are written as they are, always. What only stands in for something else is not among them."""
+    for rule in rules:
+        if rule.writes and rule.required and rule.canonical and not (rule.when_absent or rule.when):
+            yield rule.canonical.partition(".")[0].partition("[")[0]
 
 
 def _leaves(rules: Iterable[spec.Rule], above: str, *, to: bool) -> Iterator[str]:

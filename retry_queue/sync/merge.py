@@ -223,7 +223,7 @@ def judge(held: Fields, made: Mapping[str, Any], source: Source, rule: route.Ent
             else:
                 there["seen"] = claim["seen"]
             continue
-        knew = _knew(path, there, source) and not crossed
+        knew = _knew(path, there, source) and not (crossed and echo.overtook(source.at, source.wrote_at))
         verdict = _verdict(policy, owner, there, claim, knew, rule.rank)
         if verdict is None:
             disputes.append(Dispute(path, policy, (_bare(there), _bare(claim)), None))
@@ -319,13 +319,19 @@ def combined(one: Fields, other: Fields) -> Fields:
     return fields
 
 
-def applied(canonical: Mapping[str, Any], fields: Fields, *, exists: bool) -> dict[str, Any]:
-    """A record as it is to be written: with the merged values, and without disputed fields when it ``exists``."""
+def applied(
+    canonical: Mapping[str, Any], fields: Fields, *, exists: bool, own: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """A record as it is to be written: with the merged values; disputed fields stay what they are over there.
+
+    ``own``: the record as its system told it last, when it ``exists`` and has told anything.
+    """
     record: dict[str, Any] = dict(canonical)
     for path, one in fields.items():
         if "other" in one:
             if exists:
-                record = without(record, path)
+                there = atoms(own, (path,)) if own is not None else {}
+                record = _put(record, path.split("."), there[path]) if path in there else without(record, path)
             continue
         if masked(one["value"]) and not masked(echo.pick(record, path)):
             continue

@@ -93,12 +93,16 @@ def decide(
     *,
     replay: bool = False,
     event_id: int | None = None,
+    message: str = "",
+    occasion: bool = False,
     merging: bool = False,
 ) -> Plan:
     """Decides one event.
 
     ``text`` is ``canonical`` as JSON, ``wrote`` the digests of our own last write,
-    ``event_id`` the event when its arrival tells the age of what it says (not when that was read later).
+    ``event_id`` the event when its arrival tells the age of what it says (not when that was read later),
+    ``message`` the kind of message it came as. An ``occasion`` has happened also where the record reads as before:
+    acts follow it, states do not.
     With ``merging`` an overtaken event keeps its legs: some field of it may still be the newest word, and whether
     it goes round is for the claims to say.
 
@@ -110,8 +114,9 @@ def decide(
     stale = known is not None and not replay and records.older(version, known.version)
     if stale and not merging:
         return skip("stale")
+    known_already = ""
     if known is not None and not replay and not stale and mark == known.fingerprint:
-        return skip("unchanged", state)  # kept all the same: it was still so at this later time
+        known_already = "unchanged"  # kept all the same: it was still so at this later time
     before = orjson.loads(known.canonical) if wrote and known is not None and known.canonical else None
     overtaken = known is not None and echo.late(version, known.wrote_at)
     settled = merging and known is not None and echo.heard_since(known.version, known.wrote_at)
@@ -122,23 +127,26 @@ def decide(
         and not settled
         and echo.is_echo(canonical, wrote, before, overtaken=overtaken)
     ):
-        return skip("echo", state)
+        known_already = known_already or "echo"
+    if known_already and not occasion:
+        return skip(known_already, state)
     if hop > HOP_LIMIT and not merging:
         return skip("hop_limit", state)
     if not candidates:
         return skip("stale") if stale else skip("no_route", state)
-    scope = {ref[1]: canonical, "event": {"connection": ref[0], "entity": ref[1], "record": ref[2], "hop": hop}}
+    said = {"connection": ref[0], "entity": ref[1], "record": ref[2], "hop": hop, "message": message}
+    scope = {ref[1]: canonical, "event": said}
     legs = tuple(
         Leg(one.route, place, placed.target, one.kinds[place], placed.stage, placed.after)
         for one in candidates
         if one.holds is None or one.holds(scope)
         for place, placed in enumerate(one.route.targets)
-        if one.open[place]
+        if one.open[place] and not (known_already and one.kinds[place] == "state")
     )
     if stale:
         return Plan(EventState.SKIPPED, "stale", SKIPS["stale"], None, legs, hop)
     if not legs:
-        return skip("filtered", state)
+        return skip(known_already or "filtered", state)
     return Plan(EventState.PLANNED, None, {}, state, legs, hop)
 
 
@@ -171,6 +179,11 @@ def read_too_early(known: records.Known | None, read_at: float | None) -> bool:
     neither what we wrote nor what anybody meant: it must be read again.
     """
     return known is not None and known.wrote_at is not None and read_at is not None and read_at <= known.wrote_at + 0.25
+
+
+def fast_lane(connection_key: str, event_id: int) -> str:
+    """The lane of what one fast event has done over there: nothing else is in it that could hold it up."""
+    return f"{connection_key}/!fast/{event_id}"
 
 
 def lane(connection_key: str, entity: str, link_id: int) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from connectors.core import client, declaration, decode, errors, jsontext, template
+from connectors.core import client, declaration, decode, errors, jsontext, scope, template
 from mappings import errors as mapping_errors
 from retry_queue.ledger import connections, session
 from retry_queue.ledger.states import ConnectionState, EventState
@@ -46,13 +46,15 @@ class Reader:
             one.delay = 30.0
             one.plan = plan.Plan(EventState.RECEIVED, "waiting_connection")
             return
-        slot = self._slots.setdefault(live.key, asyncio.Semaphore(HYDRATES))
+        # A fast event does not queue behind the others of its connection.
+        slots = asyncio.Semaphore(HYDRATES)
+        slot = slots if one.event.fast else self._slots.setdefault(live.key, slots)
         payload = jsontext.loads(one.event.payload)
         try:
             one.read_at = time.time()
-            wanted = template.render(spec.hydrate.input, {"payload": payload, "config": live.opened.config})
+            wanted = template.render(spec.hydrate.input, {"payload": payload, "config": scope.settings(live.opened)})
             async with slot, asyncio.timeout(HYDRATE_TIMEOUT):
-                found = await self._calls.call(live.opened, spec.hydrate.operation, wanted)
+                found = await self._calls.call(live.opened, spec.hydrate.operation, wanted, urgent=one.event.fast)
         except TimeoutError:
             self._fail(one, errors.Unavailable("no answer in time"), live.key)
         except (errors.ConnectorError, template.TemplateError) as error:
@@ -118,7 +120,12 @@ class Reader:
             native = read if read is not None else decode.native(event.payload.encode(), spec)
             if not isinstance(native, dict):
                 raise mapping_errors.MappingError("消息内容不是对象", "the record is no object", file=one.meaning.name)
-            context = {"config": live.opened.config, "event": {"record": event.record, "message": event.message}}
+            context: dict[str, Any] = {
+                "config": scope.settings(live.opened),
+                "event": {"record": event.record, "message": event.message},
+            }
+            if read is not None:
+                context["event"]["hint"] = jsontext.loads(event.payload)
             canonical = one.meaning.mapping.from_native(native, context)
             one.text = draft.encode(canonical)
             if "\\u0000" in one.text and draft.has_nul(canonical):

@@ -8,7 +8,9 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from retry_queue.sync import calendar
 
 Key = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=60)]
 _DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?\s*$")
@@ -52,6 +54,15 @@ class Target(_Part):
     operation: str
     template: Key | None = None
     mapping: str | None = None
+    quota: calendar.Quotas = Field(default_factory=list)
+
+
+class Unless(_Part):
+    """A later event about the same person or record that makes a waiting delivery pointless."""
+
+    entity: str
+    connection: Key | None = None
+    when: str | None = Field(default=None, max_length=1000)
 
 
 class Step(_Part):
@@ -71,7 +82,10 @@ class Placed:
 
 
 class Route(_Part):
-    """Events of ``source`` for which ``when`` holds go to every target of ``to``, then to each step of ``then``."""
+    """Events of ``source`` for which ``when`` holds go to every target of ``to``, then to each step of ``then``.
+
+    Each delivery waits ``after`` a while and for the next opening of ``hours``, ``unless`` a later event cancels it.
+    """
 
     key: Key
     source: Source = Field(alias="from")
@@ -79,6 +93,8 @@ class Route(_Part):
     to: list[Target] = Field(min_length=1, max_length=20)
     then: list[Step] = Field(default_factory=list, max_length=4)
     after: Seconds = 0.0
+    unless: list[Unless] = Field(default_factory=list, max_length=20)
+    hours: calendar.Hours | None = None
     order: Order = Order.HOLD
     enabled: bool = True
     label: str | None = None
@@ -100,6 +116,49 @@ class Template(_Part):
     format: Literal["text", "markdown"] = "text"
     recipients: list[str] = Field(min_length=1)
     url: str | None = None
+    quota: calendar.Quotas = Field(default_factory=list)
+
+
+ANY_IDENTITY = "identity"
+"""Stands for every identity kind that has no rule of its own."""
+WEAK = frozenset({"masked_phone", "masked_email", "name", "company"})
+"""Evidence that identifies nobody by itself."""
+EVIDENCE = {
+    "identity": ("身份标识", "identity"), "phone": ("手机号", "phone"), "email": ("邮箱", "email"),
+    "tax_number": ("税号", "tax number"), "masked_phone": ("脱敏手机号", "masked phone"),
+    "masked_email": ("脱敏邮箱", "masked email"), "name": ("姓名", "name"), "company": ("公司", "company"),
+}  # fmt: skip
+
+
+class MatchRule(_Part):
+    """Customers that agree in all of ``by`` are one with this confidence, 0 to 1."""
+
+    by: list[str] = Field(min_length=1, max_length=4)
+    confidence: float = Field(gt=0, le=1)
+
+
+class Match(_Part):
+    """When two customers are one: joined by themselves, or suggested to a person."""
+
+    rules: list[MatchRule] = Field(max_length=40, default_factory=lambda: [
+        MatchRule(by=[ANY_IDENTITY], confidence=1.0), MatchRule(by=["phone"], confidence=0.95),
+        MatchRule(by=["email"], confidence=0.95), MatchRule(by=["tax_number"], confidence=0.8),
+        MatchRule(by=["masked_phone", "name"], confidence=0.6),
+        MatchRule(by=["masked_email", "name"], confidence=0.6),
+    ])  # fmt: skip
+    merge_at: float = Field(default=0.9, gt=0, le=1)
+    suggest_at: float = Field(default=0.5, gt=0, le=1)
+
+    @model_validator(mode="after")
+    def _sound(self) -> Match:
+        for rule in self.rules:
+            named = "+".join(rule.by)
+            if len(set(rule.by)) < len(rule.by) or (ANY_IDENTITY in rule.by and len(rule.by) > 1):
+                raise ValueError(f"'{named}' makes no sense; name each once, identity alone / 规则 {named} 不成立")
+            if rule.confidence >= self.merge_at and set(rule.by) <= WEAK:
+                en, zh = f"'{named}' identifies nobody: keep it below merge_at", "不足以确定身份，置信度须低于 merge_at"
+                raise ValueError(f"{en} / {named} {zh}")
+        return self
 
 
 Conflicts = Literal["newest", "rank", "manual"]
@@ -107,12 +166,13 @@ Conflicts = Literal["newest", "rank", "manual"]
 
 
 class EntityRule(_Part):
-    """Whose word counts for the fields of an entity that several systems change.
+    """Whose word counts for the fields of an entity that several systems change, and when two customers are one.
 
     ``owners``: field -> the connection whose value holds. ``fields``: field -> policy; ``conflicts`` for all the
     others. ``rank``: connections, the highest first. A field means everything below it as well.
     """
 
+    match: Match | None = None
     owners: dict[str, Key] = Field(default_factory=dict)
     conflicts: Conflicts | None = None
     fields: dict[str, Conflicts] = Field(default_factory=dict)

@@ -13,7 +13,7 @@ from mappings import errors as mapping_errors
 from mappings import expression, library
 from retry_queue.ledger import configuration, connections, secrets, session
 from retry_queue.ledger.states import ConnectionState
-from retry_queue.sync import flows, meaning, plan, route
+from retry_queue.sync import flows, meaning, plan, route, watch
 
 SHIPPED = "shipped"
 
@@ -79,6 +79,9 @@ class Site:
             if not self._repeatable(placed.target)
         )
         """Targets of operations that may not be sent again when it is not known whether they were."""
+        people = self.entities.get("customer")
+        self.match = people.match if people is not None and people.match is not None else route.Match()
+        self.watches = watch.Watches(self.routes.values())
         self.policies = {one.key: str(one.order) for one in self.routes.values() if one.order is not route.Order.HOLD}
         """Route -> what becomes of its lanes when their head fails, where it is not to hold."""
 

@@ -39,7 +39,13 @@ MAX_CRASHES = 10
 def of_outcome(outcome: model.Outcome) -> Verdict:
     """A call that came back well."""
     if outcome.waiting:
-        words = {"zh": "对方流程审批中，稍后再查", "en": "the other side is still approving; asking again later"}
+        said = "；".join(outcome.warnings)[:300]
+        words = {
+            "zh": f"先等对方处理，稍后再查：{said}" if said else "对方流程审批中，稍后再查",
+            "en": f"the other side must act first; asking again later: {said}"
+            if said
+            else "the other side is still approving; asking again later",
+        }
         return Verdict(Act.WAIT, "waiting", words, delay=30.0)
     if outcome.warnings:
         said = "；".join(outcome.warnings)[:300]

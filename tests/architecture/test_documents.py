@@ -18,7 +18,7 @@ from connectors.simulator import faults
 from gateway import api, cli, current, hub, hub_file, settings
 from mappings import canonical, check, functions, library, linter, spec
 from retry_queue.ledger import upkeep
-from retry_queue.sync import plan, route
+from retry_queue.sync import plan, route, schedule
 from scripts import house
 from tests.conformance import proving, rehearsal
 
@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [path for path in house.files(ROOT) if path.suffix == ".md"]
 OURS = [path for path in DOCUMENTS if path.parts[0] != "connectors"]
 TWINS = ("README.md", "README.zh-CN.md")
-SCRIPT_WORDS = {"test", "lint", "lock"}
+SCRIPT_WORDS = {"test", "lint", "lock", "ui"}
 """What ``./shuniu`` does itself."""
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -290,7 +290,7 @@ def _names(*models: type[Any]) -> Iterator[str]:
 REFERENCES = {
     "docs/hub-yaml.md": {
         *hub_file.SECTIONS, *_names(route.Route, route.Source, route.Target, route.Template, route.EntityRule),
-        *canonical.MODELS,
+        *_names(schedule.Schedule), *canonical.MODELS,
     },
     "docs/mapping-files.md": {
         *_names(spec.Spec, spec.Rule, spec.Table, spec.Example), *spec.CODECS, *functions.FUNCTIONS, *functions.METHODS,
@@ -298,6 +298,7 @@ REFERENCES = {
     },
     "docs/connectors.md": {
         *_names(declaration.Declaration, terms.Failure), *terms.ErrorClass, *terms.FieldType, *declaration.Idempotency,
+        *{"every", "window", "overlap", "lag", "horizon", "gap"} & {*declaration.EventSource.model_fields},
         *signing.SCHEMES, *verify.SCHEMES, *proving.STOCK, *_names(rehearsal.Rehearsal, rehearsal.Call, rehearsal.Push),
         *(name for name in faults.Faults.model_fields if name not in ("ban_until", "duplicate_rate")),
     },
@@ -329,6 +330,7 @@ def test_the_parts_of_hub_yaml_can_be_read() -> None:
     assert draft.routes
     assert draft.templates
     assert draft.entities
+    assert draft.reconciliations
 
 
 def test_the_example_of_a_mapping_works() -> None:

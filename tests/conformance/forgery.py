@@ -20,12 +20,17 @@ WEIRD = ("", " ", "x", "=", "v1,", "sha256=", "A" * 100_000, "签名", "é", "\u
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What the proof covers. ``body`` is the span of the body that is proven; ``window`` seconds, None for no limit."""
+    """What the proof covers.
+
+    ``body`` is the span of the body that is proven; ``window`` seconds, None for no limit; ``trims``: blanks around the
+    body are no part of it.
+    """
 
     query: tuple[str, ...] = ()
     headers: tuple[str, ...] = ()
     body: tuple[int, int] | None = None
     window: float | None = None
+    trims: bool = False
 
 
 def parts(connection: model.Connection, push: rehearsal.Push, hook: model.RawHook) -> Parts | None:
@@ -54,7 +59,7 @@ def parts(connection: model.Connection, push: rehearsal.Push, hook: model.RawHoo
         if given.member is not None:
             text = jsontext.loads(hook.body)[given.member].encode()
             span = (begin := hook.body.index(text), begin + len(text))
-        return Parts(tuple(given.query), tuple(given.headers), span, given.window)
+        return Parts(tuple(given.query), tuple(given.headers), span, given.window, given.trims)
     return None
 
 
@@ -122,7 +127,8 @@ def hooks(hook: model.RawHook, proven: Parts) -> Iterator[tuple[str, model.RawHo
         yield "empty body", replace(hook, body=b"")
         begin, end = proven.body
         yield "body cut short", replace(hook, body=hook.body[: end - 1] + hook.body[end:])
-        yield "body made longer", replace(hook, body=hook.body[:end] + b" " + hook.body[end:])
+        more = b"A" if proven.trims else b" "
+        yield "body made longer", replace(hook, body=hook.body[:end] + more + hook.body[end:])
         for at in range(begin, end):
             for bit in (0x01, 0x80):
                 flipped = bytes([hook.body[at] ^ bit])

@@ -2,7 +2,7 @@
 
 Placeholders in that file: ``${url}`` (the simulators' address), ``${setting.x}`` (the simulator's settings),
 ``${world...}`` (the invented people and goods), ``${saved.x}`` (kept by a step before). Config and secrets that are
-called like a setting of the simulator need not be written.
+called like a setting of the simulator need not be written. ``${dollar}`` writes a plain ``$``.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import tempfile
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -56,6 +58,8 @@ class Call(_Piece):
     through: str | None = None
     hours: float | None = 12
     """How far back a list is read; null asks without a window."""
+    ahead: float = 1
+    """How many hours from now the window ends: some systems allow minutes only."""
     before: list[Step] = Field(default_factory=list)
     input: dict[str, Any] | None = None
     record: dict[str, Any] | None = None
@@ -70,6 +74,8 @@ class Signed(_Piece):
     body: bool = False
     member: str | None = None
     """Instead of the whole body: the one member of a JSON envelope that is proven."""
+    trims: bool = False
+    """Blanks around the body are no part of it: the vendor says that they may be there."""
     window: float | None = None
 
 
@@ -140,6 +146,7 @@ class Stage:
     def filled(self, node: Any) -> Any:
         """A part of the file with its placeholders filled."""
         roots = {"url": str(self.url), "ws": str(self.url).replace("http", "ws", 1), "setting": self.simulator.settings}
+        roots["dollar"] = "$"
         return template.render(node, {**roots, "world": people(), "saved": self.saved})
 
     def connection(self, name: str | None = None, **config: Any) -> model.Connection:
@@ -149,7 +156,7 @@ class Stage:
         if wish.settings:
             self.simulator.configure(self.filled(wish.settings))
         known = {key: value for key, value in self.simulator.settings.items() if value not in ("", None)}
-        plain, hidden = self.filled(wish.config), self.filled(wish.secrets)
+        plain, hidden = dict(self.filled(wish.config)), dict(self.filled(wish.secrets))
         for field in self.spec.fields:
             if field.key in known:
                 (hidden if field.secret else plain).setdefault(field.key, known[field.key])
@@ -200,8 +207,10 @@ class Stage:
         spec = self.spec.operations[operation]
         if spec.kind != "list":
             return await self.caller.call(connection, operation, given, fresh=fresh)
-        now, back = datetime.now(UTC), self.plan.calls.get(operation, Call()).hours
-        window = (now - timedelta(hours=back), now + timedelta(hours=1)) if back is not None else None
+        now, wish = datetime.now(UTC), self.plan.calls.get(operation, Call())
+        window = None
+        if wish.hours is not None:
+            window = (now - timedelta(hours=wish.hours), now + timedelta(hours=wish.ahead))
         rows = [row async for page in self.caller.pages(connection, operation, given, window) for row in page]
         return model.Outcome(rows)
 
@@ -230,7 +239,8 @@ class Stage:
 @contextlib.asynccontextmanager
 async def stage(id: str) -> AsyncIterator[Stage]:
     """Everything running for one connector."""
-    caller = client.Client(auth.MemoryTokens(), pacing.LocalPacer())
+    files = tempfile.TemporaryDirectory(prefix="rehearsal-")
+    caller = client.Client(auth.MemoryTokens(), pacing.LocalPacer(), files=Path(files.name))
     async with (
         engine.serve([id], time_scale=0.001) as url,
         httpx.AsyncClient(base_url=url, trust_env=False) as http,
@@ -239,3 +249,4 @@ async def stage(id: str) -> AsyncIterator[Stage]:
             yield Stage(id, url, caller, http)
         finally:
             await caller.aclose()
+            files.cleanup()

@@ -82,7 +82,7 @@ def probe_needs_nothing(folder: Folder) -> Iterator[Problem]:
 
 def inputs(operation: declaration.Operation) -> set[str]:
     """The ``input...`` placeholders of an operation."""
-    sent = operation.model_dump(include={"base", "path", "query", "headers", "json_body", "form", "text"})
+    sent = operation.model_dump(include={"base", "path", "query", "headers", "json_body", "form", "text", "xml_body"})
     return {name for name in template.names(sent) if name.split(".")[0] == "input"}
 
 

@@ -104,7 +104,7 @@ async def test_peer_client_works_against_the_simulator(url: engine.Url) -> None:
     assert token in sim.tokens
     assert sent.invalid_staff_id_list == ["nobody"]
     assert [one["message"] for one in sim.corp.read("sales01")] == [{"content": "订单已付款"}]
-    assert sim.corp.approvals[started.instance_id]["status"] == "RUNNING"
+    assert sim.approvals.instances[started.instance_id]["status"] == "RUNNING"
     assert refusal == "InvalidAuthentication"
 
 
@@ -260,10 +260,14 @@ async def test_work_notification_and_its_result(url: engine.Url, caller: client.
     message = json.loads((SAMPLES / "corpconversation_asyncsend_v2.request.json").read_text())["msg"]
     given = {"userid_list": "sales01,sales02,ghost", "msg": message}
     sent = await caller.call(connection(url), "notice.send", given)
+    assert ["ghost" in one for one in sent.warnings] == [True]
     result = await caller.call(connection(url), "notice.result", {"task_id": sent.record_id})
     assert result.data["invalid_user_id_list"] == ["ghost"]
     again = await caller.call(connection(url), "notice.send", given)
     assert again.record_id != sent.record_id
+    assert any("143106" in one for one in again.warnings), "said ok, reached nobody"
+    quiet = await caller.call(connection(url, notice_check=False), "notice.send", given)
+    assert quiet.warnings == ()
     result = await caller.call(connection(url), "notice.result", {"task_id": again.record_id})
     assert [row["userid"] for row in result.data["forbidden_list"]] == ["sales01", "sales02"]
     assert sim.journal.totals()["message"] == {"total": 2, "keys": 2, "repeated": {}}

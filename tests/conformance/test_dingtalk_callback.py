@@ -241,3 +241,13 @@ def test_every_event_sample_is_listed() -> None:
 def test_other_events_are_known_but_move_nothing(kind: str, message: str) -> None:
     (event,) = decode.events(registry.get("dingtalk"), "callback", json.dumps({"EventType": kind}).encode())
     assert (event.message, event.entity) == (message, None)
+
+
+def test_a_row_of_the_failed_list_is_an_approval_again() -> None:
+    pushed = json.loads((SAMPLES / "http_bpms_instance_change_finish.event.json").read_text())
+    row = {"call_back_tag": "bpms_instance_change", "event_time": pushed["EventTime"], "bpms_instance_change": pushed}
+    event = decode.event(registry.get("dingtalk"), "missed", row)
+    assert (event.message, event.entity, event.record) == ("approval_missed", "approval", "PI-TEST-0001")
+    assert event.occurred_at is not None
+    other = decode.event(registry.get("dingtalk"), "missed", {"call_back_tag": "user_add_org", "event_time": 1})
+    assert other.message == decode.UNKNOWN

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
+import time
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from gateway import hub, hub_file, migrate, settings
+import httpx
+
+from gateway import hub, hub_file, migrate, security, settings
 from gateway.trial import processes
 from retry_queue.ledger import secrets as sealing
 from retry_queue.ledger import session, tallies
@@ -52,6 +55,17 @@ class House:
                 return loop.time() - begun
             await asyncio.sleep(0.1)
         raise AssertionError(f"not quiet within {seconds} s: {(await self.balance()).line()}\n{self.tail()}")
+
+    @contextlib.asynccontextmanager
+    async def client(self, role: str) -> AsyncIterator[httpx.AsyncClient]:
+        """The admin API, as a program with a token of this role."""
+        async with self.ledger.write() as connection:
+            token, _ = await security.issue_token(
+                connection, self.sealer, f"test-{role}", role, time.time(), None, "test"
+            )
+        headers = {"authorization": f"Bearer {token}"}
+        async with httpx.AsyncClient(base_url=f"{self.url}/api/v1", headers=headers, timeout=20.0) as made:
+            yield made
 
     def tail(self) -> str:
         return self.log.read_text(encoding="utf-8")[-4000:] if self.log.exists() else ""

@@ -78,3 +78,33 @@ async def test_both_sides_end_up_equal_with_the_newest_edits(
     assert told["writes"] <= 4 * told["edits"], f"something goes round: {told}"
     assert told["quiet_after"] <= 10.0 + late, told
     assert (told["dead"], told["parked"]) == (0, 0)
+
+
+async def test_a_person_settles_what_both_changed(folder: Path, postgres_url: str, valkey_url: str, seed: int) -> None:
+    """Manual: both keep their own until somebody decides over the API; then both have it."""
+    push = systems.Push()
+    rule = "{conflicts: manual, owners: {level: one}}"
+    how = {"database_url": postgres_url, "redis_url": valkey_url}
+    async with house.pair(folder, rule, (push, push), seed=seed, **how) as (hub, those):
+        one, two = those
+        one.edit("c1", name="first", phone="1", level="gold")
+        await hub.quiet(those, 30.0)
+        one.edit("c1", name="mine")
+        two.edit("c1", name="yours", phone="2", level="silver")
+        await hub.quiet(those, 30.0)
+        assert (one.records["c1"]["name"], two.records["c1"]["name"]) == ("mine", "yours")
+        assert (one.records["c1"]["phone"], two.records["c1"]["phone"]) == ("2", "2"), "nobody else changed the phone"
+        assert (one.records["c1"]["level"], two.records["c1"]["level"]) == ("gold", "gold"), "the owner's word"
+        async with hub.client("operator") as api:
+            listed = (await api.get("/conflicts?state=open")).json()["items"]
+            assert [(row["field"], row["policy"]) for row in listed] == [("name", "manual")]
+            answer = await api.post(f"/conflicts/{listed[0]['id']}/settle", json={"connection": "two"})
+            assert (answer.status_code, answer.json()["written"]) == (200, 2)
+            again = await api.post(f"/conflicts/{listed[0]['id']}/settle", json={"connection": "two"})
+            assert again.status_code == 409
+        await hub.quiet(those, 30.0)
+        assert differences(those) == []
+        assert one.records["c1"]["name"] == "yours"
+        two.edit("c1", name="later")
+        await hub.quiet(those, 30.0)
+        assert one.records["c1"]["name"] == "later", "settled is settled; what comes after is an ordinary change"

@@ -117,6 +117,18 @@ async def erp(ledger: session.Ledger) -> AsyncIterator[target.Target]:
         yield made["erp"]
 
 
+@pytest.fixture
+async def desk(ledger: session.Ledger) -> AsyncIterator[target.Target]:
+    """Contacts and orders come in; the target takes what is sent."""
+    async with hubs.targets("desk") as made:
+        await hubs.source(ledger, "contacts", "customer")
+        await hubs.source(ledger, "shop")
+        await hubs.source(ledger, "crm", "customer")
+        await hubs.source(ledger, "store", "shipment")
+        await hubs.sink(ledger, made["desk"].url, "desk", send_path="/notes")
+        yield made["desk"]
+
+
 @pytest.fixture(autouse=True)
 def sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody rings in most of these tests; a sweep every second would make each of them wait for it."""

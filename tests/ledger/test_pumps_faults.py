@@ -276,10 +276,10 @@ async def test_a_result_that_the_database_refuses_is_parked_and_stops_nobody(
 ) -> None:
     real = outbox.settle
 
-    async def refuses(connection: Any, results: Any, worker: str) -> Any:
+    async def refuses(connection: Any, results: Any, worker: str, joined: Any = None) -> Any:
         if any(one.delivery.source_record == "T3" and one.reason != "internal" for one in results):
             raise ValueError("invalid byte sequence")
-        return await real(connection, results, worker)
+        return await real(connection, results, worker, joined)
 
     monkeypatch.setattr(outbox, "settle", refuses)
     erp.gate.clear()

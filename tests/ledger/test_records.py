@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from retry_queue.ledger import events, records, session
+from retry_queue.ledger import records, session
 
 Open = Callable[[str], session.Ledger]
 REF = ("shop", "order", "T1")
@@ -128,23 +128,6 @@ async def test_a_state_of_a_bound_record_keeps_its_link_and_digests(ledger: sess
     assert (await find(ledger, target)).wrote == '{"status":"aa"}'
 
 
-async def test_merging_moves_the_whole_group_and_writes_the_history(ledger: session.Ledger) -> None:
-    refs = [(key, "customer", "1") for key in ("shop", "crm", "wecom")]
-    rows = {ref: row for ref, (row, _) in (await keep(ledger, *(state("x", None, ref) for ref in refs))).items()}
-    shop, crm, wecom = (rows[ref] for ref in refs)
-    async with ledger.write() as connection:
-        await records.merge(connection, [(wecom, crm, "identity"), (shop, shop, "nothing")])
-    async with ledger.write() as connection:
-        await records.merge(connection, [(crm, shop, "by hand")])
-    async with ledger.read() as connection:
-        groups = await records.groups(connection, [shop, crm, wecom])
-        steps = await events.history(connection, [shop, crm, wecom])
-    assert {key: sorted(one.id for one in group) for key, group in groups.items()} == {shop: sorted(rows.values())}
-    assert [(s.record_id, s.was, s.became, s.cause) for s in steps] == [
-        (wecom, wecom, crm, "identity"), *sorted([(crm, crm, shop, "by hand"), (wecom, crm, shop, "by hand")]),
-    ]  # fmt: skip
-
-
 async def test_the_first_to_claim_an_identity_keeps_it(ledger: session.Ledger) -> None:
     kept = await keep(ledger, state("a", None, ("shop", "customer", "1")), state("b", None, ("crm", "customer", "2")))
     (first, _), (second, _) = kept.values()
@@ -161,4 +144,3 @@ async def test_nothing_asked_is_nothing_found(ledger: session.Ledger) -> None:
         assert await records.keep(connection, []) == {}
         assert await records.groups(connection, []) == {}
         await records.bind(connection, [])
-        await records.merge(connection, [])

@@ -137,11 +137,37 @@ async def test_an_ended_token_is_not_used_but_what_it_carries_is_kept(open_ledge
     assert await fresh.kept("other") is None
 
 
-async def test_a_login_that_an_edit_overtook_is_not_stored(ledger: session.Ledger) -> None:
+async def test_a_login_that_an_edit_overtook_is_kept_for_what_it_carries(open_ledger: Open) -> None:
+    """The used refresh token was left in the ledger, and the next one lost: a person had to authorise again."""
+    ledger = open_ledger("w1")
+    vendor = Vendor(0)
+    await store(ledger).renew("k3", None, vendor.login)
+
+    async def slow() -> model.Token:
+        async with open_ledger("w2").write() as connection:
+            await logins.end(connection, "k3")
+        return model.Token("token-9", time.time() + 7200, {"refresh_token": "r-9"})
+
+    await store(ledger).renew("k3", "token-1", slow)
+    fresh = store(open_ledger("w3"))
+    assert await fresh.get("k3", time.time()) is None, "it was made with the credentials of before"
+    kept = await fresh.kept("k3")
+    assert kept is not None
+    assert (kept.value, kept.extra) == ("token-9", {"refresh_token": "r-9"})
+
+
+async def test_an_overtaken_login_does_not_disturb_the_one_that_overtook(ledger: session.Ledger) -> None:
     async with ledger.write() as connection:
         assert await tokens.lock(connection, "k3", 0, 30)
         await logins.end(connection, "k3")
+        assert await tokens.lock(connection, "k3", 1, 30)
         assert not await tokens.put(connection, SEALER, "k3", 0, "old credentials", {}, 1e12)
+        assert not await tokens.carry(connection, SEALER, "k3", "old credentials", {})
+        assert await tokens.put(connection, SEALER, "k3", 1, "new credentials", {}, 1e12)
+        assert not await tokens.carry(connection, SEALER, "k3", "old credentials", {})
+        found = await tokens.get(connection, SEALER, "k3")
+    assert found is not None
+    assert found.value == "new credentials"
 
 
 async def test_a_token_moved_to_another_connection_does_not_open(ledger: session.Ledger) -> None:

@@ -1,4 +1,4 @@
-"""The simulated corp itself: what each API call does to its members, messages and approvals. No HTTP here.
+"""The simulated corp itself: what each API call does to its messages. No HTTP here.
 
 Every call takes the JSON body and the query and gives the answer's own part, or raises Refusal.
 """
@@ -20,6 +20,8 @@ from connectors.simulator import world
 
 Body = dict[str, Any]
 Query = Mapping[str, str]
+
+CONVERSATIONS = {"cidsimulated01==": "售后群", "cidsimulated02==": "仓库群"}
 
 
 class Refusal(Exception):
@@ -43,11 +45,6 @@ def sign(secret: str, timestamp: str) -> str:
     return base64.b64encode(hmac.new(secret.encode(), text, hashlib.sha256).digest()).decode()
 
 
-def minute(at: float) -> str:
-    """Times in approval details: no seconds."""
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%MZ")
-
-
 class Corp:
     """State and rules. ``commit(kind, key, data)`` journals an effect at the moment it becomes final."""
 
@@ -57,12 +54,10 @@ class Corp:
         settings: Mapping[str, Any],
         now: Callable[[], float],
         commit: Callable[..., Any],
-        announce: Callable[[Body], None],
     ) -> None:
         self.settings = settings
         self.now = now
         self.commit = commit
-        self.announce = announce
         self.members = {person.ids["staff.userid"]: person for person in people.staff}
         self.delivered: list[Body] = []
         self.tasks: dict[int, Body] = {}
@@ -71,7 +66,6 @@ class Corp:
         self.uuids: set[str] = set()
         self.robot_calls: deque[float] = deque()
         self.robot_paused_until = 0.0
-        self.approvals: dict[str, Body] = {}
 
     def keep(self, receiver: str, kind: str, message: Any) -> Body:
         one = {"seq": len(self.delivered) + 1, "receiver": receiver, "kind": kind, "message": message, "at": self.now()}
@@ -173,17 +167,33 @@ class Corp:
             raise Refusal(400002, "无效的参数 task_id")
         return {"send_result": found}
 
-    def direct(self, body: Body, _query: Query) -> Body:
-        """oToMessages/batchSend: invalid and flow-controlled people come back with HTTP 200."""
+    def group(self, body: Body, _query: Query) -> Body:
+        """groupMessages/send: into one conversation that the robot is in."""
+        self._robot(body)
+        place = str(body.get("openConversationId") or "")
+        if place not in CONVERSATIONS:
+            raise Refusal("invalidParameter.openConversationId", "openConversationId 不存在")
+        message = self._said(body)
+        self.commit("group_message", f"{place}:{digest_of(message)}", self.keep(place, "group", message))
+        return {"processQueryKey": secrets.token_hex(16)}
+
+    def _robot(self, body: Body) -> None:
         if body.get("robotCode") != self.settings["robot_code"]:
             raise Refusal("invalidParameter.robotCode.notExsit", "robot 不存在")
+
+    def _said(self, body: Body) -> Any:
+        try:
+            return jsontext.loads(str(body.get("msgParam", "")))
+        except jsontext.JsonError:
+            raise Refusal("invalidParameter.msgParam.invalid", "msgParam 不是合法的 JSON") from None
+
+    def direct(self, body: Body, _query: Query) -> Body:
+        """oToMessages/batchSend: invalid and flow-controlled people come back with HTTP 200."""
+        self._robot(body)
         users = [str(one) for one in body.get("userIds") or []]
         if not users or len(users) > 20:
             raise Refusal("invalidParameter.userIds", "userIds 数量不合法")
-        try:
-            message = jsontext.loads(str(body.get("msgParam", "")))
-        except jsontext.JsonError:
-            raise Refusal("invalidParameter.msgParam.invalid", "msgParam 不是合法的 JSON") from None
+        message = self._said(body)
         controlled = [one for one in users if one in self.settings["flow_controlled"]]
         invalid = [one for one in users if one not in self.members]
         digest = digest_of(body.get("msgKey"), message)
@@ -195,136 +205,3 @@ class Corp:
             "invalidStaffIdList": invalid,
             "flowControlledStaffIdList": controlled,
         }
-
-    # Approvals.
-
-    def start(self, body: Body, _query: Query) -> Body:
-        """A new instance for every call: there is no idempotency key."""
-        code = str(body.get("processCode", ""))
-        if self.settings["process_codes"] and code not in self.settings["process_codes"]:
-            raise Refusal("processCodeError", "processCode错误")
-        starter = str(body.get("originatorUserId", ""))
-        if starter not in self.members:
-            raise Refusal("processInstanceInvalidParameter", "originatorUserId不存在")
-        if not body.get("approvers") and body.get("deptId") is None:
-            raise Refusal("processInstanceInvalidParameter", "deptId不能为空")
-        fields = body.get("formComponentValues") or []
-        for field in fields:
-            if not isinstance(field.get("value"), str):
-                raise Refusal("formConverterError", f"表单控件[{field.get('name')}]的值不是字符串")
-        if not fields:
-            raise Refusal("processInstanceInvalidParameter", "formComponentValues不能为空")
-        instance = secrets.token_urlsafe(16)
-        self.approvals[instance] = {
-            "processCode": code,
-            "title": f"{self.members[starter].name}提交的审批",
-            "createTime": self.now(),
-            "finishTime": None,
-            "originatorUserId": starter,
-            "originatorDeptId": str(body.get("deptId", -1)),
-            "status": "RUNNING",
-            "result": "",
-            "businessId": f"{datetime.fromtimestamp(self.now(), UTC):%Y%m%d%H%M%S}{len(self.approvals):06d}",
-            "formComponentValues": [
-                {"id": f"TextField-{number}", "componentType": "TextField", **field}
-                for number, field in enumerate(fields)
-            ],
-        }
-        self.commit("approval", digest_of(code, starter, fields), {"instanceId": instance})
-        self._tell(instance, "start")
-        return {"instanceId": instance}
-
-    def detail(self, _body: Body, query: Query) -> Body:
-        instance = query.get("processInstanceId", "")
-        found = self.approvals.get(instance)
-        if found is None:
-            raise Refusal("processInstanceInvalidParameter", "审批实例不存在")
-        tasks = {"taskId": 811165, "userId": found["originatorUserId"], "status": found["status"]}
-        shown = {key: value for key, value in found.items() if key not in ("processCode", "finishTime")}
-        shown |= {"createTime": minute(found["createTime"]), "tasks": [{**tasks, "processInstanceId": instance}]}
-        if found["finishTime"] is not None:
-            shown["finishTime"] = minute(found["finishTime"])
-        return {"result": shown, "success": "true"}
-
-    def decide(self, instance: str, result: str) -> Body:
-        """``agree`` and ``refuse`` finish an instance, ``terminate`` withdraws it. Raises LookupError, ValueError."""
-        found = self.approvals[instance]
-        if result not in ("agree", "refuse", "terminate"):
-            raise ValueError(f"no decision '{result}'; there are agree, refuse, terminate")
-        found["status"] = "TERMINATED" if result == "terminate" else "COMPLETED"
-        found["result"] = "" if result == "terminate" else result
-        found["finishTime"] = self.now()
-        self._tell(instance, "terminate" if result == "terminate" else "finish")
-        return found
-
-    def _tell(self, instance: str, kind: str) -> None:
-        found = self.approvals[instance]
-        event = {
-            "EventType": "bpms_instance_change",
-            "processInstanceId": instance,
-            "processCode": found["processCode"],
-            "bizCategoryId": "",
-            "businessId": found["businessId"],
-            "title": found["title"],
-            "type": kind,
-            "createTime": int(found["createTime"] * 1000),
-            "staffId": found["originatorUserId"],
-        }
-        if found["finishTime"] is not None:
-            event["finishTime"] = int(found["finishTime"] * 1000)
-        if found["result"]:
-            event["result"] = found["result"]
-        self.announce(event)
-
-    # The directory.
-
-    def user(self, body: Body, _query: Query) -> Body:
-        member = self.members.get(str(body.get("userid", "")))
-        if member is None:
-            raise Refusal(60121, "找不到该用户")
-        return {"result": _member(member)}
-
-    def by_mobile(self, body: Body, _query: Query) -> Body:
-        for userid, member in self.members.items():
-            if member.phone == str(body.get("mobile", "")):
-                return {"result": {"userid": userid}}
-        raise Refusal(60121, "找不到该用户")
-
-    def departments(self, body: Body, _query: Query) -> Body:
-        if str(body.get("dept_id", 1)) != "1":
-            raise Refusal(60003, "部门不存在")
-        names = {2: "客服部", 3: "财务部", 4: "仓储部"}
-        return {"result": [{"dept_id": key, "name": name, "parent_id": 1} for key, name in names.items()]}
-
-
-def _member(member: world.Employee) -> Body:
-    userid = member.ids["staff.userid"]
-    return {
-        "userid": userid,
-        "unionid": f"z21{userid}",
-        "name": member.name,
-        "mobile": member.phone,
-        "email": member.email,
-        "job_number": member.ids["staff.number"],
-        "title": "客服",
-        "dept_id_list": [2],
-        "active": True,
-        "admin": False,
-    }
-
-
-LEGACY: dict[str, Callable[[Corp, Body, Query], Body]] = {
-    "/topapi/message/corpconversation/asyncsend_v2": Corp.notice,
-    "/topapi/message/corpconversation/getsendresult": Corp.notice_result,
-    "/topapi/v2/user/get": Corp.user,
-    "/topapi/v2/user/getbymobile": Corp.by_mobile,
-    "/topapi/v2/department/listsub": Corp.departments,
-}
-"""Calls of the legacy host (token in the query, always 200)."""
-
-NEW: dict[tuple[str, str], Callable[[Corp, Body, Query], Body]] = {
-    ("POST", "/v1.0/robot/oToMessages/batchSend"): Corp.direct,
-    ("POST", "/v1.0/workflow/processInstances"): Corp.start,
-    ("GET", "/v1.0/workflow/processInstances"): Corp.detail,
-}
-"""Calls of the new host (token in a header, the HTTP status says failure)."""

@@ -67,7 +67,12 @@ class Books:
             "BD_UNIT": {"Pcs": "件"},
             "BD_Currency": dict(zip((f"PRE00{digit}" for digit in range(1, 8)), CURRENCIES, strict=True)),
             "BD_STOCK": {"CK001": "成品仓"},
-            "BD_Supplier": {"SF": "顺丰速运", "ZTO": "中通快递", "YTO": "圆通速递", "JD": "京东物流"},
+            "BD_Supplier": {
+                "SF": "顺丰速运",
+                "ZTO": "中通快递",
+                "YTO": "圆通速递",
+                "JD": "京东物流",  # house: vendor-word because a courier's code
+            },
         }
         """Records that are only ever pointed to: form -> number -> name."""
         self.workflow: set[str] = set()

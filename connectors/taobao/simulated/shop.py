@@ -29,7 +29,7 @@ COMPANIES = {
     "STO": "申通快递",
     "YUNDA": "韵达快递",
     "EMS": "EMS",
-    "JD": "京东快递",
+    "JD": "京东快递",  # house: vendor-word because a courier's code
     "POSTB": "邮政快递包裹",
     "DBKD": "德邦快递",
 }

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from connectors.simulator import world
-from connectors.wecom.simulated import contacts, messages
+from connectors.wecom.simulated import approvals, contacts, mass, messages
 
 Body = dict[str, Any]
 Query = Mapping[str, str]
@@ -32,8 +32,9 @@ class Corp:
         self.codes: dict[str, tuple[float, str]] = {}
         """Welcome code -> until when, and for which customer."""
         self.spent: set[str] = set()
-        self.approvals: dict[str, Body] = {}
         self.groups: dict[str, Body] = {}
+        self.approvals = approvals.Approvals(settings, now, commit, self.members)
+        self.mass = mass.Mass(settings, now, commit, self.messages, self.contacts, self.groups)
 
     # Messages.
 
@@ -113,24 +114,6 @@ class Corp:
         self.commit("welcome", code, kept)
         return {}
 
-    def mass(self, body: Body, _query: Query) -> Body:
-        """add_msg_template: a task; customers get it when the member confirms (setting ``staff_confirms``)."""
-        wanted = [str(one) for one in body.get("external_userid") or []]
-        text = body.get("text") or {}
-        if not wanted:
-            raise messages.Refusal(40058, "external_userid missing")
-        if not text.get("content") and not body.get("attachments"):
-            raise messages.Refusal(44004, "empty content")
-        failed = [one for one in wanted if self.contacts.get(one) is None]
-        if len(failed) == len(wanted):
-            raise messages.Refusal(40096, "invalid external userid")
-        digest = messages.digest_of(text, body.get("attachments"))
-        for external in dict.fromkeys(wanted):
-            if external not in failed and self.settings["staff_confirms"]:
-                kept = self.messages.keep(external, "mass", {"msgtype": "text", "text": text}, self.now())
-                self.commit("customer_message", f"{external}:{digest}", kept)
-        return {"fail_list": failed, "msgid": f"msg{secrets.token_hex(16)}"}
-
     # Customers.
 
     def contact(self, _body: Body, query: Query) -> Body:
@@ -194,17 +177,20 @@ class Corp:
             raise messages.Refusal(40050, "chatid not exist")
         return {"group_chat": found}
 
+    def group_list(self, body: Body, _query: Query) -> Body:
+        owners = (body.get("owner_filter") or {}).get("userid_list")
+        rows = [
+            {"chat_id": key, "status": 0}
+            for key, one in self.groups.items()
+            if owners is None or one.get("owner") in owners
+        ]
+        return messages.page(rows, body, "group_chat_list", min(1000, int(self.settings["page_size"])))
+
     def by_mobile(self, body: Body, _query: Query) -> Body:
         for member in self.members.values():
             if member.phone == str(body.get("mobile", "")):
                 return {"userid": member.ids["staff.userid"]}
         raise messages.Refusal(46004, "user no exist")
-
-    def approval(self, body: Body, _query: Query) -> Body:
-        found = self.approvals.get(str(body.get("sp_no", "")))
-        if found is None:
-            raise messages.Refusal(301025, "get approval param error")
-        return {"info": found}
 
 
 CALLS: dict[str, tuple[str, Callable[[Corp, Body, Query], Body]]] = {
@@ -217,9 +203,16 @@ CALLS: dict[str, tuple[str, Callable[[Corp, Body, Query], Body]]] = {
     "externalcontact/remark": ("POST", Corp.remark),
     "externalcontact/mark_tag": ("POST", Corp.mark),
     "externalcontact/send_welcome_msg": ("POST", Corp.welcome),
-    "externalcontact/add_msg_template": ("POST", Corp.mass),
+    "externalcontact/add_msg_template": ("POST", lambda corp, *given: corp.mass.create(*given)),
+    "externalcontact/get_groupmsg_task": ("POST", lambda corp, *given: corp.mass.progress(*given)),
+    "externalcontact/get_groupmsg_send_result": ("POST", lambda corp, *given: corp.mass.results(*given)),
+    "externalcontact/get_groupmsg_list_v2": ("POST", lambda corp, *given: corp.mass.listed(*given)),
+    "externalcontact/groupchat/list": ("POST", Corp.group_list),
     "externalcontact/groupchat/get": ("POST", Corp.group),
     "user/getuserid": ("POST", Corp.by_mobile),
-    "oa/getapprovaldetail": ("POST", Corp.approval),
+    "oa/applyevent": ("POST", lambda corp, *given: corp.approvals.apply(*given)),
+    "oa/gettemplatedetail": ("POST", lambda corp, *given: corp.approvals.template(*given)),
+    "oa/getapprovalinfo": ("POST", lambda corp, *given: corp.approvals.listed(*given)),
+    "oa/getapprovaldetail": ("POST", lambda corp, *given: corp.approvals.detail(*given)),
 }
 """Path below /cgi-bin/ -> method and call."""

@@ -123,3 +123,13 @@ def several(text: Any) -> list[str]:
 
 def joined(names: Iterable[str]) -> str:
     return "|".join(names)
+
+
+def page(rows: list[Any], body: Message, name: str, most: int) -> Message:
+    """One page of ``rows`` by ``cursor`` and ``limit``; ``next_cursor`` is empty at the end. Raises Refusal."""
+    cursor = str(body.get("cursor") or "")
+    if cursor and not cursor.isdigit():
+        raise Refusal(40058, "invalid cursor")
+    begin, size = int(cursor or 0), min(int(body.get("limit") or 50), most)
+    more = begin + size < len(rows)
+    return {name: rows[begin : begin + size], "next_cursor": str(begin + size) if more else ""}

@@ -179,6 +179,44 @@ async def test_already_so_without_a_lookup_is_success(calls, shop, peer):
     assert found.warnings == ("sent before",)
 
 
+# guards
+
+
+async def test_what_must_wait_over_there_is_not_sent(calls, peer):
+    spec = declared(
+        """
+probe: order.get
+operations:
+  order.get: {label: {zh: 查, en: get}, kind: get, method: GET, path: "/orders/${input.no}", result: order, id: no}
+  order.ship:
+    label: {zh: 发, en: ship}
+    kind: write
+    path: /ship
+    json: "${input}"
+    idempotent: query_first
+    lookup: order.get
+    confirm: {path: result.waybill, equals: "${input.waybill}"}
+    guard: {operation: order.get, when: {path: result.refund, equals: open}, hint: {zh: 退款中, en: refunding}}
+"""
+    )
+    shop, given = connected(spec, peer.url), {"no": "A1", "waybill": "SF1"}
+    order = {"no": "A1", "refund": "open"}
+    peer.decide = lambda seen: answer({"errcode": 0, "order": order} if seen.method == "GET" else {"errcode": 0})
+    held = await calls.call(shop, "order.ship", given)
+    assert (held.waiting, held.already, held.warnings) == (True, False, ("退款中 (refunding)",))
+    assert peer.paths() == ["/orders/A1"]
+    order["waybill"] = "SF1"
+    assert (await calls.call(shop, "order.ship", given, fresh=False)).already, "what is there already waits for nobody"
+    order |= {"refund": "closed", "waybill": ""}
+    peer.seen.clear()
+    assert not (await calls.call(shop, "order.ship", given)).waiting
+    assert peer.paths() == ["/orders/A1", "/ship"]
+    peer.seen.clear()
+    peer.decide = lambda seen: answer(b"<html>", 200)
+    assert type(await failing(calls, shop, "order.ship", given)) is errors.Unavailable, "nothing was sent"
+    assert "/ship" not in peer.paths()
+
+
 # pages
 
 

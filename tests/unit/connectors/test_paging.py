@@ -50,6 +50,29 @@ async def test_every_row_comes(spec, count):
     assert len(shelf.asked) <= count // 3 + 2
 
 
+@pytest.mark.parametrize("count", [0, 2, 3, 7])
+async def test_a_cursor_with_words_for_its_begin_and_its_end(count):
+    shelf = Shelf(list(range(count)), style="cursor", size=3, cursor="next", begin="", end=["nomore", "-1"])
+    plain = shelf.fetch
+
+    async def fetch(page):
+        assert page["cursor"] != "nomore", "the word for the end is no page"
+        rows, body = await plain(page)
+        return rows, {**body, "next": body["next"] or "nomore"}
+
+    rows = [row async for rows in paging.read(fetch, shelf.spec, "list") for row in rows]
+    assert rows == list(range(count))
+    assert shelf.asked[0]["cursor"] == ""
+    assert len(shelf.asked) == max(1, -(-count // 3))
+
+
+@pytest.mark.parametrize("begin", [0, "0", None])
+async def test_the_first_cursor_is_sent_where_one_is_declared(begin):
+    shelf = Shelf(list(range(7)), style="cursor", size=3, cursor="next", begin=begin)
+    assert await shelf.read() == list(range(7))
+    assert [page.get("cursor") for page in shelf.asked] == [begin, "3", "6"]
+
+
 async def test_none_reads_once():
     shelf = Shelf(list(range(10)), style="none", size=3)
     assert await shelf.read() == [0, 1, 2]

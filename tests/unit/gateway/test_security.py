@@ -210,6 +210,8 @@ async def test_sweep_of_every_operation_by_role(desk: desks.Desk, role: str) -> 
         address = address.replace("{connector}", "crm").replace("{name}", "customer")
         for method, operation in methods.items():
             least = security.PERMISSIONS[operation["operationId"]]
+            if operation["operationId"] == "live_listen" and role != "anonymous":
+                continue  # a stream without an end, open to every role
             answer = await caller.request(method, address, json={} if "requestBody" in operation else None)
             allowed = least is None or (role != "anonymous" and security.role(role) >= least)
             what = f"{method} {path} as {role}: {answer.status_code} {answer.text[:200]}"

@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from connectors.core import model, registry
 from retry_queue.ledger import lane, records
 from retry_queue.ledger.states import ConnectionState
 from retry_queue.sync import context, meaning, route, site
@@ -23,14 +24,16 @@ def known(number: int, key: str, entity: str = "order", canonical: Any = None, *
 
 def job(entity: str, canonical: dict[str, Any], *, template: bool = False, means: Any = None) -> context.Job:
     fields = dict.fromkeys(lane.ClaimedDelivery.__dataclass_fields__)
-    delivery = lane.ClaimedDelivery(**fields | {"entity": entity, "kind": "act", "link_id": 1})  # type: ignore[arg-type]
+    delivery = lane.ClaimedDelivery(
+        **fields | {"entity": entity, "kind": "act", "link_id": 1, "position": 0, "stage": 0}
+    )  # type: ignore[arg-type]
     live = site.Live("k3", "http", ConnectionState.ENABLED, None, None)
     target = route.Target(connection="k3", operation="put")
     words = route.Template(key="t", text="x", recipients=["y"]) if template else None
     return context.Job(delivery, live, target, "put", means, words, canonical)
 
 
-def means(reads: set[str], roots: set[str]) -> Any:
+def means(reads: set[str], roots: set[str], needs: set[str] | None = None) -> Any:
     made = object.__new__(meaning.Meaning)
     for name, value in {
         "mapping": None,
@@ -38,6 +41,7 @@ def means(reads: set[str], roots: set[str]) -> Any:
         "reads": frozenset(reads),
         "roots": frozenset(roots),
         "shared": (),
+        "needs": frozenset(needs or ()),
     }.items():
         object.__setattr__(made, name, value)
     return made
@@ -71,6 +75,25 @@ def test_only_references_that_are_read_are_fetched() -> None:
     assert job("shipment", shipment, template=True).refs() == wanted
     assert job("shipment", {"id": "S1", "order_id": None}, template=True).refs() == []
     assert job("nonsense", shipment, template=True).refs() == []
+
+
+def test_the_order_of_another_shop_is_not_shipped_here() -> None:
+    """An ERP shipped for three shops; a mapping that also read the joined order sent each order's id to all of them."""
+    shipment = {"id": "S1", "order_id": "SO-1"}
+    ref = ("k3", "order", "SO-1")
+    ours, theirs = known(1, "k3"), known(2, "shop-a", canonical={"id": "T1", "lines": []})
+
+    def filled(target: str, **more: Any) -> context.Job:
+        made = job("shipment", dict(shipment), means=means({"order_id"}, {"order"}, **more))
+        made.delivery = dataclasses.replace(made.delivery, source_key="k3", connection_key=target, event_id=1)
+        context._fill(made, {ref: ours}, {1: [ours, theirs]})
+        return made
+
+    assert filled("shop-b", needs={"order_id"}).missing == ["order SO-1"]
+    here = filled("shop-a", needs={"order_id"})
+    assert (here.missing, here.canonical["order_id"]) == ([], "shop-a-2")
+    told = filled("crm")
+    assert (told.missing, told.scope["order"]["lines"]) == ([], []), "who only tells of an order needs no id of it"
 
 
 def test_a_template_may_read_everything() -> None:
@@ -109,3 +132,20 @@ def test_an_idempotency_key_belongs_to_one_delivery_and_to_no_number_of_the_ledg
     for trace, route_key, position in others:
         one.trace, one.route_key, one.position = trace, route_key, position
         assert context.key(one) != first
+
+
+def test_nobody_waits_for_a_counterpart_that_cannot_be() -> None:
+    def live(connector: str) -> site.Live:
+        opened = model.Connection("t", registry.get(connector), {}, {})
+        return site.Live("t", connector, ConnectionState.ENABLED, opened, None)
+
+    assert not context.possible(live("feishu"), "order")
+    assert context.possible(live("feishu"), "approval")
+    assert context.possible(live("kingdee"), "order")
+    assert context.possible(live("http"), "order"), "the connection names the entity"
+    assert context.possible(site.Live("t", "http", ConnectionState.ENABLED, None, None), "order")
+    one = job("after_sale", {"order_id": "T1"}, means=means({"order_id"}, set()))
+    one.live = live("feishu")
+    assert one.refs() == []
+    one.live = live("kingdee")
+    assert one.refs() == [("order_id", "order", "T1")]

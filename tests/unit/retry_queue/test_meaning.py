@@ -54,6 +54,16 @@ def test_expressions_and_roots_tell_what_to_fetch() -> None:
     assert found.roots == {"config", "contact"}
 
 
+def test_what_must_be_written_is_needed_and_what_stands_in_is_not() -> None:
+    rules = """  - {native: tid, canonical: order_id, required: true}
+  - {native: no, value: "@order.number", way: to}
+  - {native: no, canonical: number, way: to, when_absent: true, required: true}
+  - {native: sid, canonical: tracking_number}
+  - {native: state, canonical: status, way: from, required: true}
+"""
+    assert of(rules, "shipment").needs == {"order_id"}
+
+
 def test_every_shipped_mapping_can_be_read_and_shares_nothing_the_other_side_gives_itself() -> None:
     for connector, name in library.names():
         found = meaning.of(library.shipped(connector, name), f"{connector}/{name}")

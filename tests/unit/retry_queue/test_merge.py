@@ -119,6 +119,8 @@ def test_a_person_decides_and_until_then_both_keep_their_own() -> None:
     assert said.disputes[0].winner is None
     assert not said.restore
     assert merge.applied({"name": "A", "phone": "0"}, said.fields, exists=True) == {"phone": "1"}
+    own = merge.applied({"name": "A"}, said.fields, exists=True, own={"name": "B"})
+    assert own["name"] == "B", "a system that must be given a name gets its own"
     assert merge.applied({"name": "A"}, said.fields, exists=False)["name"] == "A", "a new record needs some name"
     again = merge.judge(said.fields, {"name": "C"}, source("crm", 120), rule)
     assert again.fields["name"]["other"]["value"] == "B", "still open, with the newer value of the one side"

@@ -108,6 +108,18 @@ def test_what_has_no_version_is_taken() -> None:
     assert decide(order(status="x"), 1.0, known(order(), version=None)).ruling is EventState.PLANNED
 
 
+def test_acts_follow_an_occasion_also_when_the_record_reads_as_before() -> None:
+    """A contact who is added again gets a welcome again; the ERP need not hear of it."""
+    both = (candidate(kinds=("state", "act")), candidate('event.message == "other"', kinds=("act",), key="no"))
+    found = decide(order(), 200.0, known(order()), candidates=both, occasion=True, message="added")
+    assert [(leg.route.key, leg.kind) for leg in found.legs] == [("r", "act")]
+    assert found.state is not None
+    assert decide(order(), 200.0, known(order()), occasion=True).reason == "unchanged", "no act asks for it"
+    echoed = decide(order(), 200.0, known(order(total="1.00")), {"total": echo.digest("188.00")}, both, occasion=True)
+    assert [leg.kind for leg in echoed.legs] == ["act"]
+    assert decide(order(), 200.0, known(order()), candidates=both, message="added").reason == "unchanged"
+
+
 def test_unchanged_is_skipped_but_remembered_as_of_its_own_time() -> None:
     """A(10) · A(30) · B(20): without the memory of 30 the late B would win over the newer A."""
     found = decide(order(), 130.0, known(order(), version=100.0))

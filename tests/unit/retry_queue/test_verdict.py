@@ -34,6 +34,12 @@ def test_what_came_back_well(outcome: dict[str, Any], act: Act, reason: str | No
         assert found.delay > 0
 
 
+def test_what_is_waited_for_is_told() -> None:
+    found = verdict.of_outcome(model.Outcome(None, waiting=True, warnings=("退款中 (refunding)",)))
+    assert "退款中" in found.words["zh"]
+    assert "refunding" in found.words["en"]
+
+
 def test_what_was_refused_in_part_is_told() -> None:
     found = verdict.of_outcome(model.Outcome(None, warnings=("userid 3", "userid 4")))
     assert "userid 3" in found.words["zh"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import itertools
 import random
 from collections.abc import AsyncIterator
@@ -13,6 +14,7 @@ import orjson
 import pytest
 from sqlalchemy import text
 
+from connectors.core import declaration
 from retry_queue.ledger.states import ConnectionState
 from tests.unit.webhooks import door as doors
 from webhooks import router
@@ -141,6 +143,22 @@ async def test_every_refused_proof_looks_the_same(front: doors.Front) -> None:
     assert len({answer.body for answer in answers if answer}) == 1
     assert await front.stored() == []
     assert len(await front.refused()) == len(tries)
+
+
+async def test_a_refusal_in_the_systems_own_words(tmp_path: Path) -> None:
+    """Where the connector declares one: still nothing stored, still in the quarantine."""
+    plain = doors.door()
+    assert plain.opened is not None
+    spec = plain.opened.declaration
+    words = declaration.Reply(status=200, body="<no/>", type="text/xml")
+    told = {key: one.model_copy(update={"refusal": words}) for key, one in spec.events.items()}
+    opened = dataclasses.replace(plain.opened, declaration=spec.model_copy(update={"events": told}))
+    async with doors.front(tmp_path, dataclasses.replace(plain, opened=opened)) as front:
+        answer = await front.call(BODY, [doors.signed(BODY, "another secret")])
+        assert answer is not None
+        assert (answer.status, answer.body, answer.headers["content-type"]) == (200, b"<no/>", "text/xml")
+        assert await front.stored() == []
+        assert [reason for reason, _ in await front.refused()] == ["forged"]
 
 
 async def test_every_flipped_byte_is_refused(front: doors.Front) -> None:

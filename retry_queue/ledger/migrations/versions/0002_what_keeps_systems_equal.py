@@ -81,12 +81,15 @@ def upgrade() -> None:
         sa.Column('detail', sa.Text(), nullable=True),
         sa.Column('created_at', sa.Double(), nullable=False),
         sa.Column('ended_at', sa.Double(), nullable=True),
+        sa.Column('asked_at', sa.Double(), nullable=True),
+        sa.Column('next_at', sa.Double(), server_default='0', nullable=False),
         sa.PrimaryKeyConstraint('id', name=op.f('pk_findings')),
         sqlite_autoincrement=True
     )
     with op.batch_alter_table('findings', schema=None) as batch_op:
         batch_op.create_index('ix_findings_event', ['event_id'], unique=False, postgresql_where=sa.text('event_id IS NOT NULL'), sqlite_where=sa.text('event_id IS NOT NULL'))
         batch_op.create_index('ix_findings_reconciliation_id', ['reconciliation_id', 'state', 'id'], unique=False)
+        batch_op.create_index('ix_findings_repairing', ['next_at', 'id'], unique=False, postgresql_where=sa.text("state = 'repairing'"), sqlite_where=sa.text("state = 'repairing'"))
 
     op.create_table('matches',
         sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
@@ -139,10 +142,29 @@ def upgrade() -> None:
         sa.Column('created_at', sa.Double(), nullable=False),
         sa.Column('ended_at', sa.Double(), nullable=True),
         sa.PrimaryKeyConstraint('id', name=op.f('pk_reconciliations')),
+        sa.UniqueConstraint('plan_key', 'window_end', name=op.f('uq_reconciliations_plan_key_window_end')),
         sqlite_autoincrement=True
     )
     with op.batch_alter_table('reconciliations', schema=None) as batch_op:
         batch_op.create_index('ix_reconciliations_due', ['next_at', 'id'], unique=False, postgresql_where=sa.text("state IN ('waiting', 'running')"), sqlite_where=sa.text("state IN ('waiting', 'running')"))
+
+    op.create_table('sightings',
+        sa.Column('reconciliation_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=False, nullable=False),
+        sa.Column('side', sa.SmallInteger(), autoincrement=False, nullable=False),
+        sa.Column('record', sa.String(length=200), nullable=False),
+        sa.Column('link_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=True),
+        sa.Column('number', sa.String(length=200), nullable=True),
+        sa.Column('named', sa.String(length=80), nullable=True),
+        sa.Column('at', sa.Double(), nullable=True),
+        sa.Column('inside', sa.SmallInteger(), nullable=False),
+        sa.Column('body', sa.Text(), nullable=True),
+        sa.Column('paired', sa.SmallInteger(), server_default='0', nullable=False),
+        sa.PrimaryKeyConstraint('reconciliation_id', 'side', 'record', name=op.f('pk_sightings'))
+    )
+    with op.batch_alter_table('sightings', schema=None) as batch_op:
+        batch_op.create_index('ix_sightings_link_id', ['reconciliation_id', 'side', 'link_id'], unique=False)
+        batch_op.create_index('ix_sightings_named', ['reconciliation_id', 'side', 'named'], unique=False)
+        batch_op.create_index('ix_sightings_number', ['reconciliation_id', 'side', 'number'], unique=False)
 
     op.create_table('timers',
         sa.Column('delivery_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=False, nullable=False),
@@ -154,6 +176,7 @@ def upgrade() -> None:
         sa.Column('state', sa.String(length=10), nullable=False),
         sa.Column('reason', sa.String(length=60), nullable=True),
         sa.Column('cancelled_by', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=True),
+        sa.Column('spent', sa.String(length=80), nullable=True),
         sa.Column('created_at', sa.Double(), nullable=False),
         sa.Column('ended_at', sa.Double(), nullable=True),
         sa.PrimaryKeyConstraint('delivery_id', name=op.f('pk_timers'))
@@ -161,6 +184,31 @@ def upgrade() -> None:
     with op.batch_alter_table('timers', schema=None) as batch_op:
         batch_op.create_index('ix_timers_due', ['due_at', 'delivery_id'], unique=False, postgresql_where=sa.text("state = 'waiting'"), sqlite_where=sa.text("state = 'waiting'"))
         batch_op.create_index('ix_timers_waiting', ['route_key', 'record_id'], unique=False, postgresql_where=sa.text("state = 'waiting'"), sqlite_where=sa.text("state = 'waiting'"))
+
+    op.create_table('mentions',
+        sa.Column('kind', sa.String(length=60), nullable=False),
+        sa.Column('digest', sa.String(length=64), nullable=False),
+        sa.Column('record_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=False, nullable=False),
+        sa.PrimaryKeyConstraint('kind', 'digest', 'record_id', name=op.f('pk_mentions'))
+    )
+    with op.batch_alter_table('mentions', schema=None) as batch_op:
+        batch_op.create_index('ix_mentions_record_id', ['record_id'], unique=False)
+
+    op.create_table('detours',
+        sa.Column('lane', sa.String(length=200), nullable=False),
+        sa.Column('behind', sa.String(length=200), nullable=False),
+        sa.PrimaryKeyConstraint('lane', 'behind', name=op.f('pk_detours'))
+    )
+    with op.batch_alter_table('records', schema=None) as batch_op:
+        batch_op.create_index('ix_records_people', ['id'], unique=False, postgresql_where=sa.text("entity = 'customer'"), sqlite_where=sa.text("entity = 'customer'"))
+
+    with op.batch_alter_table('detours', schema=None) as batch_op:
+        batch_op.create_index('ix_detours_behind', ['behind'], unique=False)
+
+    with op.batch_alter_table('link_history', schema=None) as batch_op:
+        batch_op.add_column(sa.Column('by', sa.String(length=80), nullable=True))
+        batch_op.create_index('ix_link_history_record_id', ['record_id', 'id'], unique=False)
+        batch_op.create_index('ix_link_history_at', ['at'], unique=False)
 
     with op.batch_alter_table('deliveries', schema=None) as batch_op:
         batch_op.add_column(sa.Column('stage', sa.SmallInteger(), server_default='0', nullable=False))
@@ -177,11 +225,33 @@ def downgrade() -> None:
         batch_op.drop_column('mapping')
         batch_op.drop_column('stage')
 
+    with op.batch_alter_table('link_history', schema=None) as batch_op:
+        batch_op.drop_index('ix_link_history_at')
+        batch_op.drop_index('ix_link_history_record_id')
+        batch_op.drop_column('by')
+
+    with op.batch_alter_table('records', schema=None) as batch_op:
+        batch_op.drop_index('ix_records_people', postgresql_where=sa.text("entity = 'customer'"), sqlite_where=sa.text("entity = 'customer'"))
+
+    with op.batch_alter_table('detours', schema=None) as batch_op:
+        batch_op.drop_index('ix_detours_behind')
+
+    op.drop_table('detours')
+    with op.batch_alter_table('mentions', schema=None) as batch_op:
+        batch_op.drop_index('ix_mentions_record_id')
+
+    op.drop_table('mentions')
     with op.batch_alter_table('timers', schema=None) as batch_op:
         batch_op.drop_index('ix_timers_waiting', postgresql_where=sa.text("state = 'waiting'"), sqlite_where=sa.text("state = 'waiting'"))
         batch_op.drop_index('ix_timers_due', postgresql_where=sa.text("state = 'waiting'"), sqlite_where=sa.text("state = 'waiting'"))
 
     op.drop_table('timers')
+    with op.batch_alter_table('sightings', schema=None) as batch_op:
+        batch_op.drop_index('ix_sightings_number')
+        batch_op.drop_index('ix_sightings_named')
+        batch_op.drop_index('ix_sightings_link_id')
+
+    op.drop_table('sightings')
     with op.batch_alter_table('reconciliations', schema=None) as batch_op:
         batch_op.drop_index('ix_reconciliations_due', postgresql_where=sa.text("state IN ('waiting', 'running')"), sqlite_where=sa.text("state IN ('waiting', 'running')"))
 
@@ -194,6 +264,7 @@ def downgrade() -> None:
 
     op.drop_table('matches')
     with op.batch_alter_table('findings', schema=None) as batch_op:
+        batch_op.drop_index('ix_findings_repairing', postgresql_where=sa.text("state = 'repairing'"), sqlite_where=sa.text("state = 'repairing'"))
         batch_op.drop_index('ix_findings_reconciliation_id')
         batch_op.drop_index('ix_findings_event', postgresql_where=sa.text('event_id IS NOT NULL'), sqlite_where=sa.text('event_id IS NOT NULL'))
 

@@ -1,0 +1,46 @@
+/**
+ * Every page of the interface, in the order of the menu. A new page is a folder in `features/` and one line here;
+ * it is loaded when somebody goes there. `nav: null` keeps a page out of the menu.
+ */
+import {
+  ApiOutlined, AuditOutlined, BranchesOutlined, ClusterOutlined, DashboardOutlined, FileTextOutlined, MessageOutlined, SettingOutlined, SwapOutlined, TeamOutlined,
+  ThunderboltOutlined, WarningOutlined,
+} from '@ant-design/icons'
+import { lazy, type ComponentType, type ReactNode } from 'react'
+import type { Role } from './session'
+
+export type Group = 'watch' | 'build' | 'admin'
+
+export interface PageEntry {
+  path: string
+  /** Key of its name in the namespace `pages`. */
+  name: string
+  nav: { group: Group; icon: ReactNode } | null
+  /** The least role that sees it. */
+  role?: Role
+  view: ComponentType
+}
+
+const page = (load: () => Promise<{ default: ComponentType }>): ComponentType => lazy(load)
+
+export const PAGES: PageEntry[] = [
+  { path: '/', name: 'overview', nav: { group: 'watch', icon: <DashboardOutlined /> }, view: page(() => import('@/features/overview/overview')) },
+  { path: '/events', name: 'events', nav: { group: 'watch', icon: <ThunderboltOutlined /> }, view: page(() => import('@/features/events/events')) },
+  { path: '/events/:id', name: 'events', nav: null, view: page(() => import('@/features/events/event')) },
+  { path: '/failures', name: 'failures', nav: { group: 'watch', icon: <WarningOutlined /> }, view: page(() => import('@/features/failures/failures')) },
+  { path: '/links', name: 'links', nav: { group: 'watch', icon: <ClusterOutlined /> }, view: page(() => import('@/features/links/links')) },
+  { path: '/connections', name: 'connections', nav: { group: 'build', icon: <ApiOutlined /> }, view: page(() => import('@/features/connections/connections')) },
+  { path: '/connections/new', name: 'connections', nav: null, role: 'editor', view: page(() => import('@/features/connections/gallery')) },
+  { path: '/connections/new/:connector', name: 'connections', nav: null, role: 'editor', view: page(() => import('@/features/connections/wizard')) },
+  { path: '/connections/:key', name: 'connections', nav: null, view: page(() => import('@/features/connections/connection')) },
+  { path: '/routes', name: 'routes', nav: { group: 'build', icon: <BranchesOutlined /> }, view: page(() => import('@/features/routes/routes')) },
+  { path: '/routes/recipes', name: 'routes', nav: null, role: 'editor', view: page(() => import('@/features/routes/recipes')) },
+  { path: '/routes/:key', name: 'routes', nav: null, view: page(() => import('@/features/routes/route')) },
+  { path: '/mappings', name: 'mappings', nav: { group: 'build', icon: <SwapOutlined /> }, view: page(() => import('@/features/mappings/mappings')) },
+  { path: '/mappings/:connector/:name', name: 'mappings', nav: null, view: page(() => import('@/features/mappings/mapping')) },
+  { path: '/templates', name: 'templates', nav: { group: 'build', icon: <MessageOutlined /> }, view: page(() => import('@/features/templates/templates')) },
+  { path: '/users', name: 'users', nav: { group: 'admin', icon: <TeamOutlined /> }, role: 'owner', view: page(() => import('@/features/users/users')) },
+  { path: '/audit', name: 'audit', nav: { group: 'admin', icon: <AuditOutlined /> }, role: 'owner', view: page(() => import('@/features/audit/audit')) },
+  { path: '/settings', name: 'settings', nav: { group: 'admin', icon: <SettingOutlined /> }, view: page(() => import('@/features/settings/settings')) },
+  { path: '/api-reference', name: 'reference', nav: { group: 'admin', icon: <FileTextOutlined /> }, view: page(() => import('@/features/settings/reference')) },
+]

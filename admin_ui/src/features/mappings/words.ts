@@ -1,0 +1,25 @@
+import type { Twin } from '@/i18n/common'
+
+export const zh = {
+  title: '字段映射', lead: '每个系统的字段和标准模型怎样对应。同一份映射，读进来和写出去都用它。', back: '字段映射', find: '搜索连接器或业务对象', empty: '没有字段映射',
+  shipped: '内置', own: '本站版本 {{n}}', reads: '读入', writes: '写出', entity: '业务对象', by: '{{who}} 发布', name: '名称', connector: '连接器', version: '版本', direction: '方向',
+  canvas: '画布', table: '表格', yaml: 'YAML', publish: '发布', publishSure: '发布后，新到的数据立即按新映射处理；正在途中的按原来的。', published: '已发布版本 {{n}}', discard: '放弃修改', dirty: '有未发布的修改', withdraw: '恢复内置映射', withdrawSure: '恢复后使用内置映射；本站的版本保留在历史里。', readOnly: '您可以查看，修改需要「配置」角色。',
+  native: '{{name}} 的字段', standard: '标准模型', sample: '样例', sampleOwn: '自带样例：{{name}}', from: '读入', to: '写出', preview: '预览', previewRun: '正在转换…', previewGood: '转换成功', previewBad: '转换不成功', result: '结果',
+  dragHint: '从左边圆点拖到右边圆点即可对应；也可以先点左边、再点右边。点连线或字段可修改。', filter: { all: '全部', mapped: '已对应', open: '未对应' }, find2: '搜索字段', list: '列表', requiredOpen: '还有 {{n}} 个必填字段没有对应', mapped: '已对应 {{n}} 条', picked: '已选中「{{path}}」，请点右边的字段', connect: '连接 {{path}}',
+  suggest: '建议', suggestTitle: '可能的对应（按名称和样例值推断）', suggestNone: '没有更多建议', accept: '采用', acceptAll: '全部采用',
+  rule: '对应规则', way: '方向', ways: { both: '双向', from: '只读入', to: '只写出' }, codec: '转换方式', codecNone: '自动', required: '必填', trim: '去掉首尾空格', whenAbsent: '仅当前面没有取到值', defaultValue: '缺失时用', constant: '固定值', expr: '表达式', when: '条件', note: '备注', unit: '金额单位', units: { yuan: '元', fen: '分' }, format: '时间格式', zone: '时区', tableName: '对照表', as: '写出为', asWhat: { string: '文本', number: '数字', integer: '整数' }, places: '小数位', by2: '分隔符', yesValue: '「是」写作', noValue: '「否」写作', removeRule: '删除这条对应', nativePath: '系统字段', canonicalPath: '标准字段', absent: '视为空的值',
+  oneWay: '只有一个方向', rules: '规则', remark: '检查结果', remarksNone: '检查通过，没有问题', line: '第 {{n}} 行', level: { error: '错误', warning: '提醒', info: '说明' },
+  codecs: { text: '文本', number: '数字', money: '金额', datetime: '时间', enum: '对照表', boolean: '是/否', split: '拆分', join: '合并', address: '地址', json: 'JSON' }, tableFrom: '系统值', tableTo: '标准值', addRow: '加一行', tableDefault: '其他值当作', parseFailed: 'YAML 无法解析，画布暂不可用',
+} as const
+
+export const en: Twin<typeof zh> = {
+  title: 'Mappings', lead: 'How each system’s fields correspond to the standard model. One mapping serves both directions.', back: 'Mappings', find: 'Search connector or entity', empty: 'No mappings',
+  shipped: 'Built in', own: 'Own version {{n}}', reads: 'reads', writes: 'writes', entity: 'Entity', by: 'published by {{who}}', name: 'Name', connector: 'Connector', version: 'Version', direction: 'Direction',
+  canvas: 'Canvas', table: 'Table', yaml: 'YAML', publish: 'Publish', publishSure: 'New data is mapped this way at once; what is under way keeps the old one.', published: 'Version {{n}} is published', discard: 'Discard', dirty: 'Unpublished changes', withdraw: 'Back to the built-in one', withdrawSure: 'The built-in mapping is used again; your versions stay in the history.', readOnly: 'You may look; changing needs the editor role.',
+  native: 'Fields of {{name}}', standard: 'Standard model', sample: 'Sample', sampleOwn: 'Built-in sample: {{name}}', from: 'Reading', to: 'Writing', preview: 'Preview', previewRun: 'Mapping…', previewGood: 'It maps', previewBad: 'It does not map', result: 'Result',
+  dragHint: 'Drag from a dot on the left to one on the right; or click left, then right. Click a line or a field to change it.', filter: { all: 'All', mapped: 'Mapped', open: 'Open' }, find2: 'Find a field', list: 'list', requiredOpen: '{{n}} required fields are not mapped', mapped: '{{n}} mapped', picked: '"{{path}}" is picked; now pick a field on the right', connect: 'Connect {{path}}',
+  suggest: 'Suggestions', suggestTitle: 'Likely pairs (by name and sample value)', suggestNone: 'Nothing more to suggest', accept: 'Accept', acceptAll: 'Accept all',
+  rule: 'Rule', way: 'Direction', ways: { both: 'Both', from: 'Reads only', to: 'Writes only' }, codec: 'Codec', codecNone: 'Automatic', required: 'Required', trim: 'Trim spaces', whenAbsent: 'Only if nothing was found above', defaultValue: 'When missing', constant: 'Constant', expr: 'Expression', when: 'Condition', note: 'Note', unit: 'Unit of money', units: { yuan: 'Major units', fen: 'Hundredths' }, format: 'Time format', zone: 'Time zone', tableName: 'Table', as: 'Written as', asWhat: { string: 'Text', number: 'Number', integer: 'Integer' }, places: 'Decimals', by2: 'Separator', yesValue: 'True is written', noValue: 'False is written', removeRule: 'Remove this rule', nativePath: 'Their field', canonicalPath: 'Standard field', absent: 'Values that mean nothing',
+  oneWay: 'one-way', rules: 'Rules', remark: 'Checks', remarksNone: 'Checked; nothing to say', line: 'Line {{n}}', level: { error: 'Error', warning: 'Warning', info: 'Note' },
+  codecs: { text: 'Text', number: 'Number', money: 'Money', datetime: 'Time', enum: 'Table', boolean: 'Yes/no', split: 'Split', join: 'Join', address: 'Address', json: 'JSON' }, tableFrom: 'Theirs', tableTo: 'Standard', addRow: 'Add a row', tableDefault: 'Anything else is', parseFailed: 'The YAML cannot be read; the canvas waits',
+}

@@ -1,0 +1,150 @@
+/** The first page: the balance in public, the picture, and what needs a person. */
+import { CheckCircleFilled, CoffeeOutlined, ExclamationCircleFilled } from '@ant-design/icons'
+import { useQuery } from '@tanstack/react-query'
+import { Button, Table, Tooltip } from 'antd'
+import { useState } from 'react'
+import { useTranslation } from 'react-i18next'
+import { Link } from 'react-router'
+import { api, ask, type Schemas } from '@/api/client'
+import { useLive } from '@/app/live'
+import { useSession } from '@/app/session'
+import { useSay } from '@/i18n'
+import { Ago, Num, Spark, useEntity } from '@/kit/bits'
+import { Loaded, Nothing, Page } from '@/kit/page'
+import { FirstSteps } from './first-steps'
+import { Picture } from './picture'
+
+type Overview = Schemas['Overview']
+type Balance = Schemas['Balance']
+
+export default function OverviewPage() {
+  const { t } = useTranslation('overview')
+  const query = useQuery({ queryKey: ['overview'], queryFn: () => ask(api.GET('/api/v1/overview')), refetchInterval: 15_000 })
+  return (
+    <Page title={t('title')} lead={t('lead')}>
+      <Loaded query={query} rows={10}>{(found) => <Content found={found} />}</Loaded>
+    </Page>
+  )
+}
+
+function Content({ found }: { found: Overview }) {
+  const { t } = useTranslation('overview')
+  const { may } = useSession()
+  const live = useLive()
+  if (found.nodes.length === 0) {
+    return (
+      <div className="stack">
+        {may('editor') && <FirstSteps found={found} />}
+        <div className="panel">
+          <Nothing title={t('emptyTitle')} hint={t('emptyHint')}>
+            {may('editor') && <Link to="/connections/new"><Button type="primary" size="large">{t('emptyAct')}</Button></Link>}
+          </Nothing>
+        </div>
+      </div>
+    )
+  }
+  return (
+    <div className="stack">
+      {may('editor') && <FirstSteps found={found} />}
+      <Ledger balance={live.balance ?? found.balance} series={found.series} />
+      <div className="overview-middle">
+        <section className="panel" aria-labelledby="picture-title">
+          <h2 id="picture-title">{t('picture')}<small>{t('pictureHint')}</small></h2>
+          <Picture nodes={found.nodes} edges={found.edges} />
+        </section>
+        <Todos todo={found.todo} />
+      </div>
+      <Flows edges={found.edges} />
+    </div>
+  )
+}
+
+function Ledger({ balance, series }: { balance: Balance; series: number[] }) {
+  const { t } = useTranslation('overview')
+  const parts = [
+    ['delivered', 'explainDelivered'], ['duplicate', 'explainDuplicate'], ['filtered', 'explainFiltered'], ['dead', 'explainDead'], ['in_flight', 'explainInFlight'],
+  ] as const
+  const even = balance.difference === 0
+  return (
+    <section className="panel ledger" aria-labelledby="ledger-title">
+      <h2 id="ledger-title"><span>{t('ledger')} <small>{t('allTime')}</small></span>
+        <span className={even ? 'verdict tone-good' : 'verdict tone-bad'}>{even ? <CheckCircleFilled /> : <ExclamationCircleFilled />} {even ? t('balanced') : t('off', { n: balance.difference })}</span>
+      </h2>
+      <div className="equation">
+        <div className="term term-all"><b><Num of={balance.received} /></b><span>{t('received')}</span></div>
+        {parts.map(([name, why], i) => (
+          <Tooltip key={name} title={t(why)}>
+            <div className={`term term-${name}${balance[name] === 0 ? ' zero' : ''}`}>
+              <i aria-hidden="true">{i === 0 ? '=' : '+'}</i><b><Num of={balance[name]} /></b><span>{t(name)}</span>
+            </div>
+          </Tooltip>
+        ))}
+        <div className="term-spark"><Spark of={series} label={t('intake')} wide={190} high={46} /><span className="dim">{t('intake')}</span></div>
+      </div>
+    </section>
+  )
+}
+
+function Todos({ todo }: { todo: Overview['todo'] }) {
+  const { t } = useTranslation('overview')
+  const say = useSay()
+  const [all, setAll] = useState(false)
+  const shown = all ? todo : todo.slice(0, 6)
+  const to = (one: Schemas['Todo']): string =>
+    one.kind === 'needs_auth' || one.kind === 'paused' ? `/connections/${one.to}` : one.kind === 'difference' ? '/settings' : '/failures'
+  return (
+    <section className="panel todos" aria-labelledby="todo-title">
+      <h2 id="todo-title">{t('todo')}{todo.length > 0 && <small className="count">{todo.length}</small>}</h2>
+      {todo.length === 0 ? (
+        <div className="calm"><CoffeeOutlined /><strong>{t('todoNone')}</strong><span className="dim">{t('todoNoneHint')}</span></div>
+      ) : (
+        <ul>
+          {shown.map((one, i) => (
+            <li key={i} className={`todo todo-${one.kind}`}>
+              <div><strong>{t(`kind.${one.kind as 'parked'}`, { n: one.count })}</strong> <span className="mono dim">{one.to}</span>{say(one.words) && <p>{say(one.words)}</p>}</div>
+              <Link to={to(one)}>{t(`act.${one.kind as 'parked'}`)}</Link>
+            </li>
+          ))}
+        </ul>
+      )}
+      {todo.length > shown.length && <Button type="link" onClick={() => setAll(true)}>{t('moreDone', { n: todo.length - shown.length })}</Button>}
+    </section>
+  )
+}
+
+function Flows({ edges }: { edges: Schemas['Edge'][] }) {
+  const { t } = useTranslation('overview')
+  const { may } = useSession()
+  const entity = useEntity()
+  if (edges.length === 0) {
+    return (
+      <div className="panel">
+        <Nothing title={t('emptyRoutes')} hint={t('emptyRoutesHint')} art={false}>
+          {may('editor') && <Link to="/routes/recipes"><Button type="primary">{t('emptyRoutesAct')}</Button></Link>}
+        </Nothing>
+      </div>
+    )
+  }
+  return (
+    <section className="panel panel-table" aria-label={t('flows')}>
+      <Table
+        dataSource={edges}
+        rowKey={(one) => `${one.route}/${one.target}/${one.operation}`}
+        pagination={edges.length > 20 ? { pageSize: 20, showSizeChanger: false } : false}
+        scroll={{ x: 880 }}
+        columns={[
+          {
+            title: t('route'), key: 'route',
+            render: (_, one) => <span className="row"><i className={`lamp health-${one.health}`} role="img" aria-label={t(`health.${one.health as 'good'}`)} /><Link to={`/routes/${one.route}`}>{one.label || one.route}</Link></span>,
+          },
+          { title: t('path'), key: 'path', render: (_, one) => <span className="dim">{one.source} · {entity(one.entity)} → {one.target}</span> },
+          { title: t('hour'), key: 'series', render: (_, one) => <Spark of={one.series} label={`${t('hour')}: ${one.series.reduce((a, b) => a + b, 0)}`} tone={one.health === 'bad' ? 'bad' : 'good'} /> },
+          { title: t('rate'), dataIndex: 'per_minute', align: 'right', render: (n: number) => <Num of={n} /> },
+          { title: t('waiting'), dataIndex: 'waiting', align: 'right', render: (n: number) => (n ? <Num of={n} /> : <span className="dim">0</span>) },
+          { title: t('stuck'), key: 'stuck', align: 'right', render: (_, one) => (one.parked + one.dead ? <Link to={`/failures?route=${one.route}`} className="tone-bad"><Num of={one.parked + one.dead} /></Link> : <span className="dim">0</span>) },
+          { title: t('last'), dataIndex: 'last_at', render: (at: string | null) => <Ago iso={at} /> },
+        ]}
+      />
+    </section>
+  )
+}

@@ -1,0 +1,26 @@
+/** Every feature's words, under its own name. */
+import * as audit from '@/features/audit/words'
+import * as connections from '@/features/connections/words'
+import * as events from '@/features/events/words'
+import * as failures from '@/features/failures/words'
+import * as links from '@/features/links/words'
+import * as mappings from '@/features/mappings/words'
+import * as overview from '@/features/overview/words'
+import * as routes from '@/features/routes/words'
+import * as settings from '@/features/settings/words'
+import * as templates from '@/features/templates/words'
+import * as users from '@/features/users/words'
+import * as common from './common'
+import * as login from './login'
+import * as pages from './pages'
+
+export const resources = {
+  zh: {
+    common: common.zh, pages: pages.zh, login: login.zh, overview: overview.zh, connections: connections.zh, routes: routes.zh, events: events.zh, failures: failures.zh, links: links.zh, mappings: mappings.zh,
+    templates: templates.zh, users: users.zh, audit: audit.zh, settings: settings.zh,
+  },
+  en: {
+    common: common.en, pages: pages.en, login: login.en, overview: overview.en, connections: connections.en, routes: routes.en, events: events.en, failures: failures.en, links: links.en, mappings: mappings.en,
+    templates: templates.en, users: users.en, audit: audit.en, settings: settings.en,
+  },
+} as const

@@ -1,0 +1,97 @@
+/** A form drawn from a connector's declaration. The server's word counts: its faults are put to their fields. */
+import { Button, Form, Input, InputNumber, Select, Switch, type FormInstance } from 'antd'
+import { useTranslation } from 'react-i18next'
+import { useSay } from '@/i18n'
+import { applies, type FormField, type Values } from '@/lib/form-values'
+
+interface Props {
+  form: FormInstance<Values>
+  fields: FormField[]
+  /** Names of secrets that are stored already. */
+  stored: string[]
+  cleared: ReadonlySet<string>
+  clear: (keys: ReadonlySet<string>) => void
+  disabled?: boolean
+  focused?: (field: FormField) => void
+}
+
+export function SchemaFields(props: Props) {
+  const values = Form.useWatch([], props.form) as Values | undefined
+  const shown = props.fields.filter((one) => applies(one, values ?? {}, props.fields))
+  return <>{shown.map((field) => <Field key={field.key} field={field} {...props} />)}</>
+}
+
+function Field({ field, stored, cleared, clear, disabled, focused }: Props & { field: FormField }) {
+  const { t } = useTranslation()
+  const say = useSay()
+  const kept = field.secret && stored.includes(field.key)
+  const gone = cleared.has(field.key)
+  const rules = []
+  if (field.required && !kept) rules.push({ required: true, message: `${say(field.label)}：${t('required')}` })
+  if (field.pattern) rules.push({ pattern: new RegExp(field.pattern, 'u'), message: say(field.help) || field.pattern })
+  const help = say(field.help)
+  return (
+    <Form.Item
+      name={field.key}
+      label={<span>{say(field.label)} <code className="dim">{field.key}</code></span>}
+      rules={rules}
+      required={field.required}
+      extra={help && <span className="field-help">{help}</span>}
+      valuePropName={field.type === 'boolean' ? 'checked' : 'value'}
+      validateTrigger="onBlur"
+    >
+      {field.secret ? (
+        <Secret id={field.key} kept={kept} gone={gone} disabled={disabled} optional={!field.required} onFocus={() => focused?.(field)}
+          toggle={() => {
+            const next = new Set(cleared)
+            if (!next.delete(field.key)) next.add(field.key)
+            clear(next)
+          }} />
+      ) : (
+        input(field, say, disabled, () => focused?.(field))
+      )}
+    </Form.Item>
+  )
+}
+
+function input(field: FormField, say: ReturnType<typeof useSay>, disabled: boolean | undefined, onFocus: () => void) {
+  const given = { disabled, onFocus }
+  switch (field.type) {
+    case 'boolean':
+      return <Switch disabled={disabled} />
+    case 'integer':
+      return <InputNumber {...given} precision={0} style={{ width: '100%' }} />
+    case 'number':
+      return <InputNumber {...given} stringMode={false} style={{ width: '100%' }} />
+    case 'choice':
+      return <Select {...given} options={(field.choices ?? []).map((one) => ({ value: one.value, label: say(one.label) }))} allowClear={!field.required} />
+    case 'text':
+      return <Input.TextArea {...given} rows={2} />
+    case 'json':
+      return <Input.TextArea {...given} className="mono" rows={3} spellCheck={false} />
+    default:
+      return <Input {...given} inputMode={field.type === 'url' ? 'url' : undefined} autoComplete="off" spellCheck={false} />
+  }
+}
+
+/** A secret is write-only: what is stored is never shown, only that it is there. */
+function Secret(props: {
+  id: string; value?: string; onChange?: (value: string) => void; kept: boolean; gone: boolean; optional: boolean; disabled?: boolean; toggle: () => void; onFocus: () => void
+}) {
+  const { t } = useTranslation()
+  return (
+    <div className="row">
+      <Input.Password
+        id={props.id}
+        className="grow"
+        value={props.value}
+        onChange={(event) => props.onChange?.(event.target.value)}
+        onFocus={props.onFocus}
+        disabled={props.disabled || props.gone}
+        placeholder={props.gone ? t('secretWillClear') : props.kept ? `•••••• ${t('secretKept')}` : t('secretEmpty')}
+        autoComplete="new-password"
+      />
+      {props.kept && props.optional && <Button onClick={props.toggle} disabled={props.disabled}>{props.gone ? t('undo') : t('secretClear')}</Button>}
+    </div>
+  )
+}

@@ -1,0 +1,39 @@
+/** Times and durations for people. */
+export type Unit = 's' | 'm' | 'h' | 'd'
+
+const UNITS: [Unit, number][] = [['d', 86400], ['h', 3600], ['m', 60], ['s', 1]]
+
+/** A number of seconds in its largest fitting unit. */
+export function span(seconds: number): { n: number; unit: Unit } {
+  const size = Math.max(0, seconds)
+  for (const [unit, length] of UNITS) if (size >= length) return { n: Math.floor(size / length), unit }
+  return { n: 0, unit: 's' }
+}
+
+/** A duration exactly, as a form shows it: 90 s stay 90 s, 120 s are 2 m. */
+export function exact(seconds: number): { n: number; unit: Unit } {
+  for (const [unit, length] of UNITS) if (seconds > 0 && seconds % length === 0) return { n: seconds / length, unit }
+  return { n: seconds, unit: 's' }
+}
+
+export function inSeconds(n: number, unit: Unit): number {
+  return n * (UNITS.find(([name]) => name === unit)?.[1] ?? 1)
+}
+
+const two = (n: number): string => String(n).padStart(2, '0')
+
+/** Local time, to the second; the date only when it is another day. */
+export function clock(iso: string, now: Date = new Date()): string {
+  const at = new Date(iso)
+  if (Number.isNaN(at.getTime())) return iso
+  const time = `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`
+  if (at.toDateString() === now.toDateString()) return time
+  const day = `${two(at.getMonth() + 1)}-${two(at.getDate())}`
+  return at.getFullYear() === now.getFullYear() ? `${day} ${time}` : `${at.getFullYear()}-${day} ${time}`
+}
+
+export function full(iso: string): string {
+  const at = new Date(iso)
+  if (Number.isNaN(at.getTime())) return iso
+  return `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}.${String(at.getMilliseconds()).padStart(3, '0')}`
+}

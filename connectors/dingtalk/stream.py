@@ -1,0 +1,120 @@
+"""Keeps the events of one application coming over DingTalk's Stream: JSON text frames on a WebSocket.
+
+A call gives an endpoint and a ticket for one socket. Every frame is answered on the same socket: an event with
+``SUCCESS`` only after ``accept`` returned, else with ``LATER``, so that it comes again. What is given to ``accept``
+has the shape of the HTTP push, so that both doors share their messages. The platform says ``disconnect`` some seconds
+before it closes a socket: what is in hand is finished, then another socket is opened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote_plus
+
+import structlog
+import websockets
+from websockets.asyncio import client as websocket
+
+from connectors.core import auth, channel, client, jsontext, model, pacing, scope
+
+ROBOT = "/v1.0/im/bot/messages/get"
+SECRETS = ("sessionWebhook", "sessionWebhookExpiredTime")
+"""Members of a robot message that let anybody answer in its conversation: not kept."""
+
+log = structlog.get_logger(__name__)
+
+
+async def run(connection: model.Connection, accept: channel.Accept, stopped: asyncio.Event) -> None:
+    """Receive until ``stopped`` is set. ``accept`` must return only when the message is durable."""
+    calls = client.Client(auth.MemoryTokens(), pacing.LocalPacer())
+    try:
+        await channel.keep(lambda: _session(calls, connection, accept, stopped), stopped, connection.key)
+    finally:
+        await calls.aclose()
+
+
+async def _session(
+    calls: client.Client, connection: model.Connection, accept: channel.Accept, stopped: asyncio.Event
+) -> None:
+    """One socket, from the call that names it to its end."""
+    told = (await calls.call(connection, "stream.open", {})).data
+    url = f"{told.get('endpoint')}?ticket={quote_plus(str(told.get('ticket')))}"
+    async with channel.opened(url, str(scope.settings(connection)["base_url"])) as socket:
+        log.info("channel_open", connection=connection.key)
+        await channel.together(stopped, _receive(socket, accept, connection.key))
+
+
+async def _receive(socket: websocket.ClientConnection, accept: channel.Accept, key: str) -> None:
+    """Take frames until the platform wants to close."""
+    async with channel.Hands() as hands:
+        async for data in socket:
+            try:
+                frame = jsontext.loads(data)
+                kind, headers = str(frame["type"]), dict(frame["headers"])
+            except (jsontext.JsonError, KeyError, TypeError, ValueError) as error:
+                log.warning("channel_unreadable", connection=key, reason=type(error).__name__)
+                continue
+            if kind in ("EVENT", "CALLBACK"):
+                await hands.take(_take(socket, kind, headers, frame.get("data"), accept, key))
+                continue
+            known = kind == "SYSTEM"
+            await _say(socket, headers, 200 if known else 404, "OK" if known else "unknown type", frame.get("data"))
+            if known and headers.get("topic") == "disconnect":
+                return
+
+
+async def _take(
+    socket: websocket.ClientConnection,
+    kind: str,
+    headers: Mapping[str, Any],
+    data: Any,
+    accept: channel.Accept,
+    key: str,
+) -> None:
+    """Accept one frame, then answer it."""
+    try:
+        message = payload(kind, headers, data)
+    except ValueError as error:
+        # It will never be readable: coming again would not help it.
+        log.warning("channel_unreadable", connection=key, reason=str(error))
+        await _say(socket, headers, 400, "unreadable", None)
+        return
+    taken = await channel.kept(message, accept, key)
+    if kind == "EVENT":
+        said = {"status": "SUCCESS" if taken else "LATER", "message": "ok" if taken else "not stored"}
+        await _say(socket, headers, 200, "OK", said)
+    else:
+        await _say(socket, headers, 200 if taken else 500, "OK" if taken else "not stored", {"response": {}})
+
+
+def payload(kind: str, headers: Mapping[str, Any], data: Any) -> bytes:
+    """A frame in the shape of an HTTP push: the business members, and beside them what the headers say.
+
+    Raises ValueError when ``data`` is no JSON object.
+    """
+    found = jsontext.loads(data) if isinstance(data, str) else data
+    if not isinstance(found, dict):
+        raise ValueError("the frame's data is no object")
+    if kind == "CALLBACK":
+        return jsontext.dumps({name: value for name, value in found.items() if name not in SECRETS})
+    born = str(headers.get("eventBornTime") or headers.get("time") or "")
+    head = {
+        "EventType": headers.get("eventType"),
+        "EventTime": int(born) if born.isdecimal() else None,
+        "CorpId": headers.get("eventCorpId"),
+        "eventId": headers.get("eventId"),
+    }
+    return jsontext.dumps({**{name: value for name, value in head.items() if value is not None}, **found})
+
+
+async def _say(
+    socket: websocket.ClientConnection, headers: Mapping[str, Any], code: int, words: str, data: Any
+) -> None:
+    """Answer a frame; ``data`` travels as JSON text."""
+    text = data if isinstance(data, str) else jsontext.dumps({} if data is None else data).decode()
+    head = {"contentType": "application/json", "messageId": headers.get("messageId")}
+    with contextlib.suppress(websockets.ConnectionClosed):
+        await socket.send(jsontext.dumps({"code": code, "headers": head, "message": words, "data": text}).decode())

@@ -1,0 +1,148 @@
+"""Hands a message to a mail server by SMTP. What the server says becomes an answer with ``code`` and ``message``.
+
+Until the text of the mail is on its way nothing can have happened (NotSent); once it is, only the server's last word
+tells, and without it nobody knows (NoAnswer). One conversation per message.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ssl
+import time
+from typing import Any
+
+import aiosmtplib
+
+from connectors.core import answer, jsontext, line, model, scope
+from connectors.email import letter
+
+CONNECT = 10.0
+"""Seconds for the socket, TLS and the greeting."""
+
+
+async def send(request: model.Request, way: line.Line) -> answer.Answer:
+    """One mail, or the connection test (greeting, TLS, login, NOOP)."""
+    connection = way.connection
+    config = scope.settings(connection)
+    mail = None
+    if request.method != "GET":
+        try:
+            mail = letter.build(jsontext.loads(request.body), config, time.time())
+        except letter.Unsendable as error:
+            return _told("501", str(error))
+    server = _server(config, request.timeout)
+    try:
+        refused = await _opened(server, config, connection.secrets.get("password", ""))
+        if refused is not None:
+            return refused
+        if mail is None:
+            return await _said(server.noop())
+        message, sender, recipients = mail
+        return await _delivered(server, message.as_bytes(), sender, recipients, message["Message-ID"])
+    finally:
+        await _closed(server)
+
+
+def _server(config: dict[str, Any], timeout: float) -> aiosmtplib.SMTP:
+    security = config.get("security", "tls")
+    context = None
+    if security != "none":
+        context = ssl.create_default_context()
+        if config.get("tls_verify") is False:
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return aiosmtplib.SMTP(
+        hostname=str(config["host"]),
+        port=int(config["port"]),
+        local_hostname=str(config.get("helo") or "shuniu.local"),
+        timeout=min(timeout, 30.0),
+        use_tls=security == "tls",
+        start_tls=False,
+        tls_context=context,
+    )
+
+
+async def _opened(server: aiosmtplib.SMTP, config: dict[str, Any], password: str) -> answer.Answer | None:
+    """Greeted, private and known; else the answer that says why not. Raises NotSent."""
+    try:
+        await server.connect(timeout=CONNECT)
+        if config.get("security") == "starttls":
+            await server.starttls()
+        if config.get("username"):
+            await server.login(str(config["username"]), password)
+    except aiosmtplib.SMTPResponseException as error:
+        return _refusal(error)
+    except (aiosmtplib.SMTPException, OSError) as error:
+        if _certificate(error):
+            return _told("certificate", str(error))
+        if "not supported" in str(error):
+            return _told("tls" if "STARTTLS" in str(error) else "auth", str(error))
+        raise line.NotSent(f"{type(error).__name__}: {error}"[:300]) from None
+    except ssl.CertificateError as error:  # an OSError on some versions, a ValueError on others
+        return _told("certificate", str(error))
+    return None
+
+
+def _certificate(error: BaseException) -> bool:
+    """Whether the server's certificate is what went wrong, however deep it is wrapped."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, ssl.SSLCertVerificationError) or "CERTIFICATE_VERIFY_FAILED" in str(seen):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
+
+
+async def _delivered(
+    server: aiosmtplib.SMTP, text: bytes, sender: str, recipients: list[str], number: str
+) -> answer.Answer:
+    refused: list[dict[str, str]] = []
+    try:
+        await server.mail(sender)
+        for one in recipients:
+            try:
+                await server.rcpt(one)
+            except aiosmtplib.SMTPRecipientRefused as error:
+                refused.append({"to": one, "code": str(error.code), "message": str(error.message)[:300]})
+    except aiosmtplib.SMTPResponseException as error:
+        return _refusal(error)
+    except (aiosmtplib.SMTPException, OSError) as error:
+        raise line.NotSent(f"{type(error).__name__}: {error}"[:300]) from None
+    if len(refused) == len(recipients):
+        return _told(refused[0]["code"], refused[0]["message"])
+    try:
+        said = await server.data(text)
+    except aiosmtplib.SMTPResponseException as error:
+        if not 200 <= error.code < 600:
+            raise line.NoAnswer(f"no SMTP reply: {error.message}"[:300]) from None
+        return _refusal(error)
+    except (aiosmtplib.SMTPException, OSError) as error:
+        raise line.NoAnswer(f"{type(error).__name__}: {error}"[:300]) from None
+    return _told("250", str(said.message), id=number, **({"refused": refused} if refused else {}))
+
+
+async def _said(reply: Any) -> answer.Answer:
+    """The answer to a question that changes nothing."""
+    try:
+        said = await reply
+    except aiosmtplib.SMTPResponseException as error:
+        return _refusal(error)
+    except (aiosmtplib.SMTPException, OSError) as error:
+        raise line.NoAnswer(f"{type(error).__name__}: {error}"[:300]) from None
+    return _told(str(said.code), str(said.message))
+
+
+def _refusal(error: aiosmtplib.SMTPResponseException) -> answer.Answer:
+    if not 200 <= error.code < 600:
+        raise line.NotSent(f"no SMTP reply: {error.message}"[:300])
+    return _told(str(error.code), str(error.message))
+
+
+async def _closed(server: aiosmtplib.SMTP) -> None:
+    with contextlib.suppress(aiosmtplib.SMTPException, OSError, TimeoutError):
+        await server.quit(timeout=2.0)
+    server.close()
+
+
+def _told(code: str, message: str, **more: Any) -> answer.Answer:
+    body = {"code": code, "message": message[:1000], **more}
+    return answer.Answer(200, {"content-type": "application/json"}, jsontext.dumps(body))

@@ -1,0 +1,1 @@
+"""Feishu 飞书 (Lark): bot messages, approvals, events by HTTP push or by a long connection."""

@@ -1,0 +1,1 @@
+"""The parts of the Youzan simulator: the shop's state, its calls, and its tokens."""

@@ -1,0 +1,389 @@
+"""One comparison at work 对账: read both sides, pair what was read, ask again about whatever seems different.
+
+Every step ends in one transaction that also notes how far it is, so another process goes on where this one
+stopped. Nothing is called a difference before both records were read again: what changed meanwhile, what a
+delivery is still on its way for, and what merely lay outside the window are no findings.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from connectors.core import client
+from mappings import errors as mapping_errors
+from mappings import expression
+from retry_queue.ledger import findings, reconciliations, records, secrets, session, sightings
+from retry_queue.sync import carried, compare, draft, schedule, sides
+from retry_queue.sync import site as sites
+
+LEASE = 120.0
+CHUNK = 200
+"""Records compared in one transaction."""
+ASKS = 8
+"""Records read again at once."""
+LEFT, RIGHT = sightings.LEFT, sightings.RIGHT
+
+PHASES = {"left": (0.0, 0.4), "right": (0.4, 0.4), "pair": (0.8, 0.15), "alone": (0.95, 0.05)}
+"""Where each phase begins, and how much of the whole it is."""
+
+
+class Halted(Exception):
+    """This process is stopping; whoever comes next goes on."""
+
+
+@dataclass(slots=True)
+class Doubt:
+    """Something that seems different: what was listed of either side, to be read again."""
+
+    left: sightings.Sighting | None
+    right: sightings.Sighting | None
+    links: set[int] = field(default_factory=set)
+    here: sides.Seen | None = None
+    there: sides.Seen | None = None
+    counterparts: dict[int, list[str]] = field(default_factory=dict)
+    """Side -> records there that the ledger knows to be the same."""
+
+
+class Run:
+    """One comparison, by one process. Raises what calls and the ledger raise; ``reconcile`` judges that."""
+
+    def __init__(
+        self,
+        ledger: session.Ledger,
+        site: sites.Site,
+        calls: client.Client,
+        sealer: secrets.Sealer,
+        row: reconciliations.Row,
+        halt: asyncio.Event,
+    ) -> None:
+        """Raises sides.Unreadable when one of the two cannot be read, ExpressionError for a broken condition."""
+        self._ledger, self._calls, self._sealer, self._row, self._halt = ledger, calls, sealer, row, halt
+        self._spec = schedule.Comparison.model_validate(row.spec)
+        left, right = self._spec.left, self._spec.right
+        self._sides = (
+            sides.find(site, left.connection, row.entity, left.list, left.get),
+            sides.find(site, right.connection, row.entity, right.list, right.get),
+        )
+        self._terms = self._spec.terms(*(carried.of(side.meaning.mapping) for side in self._sides))
+        conditions = (self._spec.when, self._spec.when_right)
+        self._holds = tuple(expression.condition(text) if text else None for text in conditions)
+        self._counts: Counter[str] = Counter(row.counts)
+        self.progress: dict[str, Any] = dict(row.progress)
+
+    async def work(self) -> dict[str, int]:
+        """Goes on to the end; returns the counts."""
+        if "until" not in self.progress:
+            self.progress = {"phase": "left", "until": await self._ledger.now()}
+        if self.progress["phase"] == "left":
+            await self._read(LEFT)
+        if self.progress["phase"] == "right":
+            await self._read(RIGHT)
+        if self.progress["phase"] == "pair":
+            await self._pair()
+        if self.progress["phase"] == "alone":
+            await self._alone()
+        return dict(self._counts)
+
+    # --- reading -----------------------------------------------------------------------------------
+
+    async def _read(self, side: int) -> None:
+        """Lists one side window after window, from a little before what is compared up to now."""
+        one, phase = self._sides[side], ("left", "right")[side]
+        first, last = self._row.window_start - schedule.MARGIN, float(self.progress["until"])
+        at = float(self.progress.get("at", first))
+        while True:
+            end = min(at + one.step, last) if one.windowed else last
+            async for page in one.pages(self._calls, (at, end) if one.windowed else None):
+                await self._keep(side, page)
+            at = end
+            self.progress |= {"at": at, "share": (at - first) / max(last - first, 1.0)}
+            if at >= last:
+                break
+            await self._note()
+        counted = await self._listed(side)
+        following = ("right", "pair")[side]
+        self.progress = {"phase": following, "until": last}
+        self._counts[phase] = counted
+        await self._note()
+
+    async def _keep(self, side: int, page: Sequence[sides.Seen]) -> None:
+        key = self._sides[side].opened.key
+        async with self._ledger.write() as db:
+            known = await records.find(db, [(key, self._row.entity, seen.record) for seen in page])
+            made = []
+            for seen in page:
+                before = known.get((key, self._row.entity, seen.record))
+                made.append(self._sighting(side, seen, before.link_id if before else None))
+            await sightings.put(db, self._row.id, side, made)
+            await reconciliations.keep(db, self._row, self.progress, self._counts, LEASE)
+        if self._halt.is_set():
+            raise Halted
+
+    def _sighting(self, side: int, seen: sides.Seen, link: int | None) -> sightings.Sighting:
+        record, at = seen.record[:200], seen.at
+        timely = at is None or self._row.window_start <= at < self._row.window_end
+        if seen.canonical is None:
+            return sightings.Sighting(record, link, None, None, at, timely, True, None)
+        number = seen.canonical.get("number")
+        named = compare.natural(self._row.entity, seen.canonical)
+        return sightings.Sighting(
+            record,
+            link,
+            str(number)[:200] if number else None,
+            self._sealer.digest(*named) if named else None,
+            at,
+            timely,
+            self._concerns(side, seen.canonical),
+            draft.encode(compare.body(seen.canonical, self._terms.paths)),
+        )
+
+    def _concerns(self, side: int, canonical: Mapping[str, Any]) -> bool:
+        """Whether the condition holds; one that fails on this record counts as false."""
+        holds = self._holds[side]
+        if holds is None:
+            return True
+        try:
+            return holds({self._row.entity: canonical})
+        except mapping_errors.ExpressionError:
+            return False
+
+    async def _listed(self, side: int) -> int:
+        async with self._ledger.read() as db:
+            return (await sightings.count(db, self._row.id))[side]
+
+    # --- pairing -----------------------------------------------------------------------------------
+
+    async def _pair(self) -> None:
+        """Every left record with its counterpart."""
+        while True:
+            async with self._ledger.read() as db:
+                mine = await sightings.chunk(db, self._row.id, LEFT, self.progress.get("record", ""), CHUNK)
+                theirs = await sightings.partners(db, self._row.id, RIGHT, mine)
+            if not mine:
+                break
+            doubts, counted = [], Counter[str]()
+            for one in mine:
+                others = theirs.get(one.record, [])
+                if not one.holds or not (one.timely or any(other.timely for other in others)):
+                    continue
+                if not others:
+                    doubts.append(Doubt(one, None))
+                elif len(others) > 1:
+                    counted["matched"] += 1  # split: the parts together are the record
+                elif (doubt := self._compared(one, others[0], counted)) is not None:
+                    doubts.append(doubt)
+            found = await self._settled(doubts, counted)
+            paired = [other.record for others in theirs.values() for other in others]
+            paired += [record for doubt in doubts for record in doubt.counterparts.get(RIGHT, [])]
+            self._counts.update(counted)
+            seen = int(self.progress.get("seen", 0)) + len(mine)
+            self.progress |= {"record": mine[-1].record, "seen": seen, "share": seen / max(self._counts["left"], 1)}
+            await self._write(found, paired)
+        self.progress = {"phase": "alone", "until": self.progress["until"]}
+        await self._note()
+
+    def _compared(self, one: sightings.Sighting, other: sightings.Sighting, counted: Counter[str]) -> Doubt | None:
+        if one.body is None or other.body is None:
+            counted["unreadable"] += 1
+            return None
+        if not compare.differences(orjson.loads(one.body), orjson.loads(other.body), self._terms):
+            counted["matched"] += 1
+            return None
+        return Doubt(one, other)
+
+    async def _alone(self) -> None:
+        """Right records that nothing on the left was paired with."""
+        while True:
+            async with self._ledger.read() as db:
+                after = self.progress.get("record", "")
+                mine = await sightings.chunk(db, self._row.id, RIGHT, after, CHUNK, alone=True)
+            if not mine:
+                return
+            doubts, counted = [Doubt(None, one) for one in mine if one.timely and one.holds], Counter[str]()
+            found = await self._settled(doubts, counted)
+            self._counts.update(counted)
+            self.progress |= {"record": mine[-1].record}
+            await self._write(found, [])
+
+    # --- what seems different ----------------------------------------------------------------------
+
+    async def _settled(self, doubts: list[Doubt], counted: Counter[str]) -> list[findings.New]:
+        """Reads again what seems different and says what truly is; everything else is counted."""
+        if not doubts:
+            return []
+        quiet = await self._quiet(doubts)
+        counted["under_way"] += len(doubts) - len(quiet)
+        slots = asyncio.Semaphore(ASKS)
+
+        async def again(doubt: Doubt) -> findings.New | str:
+            async with slots:
+                return await self._judged(doubt)
+
+        found = []
+        for one in await asyncio.gather(*(again(doubt) for doubt in quiet)):
+            if isinstance(one, str):
+                counted[one] += 1
+            else:
+                counted[one.kind] += 1
+                found.append(one)
+        return found
+
+    async def _quiet(self, doubts: Sequence[Doubt]) -> list[Doubt]:
+        """Those that nothing is under way for, with what the ledger knows to be their counterparts."""
+        keys = [side.opened.key for side in self._sides]
+        named = [(keys[LEFT if doubt.left else RIGHT], _own(doubt).record) for doubt in doubts]
+        numbers = [number for doubt in doubts if (number := _own(doubt).number)]
+        async with self._ledger.read() as db:
+            refs = [(key, self._row.entity, record) for key, record in named]
+            known = await records.find(db, refs)
+            alike = await records.numbered(db, self._row.entity, keys, numbers)
+            groups = await records.groups(db, [one.link_id for one in known.values()])
+            for doubt, ref in zip(doubts, refs, strict=True):
+                group = groups.get(known[ref].link_id, []) if ref in known else []
+                group = group or alike.get(_own(doubt).number or "", [])
+                doubt.links = {one.link_id for one in group} | {
+                    one.link_id for one in (doubt.left, doubt.right) if one and one.link_id is not None
+                }
+                for side, key in enumerate(keys):
+                    same = [r for r in group if r.connection_key == key and r.entity == self._row.entity]
+                    doubt.counterparts[side] = [r.record for r in same]
+            moving = await findings.under_way(db, {link for doubt in doubts for link in doubt.links})
+            waiting = await findings.unplanned(db, [
+                (key, record)
+                for doubt in doubts
+                for side, key in enumerate(keys)
+                for record in [*doubt.counterparts[side], *_listed(doubt, side)]
+            ])  # fmt: skip
+        return [
+            doubt
+            for doubt in doubts
+            if not doubt.links & moving
+            and not any(
+                (key, record) in waiting
+                for side, key in enumerate(keys)
+                for record in [*doubt.counterparts[side], *_listed(doubt, side)]
+            )
+        ]
+
+    async def _judged(self, doubt: Doubt) -> findings.New | str:
+        """A difference, or the slug of why it is none."""
+        here, there = await self._again(LEFT, doubt), await self._again(RIGHT, doubt)
+        if here is None and there is None:
+            return "gone"
+        if any(one is not None and one.canonical is None for one in (here, there)):
+            return "unreadable"
+        if here is not None and not self._concerns(LEFT, here.canonical or {}):
+            return "filtered"
+        if any(one is not None and one.at is not None and one.at >= self._row.window_end for one in (here, there)):
+            return self._fresh(here, there)
+        if here is not None and there is not None:
+            return self._differing(doubt, here, there)
+        if here is not None:
+            return self._finding("missing", doubt, here, None)
+        if not self._concerns(RIGHT, there.canonical or {} if there else {}):
+            return "filtered"
+        return self._finding("extra", doubt, None, there)
+
+    def _fresh(self, here: sides.Seen | None, there: sides.Seen | None) -> str:
+        """Changed while or just before it was compared: equal by now, or the next run's business."""
+        if here is None or there is None or here.canonical is None or there.canonical is None:
+            return "under_way"
+        return "under_way" if self._apart(here.canonical, there.canonical) else "matched"
+
+    async def _again(self, side: int, doubt: Doubt) -> sides.Seen | None:
+        """The record as it is now; None when it is not there."""
+        listed = doubt.left if side == LEFT else doubt.right
+        one = self._sides[side]
+        if one.gets is None:
+            return _as_listed(listed) if listed is not None else None
+        wanted = [listed.record] if listed is not None else doubt.counterparts.get(side, [])
+        for record in wanted:
+            seen = await one.one(self._calls, record)
+            if seen is not None:
+                return seen
+        number = _own(doubt).number
+        if listed is None and number and number not in wanted:  # many systems know a record by its number
+            seen = await one.one(self._calls, number)
+            if seen is not None and (seen.canonical or {}).get("number") == number:
+                doubt.counterparts.setdefault(side, []).append(seen.record)
+                return seen
+        return None
+
+    def _differing(self, doubt: Doubt, here: sides.Seen, there: sides.Seen) -> findings.New | str:
+        if here.canonical is None or there.canonical is None:
+            return "unreadable"
+        if any(len(known) > 1 for known in doubt.counterparts.values()):
+            return "matched"  # split or merged: none of the parts alone says what the other side says
+        apart = self._apart(here.canonical, there.canonical)
+        return self._finding("different", doubt, here, there, apart) if apart else "matched"
+
+    def _apart(self, left: Mapping[str, Any], right: Mapping[str, Any]) -> list[dict[str, Any]]:
+        wanted = self._terms.paths
+        return compare.differences(_body(left, wanted), _body(right, wanted), self._terms)
+
+    def _finding(
+        self, kind: str, doubt: Doubt, here: sides.Seen | None, there: sides.Seen | None,
+        apart: Sequence[Mapping[str, Any]] = (),
+    ) -> findings.New:  # fmt: skip
+        told = here or there
+        number = (told.canonical or {}).get("number") if told else None
+        return findings.New(
+            kind,
+            str(number)[:200] if number else None,
+            here.record if here else None,
+            there.record if there else None,
+            min(doubt.links) if doubt.links else None,
+            apart,
+        )
+
+    # --- writing -----------------------------------------------------------------------------------
+
+    async def _note(self) -> None:
+        await self._write([], [])
+
+    async def _write(self, found: Sequence[findings.New], paired: Sequence[str]) -> None:
+        """What was found and how far it is, together. Raises reconciliations.Lost, Halted."""
+        async with self._ledger.write() as db:
+            await reconciliations.keep(db, self._row, self.progress, self._counts, LEASE)
+            await findings.add(db, self._row.id, found)
+            await sightings.pair(db, self._row.id, RIGHT, paired)
+        if self._halt.is_set():
+            raise Halted
+
+
+def share(progress: Mapping[str, Any]) -> float:
+    """How much of a comparison is done, 0 to 1."""
+    begins, whole = PHASES.get(str(progress.get("phase", "left")), (0.0, 0.4))
+    return round(begins + whole * min(max(float(progress.get("share", 0.0)), 0.0), 1.0), 4)
+
+
+def _own(doubt: Doubt) -> sightings.Sighting:
+    one = doubt.left or doubt.right
+    assert one is not None
+    return one
+
+
+def _listed(doubt: Doubt, side: int) -> list[str]:
+    one = doubt.left if side == LEFT else doubt.right
+    return [one.record] if one is not None else []
+
+
+_KEPT = "\x00body"
+"""A record of which only what is compared was kept stands under this name."""
+
+
+def _as_listed(listed: sightings.Sighting) -> sides.Seen:
+    if listed.body is None:
+        return sides.Seen(listed.record, None, listed.at)
+    return sides.Seen(listed.record, {"number": listed.number, _KEPT: orjson.loads(listed.body)}, listed.at)
+
+
+def _body(canonical: Mapping[str, Any], wanted: Sequence[str]) -> compare.Body:
+    kept = canonical.get(_KEPT)
+    return kept if isinstance(kept, dict) else compare.body(canonical, wanted)

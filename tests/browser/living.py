@@ -1,0 +1,138 @@
+"""A hub that lives for a browser run: real processes, every simulator, people who may sign in, traffic and trouble."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import json
+import threading
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+
+from gateway import hub, hub_file, security
+from gateway.trial import stage
+
+PASSWORD = "a long enough password"
+ROLES = ("viewer", "operator", "editor", "owner")
+HOOK_SECRET = "browser-hook-secret-0123456789"
+T = TypeVar("T")
+
+EXTRA = """
+apiVersion: shuniu/v1
+connections:
+  - key: own-shop
+    connector: http
+    config: {verify_style: hmac, entity: order}
+    secrets: {hook_secret: "${OWN_SHOP}"}
+  - key: warehouse
+    connector: http
+    config: {base_url: "${SIM}/nowhere", record_path: /records}
+routes:
+  - key: own-orders
+    label: 自有商城订单 → 仓库
+    from: {connection: own-shop, entity: order}
+    when: 'order.status == "paid"'
+    to: [{connection: warehouse, operation: record.put}]
+"""
+"""Beside the demo's story: a shop of one's own, and a warehouse whose address is wrong."""
+
+
+class Living:
+    """The hub, in a thread of its own; tests are plain functions that ask it for things."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._ready = threading.Event()
+        self._end: asyncio.Event | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._failed: BaseException | None = None
+        self._thread = threading.Thread(target=self._main, name="living-hub", daemon=True)
+        self.place: stage.Stage
+
+    def start(self) -> Living:
+        self._thread.start()
+        if not self._ready.wait(180):
+            raise TimeoutError("the hub did not start within 180 s")
+        if self._failed is not None:
+            raise self._failed
+        return self
+
+    def stop(self) -> None:
+        if self._loop is not None and self._end is not None and self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._end.set)
+        self._thread.join(60)
+
+    def _main(self) -> None:
+        try:
+            asyncio.run(self._run())
+        except BaseException as error:
+            self._failed = error
+            self._ready.set()
+
+    async def _run(self) -> None:
+        self._loop, self._end = asyncio.get_running_loop(), asyncio.Event()
+        async with stage.running(self._folder, time_scale=0.02) as place:
+            self.place = place
+            await self._people()
+            self._ready.set()
+            await self._end.wait()
+
+    async def _people(self) -> None:
+        for role in ROLES:
+            made = await security.hashed(PASSWORD)
+            async with self.place.ledger.write() as db:
+                await security.add_user(db, self.place.sealer, role, made, role, 1.7e9, "test")
+
+    def run(self, make: Callable[[], Awaitable[T]], seconds: float = 120.0) -> T:
+        """Runs something on the hub's own loop and waits for it."""
+
+        async def work() -> T:
+            return await make()
+
+        assert self._loop is not None
+        return asyncio.run_coroutine_threadsafe(work(), self._loop).result(seconds)
+
+    @property
+    def url(self) -> str:
+        return self.place.hub_url
+
+    # --- what goes on -----------------------------------------------------------------------------
+
+    def configure(self) -> None:
+        """The demo's configuration, and a shop and a warehouse of one's own."""
+        self.run(lambda: self.place.apply(stage.shipped_hub_yaml()))
+        known = {"SIM": self.place.sim_url, "OWN_SHOP": HOOK_SECRET}
+        draft = hub_file.read(EXTRA, "hub.yaml", variables=known)
+        self.run(lambda: hub.apply(self.place.ledger, self.place.sealer, draft, actor="test"))
+
+    def orders(self, count: int) -> None:
+        """Paid orders in the marketplace's simulator."""
+        for place in range(count):
+            self.run(lambda place=place: self.place.tell(self.place.story.order, {"place": place}))  # type: ignore[misc]
+
+    def push(self, record: Any, *, secret: str = HOOK_SECRET, key: str = "own-shop") -> int:
+        """One signed push to our own shop's hook; returns the status."""
+        body = json.dumps(record, ensure_ascii=False).encode()
+        sign = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+        headers = {"X-Signature": sign, "Content-Type": "application/json"}
+        return httpx.post(f"{self.url}/hooks/{key}", content=body, headers=headers, timeout=10).status_code
+
+    def quiet(self, seconds: float = 60.0) -> None:
+        """Waits until nothing is on its way but what waits for a person."""
+
+        async def settled() -> bool:
+            told = await self.place.balance()
+            return told.in_flight == told.parked
+
+        self.run(lambda: stage.until(settled, seconds, "quiescence"), seconds + 10)
+
+
+def order(number: str, **more: Any) -> dict[str, Any]:
+    """An order as our own shop pushes it."""
+    given = {"id": number, "number": number, "status": "paid", "total": "188.00", "currency": "CNY"}
+    lines = [{"id": "1", "sku": "TEA-01", "title": "龙井 250g", "quantity": "2", "unit_price": "94.00"}]
+    return {**given, "buyer": {"name": "王小明", "phone": "13812345678"}, "lines": lines, **more}

@@ -1,0 +1,44 @@
+"""What the JD tests share: a connection to the simulator and calls of its controls."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+
+from connectors.core import model, registry
+from connectors.jd import simulator
+from connectors.simulator import engine
+
+TEXTS = ("app_key", "vender_id", "operate_pin", "operate_nick", "jcq_access_key", "jcq_group")
+HIDDEN = ("app_secret", "access_token", "refresh_token", "jcq_secret_key")
+
+
+def shop(url: engine.Url) -> simulator.Simulator:
+    found = url.simulators["jd"]
+    assert isinstance(found, simulator.Simulator)
+    return found
+
+
+def connection(url: engine.Url, *, secrets: dict[str, str] | None = None, **config: Any) -> model.Connection:
+    """A connection to the simulator; ``config`` and ``secrets`` change single fields."""
+    settings = shop(url).settings
+    known = {"base_url": f"{url}/jd/routerjson", "oauth_url": f"{url}/jd/oauth2", "jcq_url": f"{url}/jd/jcq"}
+    known |= {"jcq_topics": settings["jcq_topics"], "token_expires": settings["token_expires"]}
+    known |= {name: settings[name] for name in TEXTS} | {"receive": "jcq", "after_sales": "on"}
+    plain = {name: settings[name] for name in HIDDEN}
+    return model.Connection("shop", registry.get("jd"), {**known, **config}, {**plain, **(secrets or {})})
+
+
+async def control(url: str, path: str, **body: Any) -> Any:
+    """Call a control of the simulator."""
+    async with httpx.AsyncClient() as client:
+        answer = await client.post(f"{url}/_sim/jd/{path}", json=body)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+async def sold(url: str, **wish: Any) -> str:
+    """The number of a fresh order."""
+    made = await control(url, "orders", **wish)
+    return str(made["orders"][0]["orderId"])

@@ -1,0 +1,105 @@
+"""A refresh token that works once, kept in the ledger: several processes, an edit of the connection, a restart."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import structlog
+
+from connectors.core import client, errors, grant, model, pacing, registry
+from connectors.simulator import engine
+from retry_queue import credentials
+from retry_queue.ledger import logins, secrets, session
+from tests.ledger import making
+
+Open = Callable[[str], session.Ledger]
+SEALER = secrets.Sealer("a master key of the tests")
+
+
+@contextlib.asynccontextmanager
+async def shop() -> AsyncIterator[tuple[Any, model.Connection]]:
+    """The simulated shop whose refresh tokens work once, and a connection to it."""
+    async with engine.serve(["kuaishou"], time_scale=0.001) as url:
+        simulator = url.simulators["kuaishou"]
+        names = ("app_secret", "sign_secret", "message_key", "code")
+        config = {"base_url": f"{url}/kuaishou", "app_key": simulator.settings["app_key"]}
+        given = {name: str(simulator.settings[name]) for name in names}
+        yield simulator, model.Connection("ks", registry.get("kuaishou"), config, given)
+
+
+@contextlib.asynccontextmanager
+async def process(ledger: session.Ledger) -> AsyncIterator[client.Client]:
+    """What a worker holds: its own client, and tokens shared through the ledger."""
+    caller = client.Client(credentials.LedgerTokens(ledger, SEALER), pacing.LocalPacer())
+    try:
+        yield caller
+    finally:
+        await caller.aclose()
+
+
+async def test_two_processes_use_each_refresh_token_once(open_ledger: Open) -> None:
+    one, two = open_ledger("w1"), open_ledger("w2")
+    async with shop() as (simulator, connection), process(one) as first, process(two) as second:
+        for turn in range(3):
+            callers = [first, second] * 5
+            found = await asyncio.gather(*(caller.probe(connection) for caller in callers))
+            assert all(outcome.data for outcome in found)
+            assert len(simulator.tokens.used) == turn
+            simulator.tokens.expire()
+
+
+async def test_an_edit_of_the_connection_keeps_the_chain_and_a_new_grant_begins_another(open_ledger: Open) -> None:
+    ledger = open_ledger("w1")
+    async with shop() as (simulator, connection):
+        async with process(ledger) as caller:
+            await caller.probe(connection)
+        kept = simulator.tokens.refresh
+        async with ledger.write() as db:
+            await logins.end(db, connection.key)
+        edited = replace(connection, config={**connection.config, "seller_id": "2161500000"})
+        # A code works once: without the chain this would be the end.
+        async with process(open_ledger("w2")) as caller:
+            assert (await caller.probe(edited)).data
+        assert simulator.tokens.used == {kept}
+        simulator.tokens.revoked = True
+        async with process(ledger) as caller:
+            with pytest.raises(errors.CredentialRefused):
+                await caller.probe(edited)
+            simulator.configure({"code": "another-code"})
+            async with ledger.write() as db:
+                await logins.end(db, connection.key)
+        renewed = replace(edited, secrets={**edited.secrets, "code": "another-code"})
+        async with process(open_ledger("w3")) as caller:
+            assert (await caller.probe(renewed)).data
+
+
+async def test_the_last_two_weeks_of_a_grant_are_told_at_every_renewal(
+    open_ledger: Open, logs: list[structlog.typing.EventDict]
+) -> None:
+    async with shop() as (simulator, connection), process(open_ledger("w1")) as caller:
+        await caller.probe(connection)
+        assert not [one for one in logs if one["event"] == "grant.ends_soon"]
+        simulator.tokens.refresh_ends = simulator.now() + 13.5 * 86400
+        simulator.tokens.expire()
+        await caller.probe(connection)
+        (told,) = [one for one in logs if one["event"] == "grant.ends_soon"]
+        assert (told["connection"], told["days"], told["log_level"]) == ("ks", 13.5, "warning")
+
+
+async def test_a_connection_that_is_removed_takes_its_grant_with_it(open_ledger: Open) -> None:
+    ledger = open_ledger("w1")
+    async with shop() as (simulator, connection), process(ledger) as caller:
+        await caller.probe(connection)
+        kept = await credentials.LedgerTokens(ledger, SEALER).kept(connection.key)
+        assert kept is not None
+        until = grant.granted_until(kept.extra)
+        assert until == pytest.approx(simulator.tokens.refresh_ends, abs=2)
+        assert simulator.tokens.refresh not in repr(await making.rows(ledger, "SELECT * FROM tokens"))
+        async with ledger.write() as db:
+            await logins.forget(db, connection.key)
+        assert await credentials.LedgerTokens(ledger, SEALER).kept(connection.key) is None
