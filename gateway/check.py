@@ -16,7 +16,7 @@ from typing import Any, Literal
 import pydantic
 
 from connectors.core import declaration, errors, grade, plan, registry, signing, verify
-from gateway import consistency, current, hub_file, problems, schedules, soundness
+from gateway import consistency, current, declarations, hub_file, problems, schedules, soundness
 from mappings import check as mapping_check
 from mappings import errors as mapping_errors
 from mappings import library, linter
@@ -227,8 +227,10 @@ def site(report: Report, now: current.Current) -> None:
     report.counts |= {"connections": len(now.connections), "routes": len(now.routes)}
     for (connector, name), row in now.mappings.items():
         mapping(report, row.body, f"{connector}/{name}@{row.version}")
+    for fault in declarations.doubts(now):
+        report.say("error", f"declaration {fault.path[0]}", fault.zh, fault.en)
     for key, one in now.connections.items():
-        declared = soundness.declared(one.connector)
+        declared = soundness.declared(one.connector, now.connectors)
         if isinstance(declared, problems.Fault):
             report.say("error", f"connection {key}", declared.zh, declared.en)
             continue

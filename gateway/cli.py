@@ -17,6 +17,7 @@ from gateway import __version__
 SUBJECTS: dict[str, tuple[str, ...]] = {
     "running": ("serve", "demo", "sim", "bench", "journey"),
     "configuring": ("apply", "diff", "export"),
+    "declaring": ("connector",),
     "doctor": ("check",),
     "debugging": ("sign", "map"),
     "accounts": ("ledger", "replay", "migrate"),

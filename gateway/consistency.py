@@ -28,7 +28,7 @@ def faults(
     def operation(connection: str, name: str) -> declaration.Operation | None:
         there = world.connections.get(connection)
         try:
-            return registry.get(there[0]).operations.get(name) if there else None
+            return world.connectors.get(there[0]).operations.get(name) if there else None
         except (registry.UnknownConnector, registry.DeclarationError):
             return None
 
@@ -50,7 +50,9 @@ def doubts(draft: hub_file.Draft, now: current.Current, *, prune: bool = False) 
     own |= {place: made for place, text in draft.mappings.items() if (made := current.compiled(text, place))}
     every = {one.key: one for one in stored.parsed_routes()} | draft.routes
     rules = stored.rules() | draft.entities
-    for fault in faults(every.values(), rules, soundness.World(known, own)):
+    for fault in faults(
+        every.values(), rules, soundness.World(known, own, connectors=now.reach(draft.declarations, prune=prune))
+    ):
         section, key = (str(step) for step in fault.path)
         draft.say(replace(fault, path=()), *draft.place(section, key))
     return sorted(dict.fromkeys(draft.problems), key=lambda one: one.line)

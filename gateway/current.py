@@ -9,6 +9,7 @@ from typing import Any
 import pydantic
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from connectors.core import catalogue
 from gateway import soundness
 from mappings import engine, library
 from mappings import errors as mapping_errors
@@ -31,6 +32,16 @@ class Current:
     templates: Mapping[str, dict[str, Any]]
     entities: Mapping[str, dict[str, Any]]
     reconciliations: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    declarations: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def connectors(self) -> catalogue.Catalogue:
+        """The connectors of this site."""
+        return catalogue.Catalogue(self.declarations)
+
+    def reach(self, drafted: Mapping[str, str], *, prune: bool) -> catalogue.Catalogue:
+        """The connectors there will be once these declarations are applied."""
+        return (catalogue.SHIPPED if prune else self.connectors).with_own(drafted)
 
     def world(self) -> soundness.World:
         """What routes may refer to."""
@@ -38,6 +49,7 @@ class Current:
             {key: (row.connector, row.config) for key, row in self.connections.items()},
             {place: made for place, row in self.mappings.items() if (made := compiled(row.body, place)) is not None},
             frozenset(self.templates),
+            self.connectors,
         )
 
     def parsed_routes(self) -> list[route.Route]:
@@ -83,4 +95,5 @@ async def load(connection: AsyncConnection) -> Current:
         {one["key"]: one for one in templates},
         entities,
         {one["key"]: one for one in turns},
+        await configuration.declarations(connection),
     )

@@ -48,11 +48,10 @@ class Change:
         return f"{ {'create': '+', 'change': '~', 'remove': '-'}[self.action] } {self.kind} {self.key}"
 
 
-# --- check --------------------------------------------------------------------------------------
-
-
 def check(draft: hub_file.Draft, now: current.Current, *, prune: bool = False) -> list[hub_file.Problem]:
     """Every problem of a file, including what it refers to in the ledger or in itself. In file order."""
+    connectors = now.reach(draft.declarations, prune=prune)
+    draft.settle(connectors)
     known: dict[str, tuple[str, Mapping[str, Any]]] = {}
     own: dict[tuple[str, str], engine.Mapping] = {}
     templates = set(draft.templates)
@@ -65,9 +64,10 @@ def check(draft: hub_file.Draft, now: current.Current, *, prune: bool = False) -
         made = current.compiled(text, place)
         if made is not None:
             own[place] = made
-    # A connection that is in the file but broken is no reason to call every route to it broken too.
+    # A broken connection of the file is no reason to call every route to it broken too.
     named = {key for section, key in draft.where if section == "connections"}
-    world = soundness.World(known, own, frozenset(templates | {k for s, k in draft.where if s == "templates"}))
+    templates |= {key for section, key in draft.where if section == "templates"}
+    world = soundness.World(known, own, frozenset(templates), connectors)
     for key, given in draft.routes.items():
         for fault in soundness.route(given, world):
             if fault.code == "unknown_connection" and _spoken(given, fault) in named:
@@ -97,6 +97,8 @@ def _left_behind(draft: hub_file.Draft, now: current.Current, world: soundness.W
         key for key, one in draft.connections.items()
         if key in now.connections and now.connections[key].connector != one.connector
     }  # fmt: skip
+    redone = {key for key, text in draft.declarations.items() if now.declarations.get(key, text) != text}
+    changed |= {key for key, row in now.connections.items() if row.connector in redone}
     for key, row in now.routes.items():
         if key in draft.routes or not changed:
             continue
@@ -104,9 +106,12 @@ def _left_behind(draft: hub_file.Draft, now: current.Current, world: soundness.W
         touched = {given.source.connection, *(placed.target.connection for placed in given.targets)} & changed
         if touched and soundness.route(given, world):
             first = min(touched)
-            zh = f"现有路由 {key} 不再可用：连接 {first} 换了连接器；请同时修改该路由"
-            en = f"the route '{key}' that is there would break: '{first}' gets another connector; change the route too"
-            draft.say(problems.Fault("breaks_route", zh, en, ("connector",)), *draft.place("connections", first))
+            zh = f"现有路由 {key} 不再可用：连接 {first} 的连接器变了；请同时修改该路由"
+            en = (
+                f"the route '{key}' that is there would break: the connector of '{first}' changes; change the route too"
+            )
+            fault = problems.Fault("breaks_route", zh, en, ("connector",) if first in draft.connections else ())
+            draft.say(fault, *draft.place("connections", first))
 
 
 def _spoken(given: routes.Route, fault: problems.Fault) -> str:
@@ -123,6 +128,9 @@ def compare(
 ) -> list[Change]:
     """What applying the file would change, in the order it is done."""
     found: list[Change] = []
+    for key, text in draft.declarations.items():
+        old = now.declarations.get(key)
+        found += _change("declaration", key, None if old is None else {"body": old}, {"body": text})
     for key, wanted in draft.connections.items():
         row = now.connections.get(key)
         found += _change("connection", key, _connection(row, sealer), _wanted(wanted, row, sealer))
@@ -145,18 +153,16 @@ def compare(
 
 
 def _removals(draft: hub_file.Draft, now: current.Current) -> Iterator[Change]:
-    for key in now.routes.keys() - draft.routes.keys():
-        yield Change("route", key, "remove")
-    for key in now.reconciliations.keys() - draft.reconciliations.keys():
-        yield Change("reconciliation", key, "remove")
-    for key in now.connections.keys() - draft.connections.keys():
-        yield Change("connection", key, "remove")
-    for place in now.mappings.keys() - draft.mappings.keys():
-        yield Change("mapping", "/".join(place), "remove")
-    for key in now.templates.keys() - draft.templates.keys():
-        yield Change("template", key, "remove")
-    for name in now.entities.keys() - draft.entities.keys():
-        yield Change("entity", name, "remove")
+    sections: tuple[tuple[str, Mapping[Any, Any], Mapping[Any, Any]], ...] = (
+        ("route", now.routes, draft.routes),
+        ("reconciliation", now.reconciliations, draft.reconciliations),
+        ("connection", now.connections, draft.connections),
+        ("mapping", now.mappings, draft.mappings), ("template", now.templates, draft.templates),
+        ("entity", now.entities, draft.entities), ("declaration", now.declarations, draft.declarations),
+    )  # fmt: skip
+    for kind, there, wanted in sections:
+        for key in there.keys() - wanted.keys():
+            yield Change(kind, "/".join(key) if isinstance(key, tuple) else key, "remove")
 
 
 def _connection(row: connections.Row | None, sealer: secrets.Sealer) -> dict[str, Any] | None:
@@ -287,6 +293,7 @@ async def _settings(
     for kind, key, before, wanted in (
         ("template", current.TEMPLATES, now.templates, draft.templates),
         ("entity", current.ENTITIES, now.entities, draft.entities),
+        ("declaration", configuration.DECLARATIONS, now.declarations, draft.declarations),
         ("reconciliation", current.RECONCILIATIONS, now.reconciliations, draft.reconciliations),
     ):
         mine = [one for one in changes if one.kind == kind]
@@ -296,8 +303,10 @@ async def _settings(
         for one in mine:
             kept.pop(one.key, None)
             if one.action != "remove":
-                kept[one.key] = _dump(wanted[one.key])
-        await configuration.put_setting(connection, key, kept if kind == "entity" else list(kept.values()))
+                new: Any = wanted[one.key]
+                kept[one.key] = new if isinstance(new, str) else _dump(new)
+        by_name = kind in ("entity", "declaration")
+        await configuration.put_setting(connection, key, kept if by_name else list(kept.values()))
 
 
 async def _put(
@@ -351,7 +360,10 @@ async def export(ledger: session.Ledger) -> tuple[str, list[str]]:
     async with ledger.read() as connection:
         now = await current.load(connection)
     needed: list[str] = []
-    document: dict[str, Any] = {"apiVersion": hub_file.API_VERSION, "connections": []}
+    document: dict[str, Any] = {"apiVersion": hub_file.API_VERSION}
+    if now.declarations:
+        document["declarations"] = [{"body": text} for text in now.declarations.values()]
+    document["connections"] = []
     for key, row in now.connections.items():
         entry: dict[str, Any] = {"key": key, "connector": row.connector}
         if row.config:

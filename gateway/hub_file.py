@@ -7,8 +7,8 @@ writes a plain ``${``); a variable that is not set is a problem that names it, u
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,7 +16,9 @@ from typing import Annotated, Any, Literal
 import pydantic
 from pydantic import BaseModel, ConfigDict, Field
 
-from gateway import settings, soundness
+from connectors.core import catalogue
+from connectors.core.own import source
+from gateway import declarations, settings, soundness
 from gateway.problems import Fault
 from mappings import canonical, check, library, linter, places, yaml_text
 from retry_queue.ledger.states import ConnectionState
@@ -24,7 +26,7 @@ from retry_queue.sync import route as routes
 from retry_queue.sync import schedule
 
 API_VERSION = "shuniu/v1"
-SECTIONS = ("connections", "mappings", "templates", "entities", "routes", "reconciliations")
+SECTIONS = ("declarations", "connections", "mappings", "templates", "entities", "routes", "reconciliations")
 _STATES = {"enabled": ConnectionState.ENABLED, "paused": ConnectionState.PAUSED, "disabled": ConnectionState.DISABLED}
 
 
@@ -69,6 +71,7 @@ class Draft:
 
     file: str
     lines: yaml_text.Lines
+    declarations: dict[str, str] = field(default_factory=dict)
     connections: dict[str, WantedConnection] = field(default_factory=dict)
     mappings: dict[tuple[str, str], str] = field(default_factory=dict)
     templates: dict[str, routes.Template] = field(default_factory=dict)
@@ -77,6 +80,14 @@ class Draft:
     reconciliations: dict[str, schedule.Schedule] = field(default_factory=dict)
     where: dict[tuple[str, str], tuple[str | int, ...]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    later: list[Callable[[catalogue.Catalogue], None]] = field(default_factory=list)
+    """Connections of connectors that neither the product nor the file has: the ledger may."""
+
+    def settle(self, connectors: catalogue.Catalogue) -> None:
+        """Reads those connections, now that every connector of the site is known."""
+        waiting, self.later = self.later, []
+        for read_one in waiting:
+            read_one(connectors)
 
     def say(self, fault: Fault, *above: str | int) -> None:
         """Adds a fault at its line."""
@@ -90,6 +101,12 @@ class Draft:
 
 class _Entry(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _Declaration(_Entry):
+    file: str | None = None
+    body: str | None = None
+    spec: dict[str, Any] | None = None
 
 
 class _Connection(_Entry):
@@ -138,6 +155,8 @@ def read(
             known = ("apiVersion", *SECTIONS)
             draft.say(soundness.unknown("unknown_key", ("这个键", "key"), str(key), known, key))
     reader = _Reader(draft, folder, variables or {}, lenient)
+    for index, entry in reader.entries(data, "declarations"):
+        reader.declaration(index, entry)
     for index, entry in reader.entries(data, "connections"):
         reader.connection(index, entry)
     for index, entry in reader.entries(data, "mappings"):
@@ -200,11 +219,18 @@ class _Reader:
         return True
 
     def connection(self, index: int, entry: Any) -> None:
-        place = ("connections", index)
-        given = self.shaped(_Connection, entry, place)
+        given = self.shaped(_Connection, entry, ("connections", index))
         if given is None or not self.fresh("connections", given.key, index):
             return
-        declared = soundness.declared(given.connector)
+        known = catalogue.Catalogue(self._draft.declarations)
+        if given.connector not in known.ids():
+            self._draft.later.append(lambda connectors: self._connected(index, given, connectors))
+        else:
+            self._connected(index, given, known)
+
+    def _connected(self, index: int, given: _Connection, connectors: catalogue.Catalogue) -> None:
+        place = ("connections", index)
+        declared = soundness.declared(given.connector, connectors)
         if isinstance(declared, Fault):
             self._draft.say(declared, *place)
             return
@@ -239,6 +265,35 @@ class _Reader:
                     self._draft.say(Fault("unset", error.zh, error.en, (key,)), *place)
         return out, unset
 
+    def _text(self, given: _Mapping | _Declaration, place: tuple[str | int, ...]) -> str | None:
+        """The text an entry gives or points to; None when there is none, which is said."""
+        if (given.body is None) == (given.file is None):
+            zh, en = "请写 file（文件路径）或 body（内容），二选一", "give either file (a path) or body (the text)"
+            self._draft.say(Fault("shape", zh, en), *place)
+            return None
+        if given.file is None:
+            return given.body
+        try:
+            return ((self._folder or Path()) / given.file).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            zh, en = f"读不到文件 {given.file}", f"the file {given.file} cannot be read"
+            self._draft.say(Fault("file", zh, en, ("file",)), *place)
+            return None
+
+    def declaration(self, index: int, entry: Any) -> None:
+        place = ("declarations", index)
+        given = self.shaped(_Declaration, entry, place)
+        if given is None:
+            return
+        text = source.written(plain(given.spec)) if given.spec is not None else self._text(given, place)
+        if text is None:
+            return
+        made, faults = declarations.read(text)
+        for fault in faults:
+            self._draft.say(fault.under("spec") if given.spec is not None else replace(fault, path=()), *place)
+        if made is not None and self.fresh("declarations", made.id, index):
+            self._draft.declarations[made.id] = text
+
     def mapping(self, index: int, entry: Any) -> None:
         place = ("mappings", index)
         given = self.shaped(_Mapping, entry, place)
@@ -247,20 +302,9 @@ class _Reader:
         name = f"{given.connector}/{given.name}"
         if not self.fresh("mappings", name, index):
             return
-        text = given.body
-        if (given.body is None) == (given.file is None):
-            zh, en = "请写 file（文件路径）或 body（内容），二选一", "give either file (a path) or body (the text)"
-            self._draft.say(Fault("shape", zh, en), *place)
+        text = self._text(given, place)
+        if text is None:
             return
-        if given.file is not None:
-            source = (self._folder or Path()) / given.file
-            try:
-                text = source.read_text(encoding="utf-8")
-            except (OSError, UnicodeDecodeError):
-                zh, en = f"读不到文件 {given.file}", f"the file {given.file} cannot be read"
-                self._draft.say(Fault("file", zh, en, ("file",)), *place)
-                return
-        assert text is not None
         for fault in mapping_faults(text, given.connector, given.file or name):
             self._draft.say(fault, *place)
         self._draft.mappings[(given.connector, given.name)] = text

@@ -37,7 +37,7 @@ def _side(name: str, given: schedule.Side, entity: str, world: soundness.World) 
         return
     connector, config = there
     try:
-        spec = registry.get(connector)
+        spec = world.connectors.get(connector)
     except (registry.UnknownConnector, registry.DeclarationError):
         return  # said where the connection is
     for member, operation in (("list", given.list), ("get", given.get)):

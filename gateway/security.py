@@ -83,6 +83,8 @@ PERMISSIONS: dict[str, Role | None] = {
     "user_list": OW, "user_create": OW, "user_update": OW, "user_delete": OW,
     "token_list": OW, "token_create": OW, "token_delete": OW,
     "connector_list": V, "connector_get": V,
+    "declaration_list": V, "declaration_get": V, "declaration_draft": ED,
+    "declaration_create": ED, "declaration_update": ED, "declaration_delete": ED,
     "connection_list": V, "connection_get": V, "connection_test": OP, "connection_pause": OP,
     "connection_create": ED, "connection_update": ED, "connection_delete": ED,
     "connection_enable": ED, "connection_disable": ED,

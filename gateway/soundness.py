@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import pydantic
 
-from connectors.core import declaration, errors, model, registry, scope, template, verify
+from connectors.core import catalogue, declaration, errors, model, registry, scope, template, verify
 from gateway.problems import Fault, words
 from mappings import canonical, engine, expression, library
 from mappings import errors as mapping_errors
@@ -85,12 +85,12 @@ def _model_of(annotation: Any) -> type[pydantic.BaseModel] | None:
 # --- connections --------------------------------------------------------------------------------
 
 
-def declared(connector: str) -> declaration.Declaration | Fault:
+def declared(connector: str, connectors: catalogue.Catalogue = catalogue.SHIPPED) -> declaration.Declaration | Fault:
     """A connector's declaration, or the fault of naming one that is not there."""
     try:
-        return registry.get(connector)
+        return connectors.get(connector)
     except registry.UnknownConnector:
-        return unknown("unknown_connector", ("连接器", "connector"), connector, registry.all_ids(), "connector")
+        return unknown("unknown_connector", ("连接器", "connector"), connector, connectors.ids(), "connector")
     except registry.DeclarationError as error:
         return Fault(
             "broken_connector", f"连接器声明有误：{error}", f"the declaration is broken: {error}", ("connector",)
@@ -234,6 +234,7 @@ class World:
     connections: Mapping[str, tuple[str, Mapping[str, Any]]]
     mappings: Mapping[tuple[str, str], engine.Mapping] = field(default_factory=dict)
     templates: frozenset[str] = frozenset()
+    connectors: catalogue.Catalogue = catalogue.SHIPPED
 
     def mapping(self, connector: str, name: str) -> engine.Mapping | None:
         """The mapping in force; None when there is none that works."""
@@ -248,10 +249,10 @@ class World:
             return None
 
 
-def emitted(connector: str, config: Mapping[str, Any]) -> set[str] | None:
+def emitted(connector: str, config: Mapping[str, Any], connectors: catalogue.Catalogue) -> set[str] | None:
     """The entities a connection's events can carry; None when that cannot be said."""
     try:
-        spec = registry.get(connector)
+        spec = connectors.get(connector)
     except (registry.UnknownConnector, registry.DeclarationError):
         return None
     opened = model.Connection("-", spec, config, {})
@@ -277,7 +278,7 @@ def route(given: routes.Route, world: World) -> list[Fault]:
         what = ("业务对象", "entity")
         found.append(unknown("unknown_entity", what, entity, canonical.MODELS, "from", "entity"))
     elif source is not None:
-        known = emitted(*source)
+        known = emitted(*source, world.connectors)
         if known is not None and entity not in known:
             zh, en = nearest(entity, known)
             found.append(
@@ -332,7 +333,7 @@ def _unless(part: routes.Unless, world: World) -> list[Fault]:
     found: list[Fault] = []
     there = world.connections.get(part.connection) if part.connection is not None else None
     if there is not None:
-        known = emitted(*there)
+        known = emitted(*there, world.connectors)
         if known is not None and part.entity not in known:
             zh, en = nearest(part.entity, known)
             words_ = f"连接 {part.connection} 不产生 {part.entity}；{zh}", f"no events of '{part.entity}' there; {en}"
@@ -348,7 +349,7 @@ def _target(target: routes.Target, entity: str, world: World) -> list[Fault]:
         return [_no_connection(target.connection, world, "connection")]
     connector = there[0]
     try:
-        spec = registry.get(connector)
+        spec = world.connectors.get(connector)
     except (registry.UnknownConnector, registry.DeclarationError):
         return []  # said where the connection is
     sends = [name for name, one in spec.operations.items() if one.kind in SENDS]

@@ -37,6 +37,9 @@ Condition = terms.Condition
 ErrorClass = terms.ErrorClass
 ErrorRule = terms.ErrorRule
 Failure = terms.Failure
+Basic = terms.Basic
+PacingScope = terms.PacingScope
+Pacing = terms.Pacing
 
 
 class RequestSpec(terms.Part):
@@ -55,6 +58,7 @@ class RequestSpec(terms.Part):
     form: dict[str, Any] | None = None
     text: str | None = None
     xml_body: dict[str, Any] | None = Field(default=None, alias="xml")
+    basic: Basic | None = None
     timeout: float = Field(default=15.0, gt=0, le=60)
 
 
@@ -70,6 +74,12 @@ class TokenSpec(terms.Part):
     early: float = 300
     """Renew so many seconds before the end."""
     success: Condition | None = None
+    refresh: RequestSpec | None = None
+    """How the next token is got from a kept refresh token, ``${token.refresh_token}``; ``request`` is for the first."""
+    refresh_value: Path | None = None
+    """Where an answer carries the refresh token; one that carries none leaves the old one in force."""
+    given: list[Slug] = Field(default_factory=list)
+    """Secret fields with which the chain of refresh tokens began: other values begin a new one."""
     refusal: ErrorClass = ErrorClass.CREDENTIAL
     """What a refused token request means when no error rule fits."""
 
@@ -84,6 +94,7 @@ class Auth(terms.Part):
     query: dict[str, Any] = Field(default_factory=dict)
     headers: dict[str, Any] = Field(default_factory=dict)
     cookies: dict[str, Any] = Field(default_factory=dict)
+    basic: Basic | None = None
     when: dict[str, str | list[str]] = Field(default_factory=dict)
     """Apply only when a config field has (one of) this value."""
 
@@ -93,25 +104,6 @@ class Signing(terms.Part):
 
     scheme: str = "none"
     options: dict[str, Any] = Field(default_factory=dict)
-
-
-class PacingScope(terms.Part):
-    """At most ``limit`` calls per ``per`` seconds; scopes of one vendor add up."""
-
-    scope: Literal["app", "shop", "ip", "method"]
-    limit: int = Field(gt=0)
-    per: float = Field(gt=0)
-    operations: list[str] = Field(default_factory=list)
-    """Shell-style patterns; empty means every operation."""
-    by: Slug | None = None
-    """Config field whose value tells one app or address from another (``app_key``): connections with the same
-    value share the limit. Absent: ``ip`` is shared by the whole connector, the others are per connection."""
-
-
-class Pacing(terms.Part):
-    concurrency: int = Field(default=8, gt=0, le=256)
-    """Calls in flight per connection and worker process."""
-    scopes: list[PacingScope] = Field(default_factory=list)
 
 
 class TimeFormat(terms.Part):

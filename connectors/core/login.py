@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from connectors.core import answer, declaration, errors, failure, line, model, paths, plan, registry
+from connectors.core import answer, declaration, errors, failure, grant, line, model, paths, plan, registry
 
 NAME = "token"
 """How the exchange is called in the ledger."""
@@ -28,6 +28,8 @@ class _TokenPlan(plan.RequestPlan):
     def __init__(self, spec: declaration.Declaration, token: declaration.TokenSpec) -> None:
         assert token.request is not None
         super().__init__(token.request, "auth.token.request")
+        self.follow = plan.RequestPlan(token.refresh, "auth.token.refresh") if token.refresh else None
+        self.refresh_value = plan.reader(token.refresh_value or "refresh_token")
         self.token = token
         self.value = plan.reader(token.value or "access_token")
         self.expires_in = plan.reader(token.expires_in) if token.expires_in else None
@@ -61,15 +63,26 @@ async def run(work: Work, one: plan.Auth, now: Callable[[], float], kept: model.
         return await _by_signer(work, spec, now, kept)
     made = _plan(spec, one.spec.token)
     at = now()
-    request = made.request({**work.way.scope, "input": {}, "now": at})
-    got = await work.exchange(NAME, request, safe=True)
+    scope = {**work.way.scope, "input": {}, "now": at}
+    given = tuple(work.way.connection.secrets.get(key, "") for key in made.token.given)
+    refresh = grant.refresh_token(kept, given, at) if made.follow is not None and kept is not None else None
+    if made.follow is None or refresh is None:
+        got = await work.exchange(NAME, made.request(scope), safe=True)
+    else:
+        request = made.follow.request({**scope, "token_extra": {"refresh_token": refresh}})
+        got = await work.exchange(NAME, request, safe=True, token=kept)
     value = made.value(got.body) if made.reader.succeeded(got) else None
     if value is None or value is paths.ABSENT or value == "":
         raise _refusal(made, got, work)
     lifetime = _lifetime(made, got, at)
     # A short-lived token must not be renewed on every call because it is always "nearly over".
     usable = lifetime - min(made.token.early, lifetime / 2)
-    return model.Token(str(value), at + usable, {name: text for name, text in got.cookies.items() if text})
+    extra = {name: text for name, text in got.cookies.items() if text}
+    if made.follow is not None:
+        newer = made.refresh_value(got.body)
+        chain = refresh or "" if newer is paths.ABSENT or not newer else str(newer)
+        extra |= grant.carried(chain, None, given)
+    return model.Token(str(value), at + usable, extra)
 
 
 def _lifetime(made: _TokenPlan, got: answer.Answer, now: float) -> float:

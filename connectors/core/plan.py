@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from connectors.core import (
     xmltext,
 )
 
+BASIC = "Basic "
+"""How the header of HTTP basic authentication begins."""
 _PLACEHOLDER = re.compile(r"\$\{([^{}]*)\}")
 
 
@@ -48,6 +51,7 @@ class RequestPlan:
         self._json, self._has_json = renderer(spec.json_body), spec.json_body is not None
         self._form = flat(spec.form) if spec.form is not None else None
         self._text = _required(spec.text, where) if spec.text is not None else None
+        self._basic = basic(spec.basic)
         self._xml = renderer(spec.xml_body) if spec.xml_body is not None else None
         parts = (spec.base, spec.path, spec.query, spec.headers, spec.json_body, spec.form, spec.text, spec.xml_body)
         self.names = frozenset().union(*(template.names(part) for part in parts))
@@ -58,6 +62,7 @@ class RequestPlan:
         path = self._path(values)
         url = base.rstrip("/") + path if path.startswith("/") else base + path
         made = model.Request(self._method, url, self._query(values), self._headers(values), timeout=self._timeout)
+        made.headers.update(self._basic(values))
         if self._has_json:
             body = self._json(values)
             if body is not template.ABSENT:
@@ -243,8 +248,30 @@ def auths(spec: declaration.Declaration, operation: str) -> list[Auth]:
     for index, auth in enumerate(spec.auth):
         if auth.style != "none" and _covers(auth.operations, operation):
             key = f"#{index}" if index else ""
-            found.append(Auth(auth, key, flat(auth.query), flat(auth.headers), flat(auth.cookies)))
+            found.append(Auth(auth, key, flat(auth.query), _headers(auth), flat(auth.cookies)))
     return found
+
+
+def _headers(auth: declaration.Auth) -> Callable[[Mapping[str, Any]], dict[str, str]]:
+    plain = flat(auth.headers)
+    if auth.basic is None:
+        return plain
+    proof = basic(auth.basic)
+    return lambda values: {**plain(values), **proof(values)}
+
+
+def basic(spec: declaration.Basic | None) -> Callable[[Mapping[str, Any]], dict[str, str]]:
+    """The header of HTTP basic authentication; nothing where none is declared."""
+    if spec is None:
+        return lambda values: {}
+    parts = flat({"user": spec.user, "password": spec.password})
+
+    def header(values: Mapping[str, Any]) -> dict[str, str]:
+        given = parts(values)
+        text = f"{given.get('user', '')}:{given.get('password', '')}"
+        return {"Authorization": BASIC + base64.b64encode(text.encode()).decode()}
+
+    return header
 
 
 def _covers(patterns: list[str], operation: str) -> bool:

@@ -20,7 +20,8 @@ import yaml
 from connectors.core import declaration
 
 FILE = "connector.yaml"
-_ROOMS = ("core", "simulator")
+ROOMS = ("core", "simulator")
+"""Folders of this package that are no connectors."""
 
 
 class DeclarationError(ValueError):
@@ -51,8 +52,17 @@ def load(folder: Traversable | Path | str) -> declaration.Declaration:
 
 def parse(text: str, name: str = FILE) -> declaration.Declaration:
     """A declaration from YAML text; ``name`` is what error texts call it."""
+    data = read(text, name)
     try:
-        data = yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader below
+        return declaration.Declaration.model_validate(data)
+    except pydantic.ValidationError as error:
+        raise DeclarationError("\n".join(lines(error, name))) from None
+
+
+def read(text: str, name: str = FILE) -> dict[str, Any]:
+    """YAML text as the object it must be, not yet looked into. Raises DeclarationError."""
+    try:
+        data = yaml.load(text, Loader=Loader)  # noqa: S506 - a SafeLoader below
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" line {mark.line + 1}, column {mark.column + 1}:" if mark else ""
@@ -60,25 +70,23 @@ def parse(text: str, name: str = FILE) -> declaration.Declaration:
         raise DeclarationError(f"{name}:{where} not YAML: {problem}") from None
     if not isinstance(data, dict):
         raise DeclarationError(f"{name}: must be an object with apiVersion, id, label, ...")
-    try:
-        return declaration.Declaration.model_validate(data)
-    except pydantic.ValidationError as error:
-        raise DeclarationError("\n".join(_lines(error, name))) from None
+    return data
 
 
-def _lines(error: pydantic.ValidationError, name: str) -> list[str]:
-    lines = []
+def lines(error: pydantic.ValidationError, name: str) -> list[str]:
+    """What is wrong with a declaration's shape, one line each."""
+    found = []
     for one in error.errors(include_url=False, include_input=False):
         where = ".".join(str(part) for part in one["loc"]) or "(the whole file)"
         mend = {
             "missing": "add it",
             "extra_forbidden": "no such key here; remove it or mend the spelling",
         }.get(one["type"], one["msg"])
-        lines.append(f"{name}: {where}: {mend}")
-    return lines
+        found.append(f"{name}: {where}: {mend}")
+    return found
 
 
-class _Loader(yaml.SafeLoader):
+class Loader(yaml.SafeLoader):
     """Safe YAML where only true and false are booleans, dates are text, and a key written twice is refused.
 
     Fields called ``no`` and ``on`` exist, and of two equal keys the second would silently win.
@@ -95,7 +103,7 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-_Loader.yaml_implicit_resolvers = {
+Loader.yaml_implicit_resolvers = {
     first: [
         (tag, pattern)
         for tag, pattern in resolvers
@@ -116,7 +124,7 @@ def all_ids() -> tuple[str, ...]:
         sorted(
             place.name
             for place in _home().iterdir()
-            if place.is_dir() and place.name not in _ROOMS and place.joinpath(FILE).is_file()
+            if place.is_dir() and place.name not in ROOMS and place.joinpath(FILE).is_file()
         )
     )
 

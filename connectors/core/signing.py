@@ -6,7 +6,9 @@ Schemes and their options (values may hold placeholders; they arrive here alread
 ``sorted_params``         all query and form parameters, sorted by name in byte order, written ``name value name value``
                           without separators. ``secret``; ``algorithm`` md5 | hmac_md5 | hmac_sha256; ``wrap`` both |
                           none (the secret around the text; only for md5 it is usual); ``case`` upper | lower;
-                          ``param`` (sign) where it goes; ``skip_empty`` (true); ``body`` append | ignore
+                          ``param`` (sign) where it goes; ``skip_empty`` (true); ``body`` append | ignore;
+                          ``equals``, ``between`` when there are separators (``name=value&name=value``), and
+                          ``secret_param``: the secret is the last pair under this name, and not around the text
 ``query_timestamp_hmac``  ``secret``; HMAC-SHA256, base64, over ``timestamp \\n secret``; goes into the query as
                           ``timestamp_param`` and ``param``; ``unit`` ms | s; ``optional``: no secret, no signature
 ``hmac_header``           ``secret``; ``header``; ``algorithm`` sha256 | sha1 | sha512 | md5; ``encoding`` hex | base64;
@@ -70,17 +72,24 @@ def digest(algorithm: str, secret: str, text: bytes) -> bytes:
     return hmac.digest(secret.encode(), text, name)
 
 
-def param_text(params: Mapping[str, str], *, skip_empty: bool = True) -> str:
+def param_text(params: Mapping[str, str], *, skip_empty: bool = True, equals: str = "", between: str = "") -> str:
     """``name value name value`` in byte order of the names: what sorted-parameter schemes sign."""
-    return "".join(f"{key}{params[key]}" for key in sorted(params, key=str.encode) if params[key] or not skip_empty)
+    names = (key for key in sorted(params, key=str.encode) if params[key] or not skip_empty)
+    return between.join(f"{key}{equals}{params[key]}" for key in names)
 
 
 def sorted_params_signature(params: Mapping[str, str], options: Mapping[str, Any], body: bytes = b"") -> str:
     """The signature of the ``sorted_params`` scheme; also what the receiving side compares with."""
     secret = _secret(options, "sorted_params") or ""
     algorithm = options.get("algorithm", "md5")
-    text = param_text(params, skip_empty=options.get("skip_empty", True)).encode() + body
-    if options.get("wrap", "both" if algorithm == "md5" else "none") == "both":
+    equals, between = str(options.get("equals", "")), str(options.get("between", ""))
+    text = (
+        param_text(params, skip_empty=options.get("skip_empty", True), equals=equals, between=between).encode() + body
+    )
+    last = options.get("secret_param")
+    if last:
+        text += (between.encode() if text else b"") + f"{last}{equals}{secret}".encode()
+    elif options.get("wrap", "both" if algorithm == "md5" else "none") == "both":
         text = secret.encode() + text + secret.encode()
     found = digest(algorithm, secret, text).hex()
     return found.upper() if options.get("case", "upper") == "upper" else found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -109,3 +109,29 @@ class Failure(Part):
     codes: list[Path] = Field(default_factory=list)
     message: list[Path] = Field(default_factory=list)
     retry_after: list[Path] = Field(default_factory=list)
+
+
+class Basic(Part):
+    """HTTP basic authentication; the header is written last and never shown."""
+
+    user: str
+    password: str
+
+
+class PacingScope(Part):
+    """At most ``limit`` calls per ``per`` seconds; scopes of one vendor add up."""
+
+    scope: Literal["app", "shop", "ip", "method"]
+    limit: int = Field(gt=0)
+    per: float = Field(gt=0)
+    operations: list[str] = Field(default_factory=list)
+    """Shell-style patterns; empty means every operation."""
+    by: Slug | None = None
+    """Config field whose value tells one app or address from another (``app_key``): connections with the same
+    value share the limit. Absent: ``ip`` is shared by the whole connector, the others are per connection."""
+
+
+class Pacing(Part):
+    concurrency: int = Field(default=8, gt=0, le=256)
+    """Calls in flight per connection and worker process."""
+    scopes: list[PacingScope] = Field(default_factory=list)

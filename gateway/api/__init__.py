@@ -12,6 +12,7 @@ from gateway.api import (
     connections,
     connectors,
     customers,
+    declarations,
     deliveries,
     events,
     explaining,
@@ -39,7 +40,8 @@ from gateway.api import (
 
 PREFIX = "/api/v1"
 NOUNS = (
-    sessions, users, tokens, connectors, connections, mappings, mapping_versions, routes, events, explaining,
+    sessions, users, tokens, connectors, declarations, connections, mappings,
+    mapping_versions, routes, events, explaining,
     deliveries, timers, links, customers, conflicts, reconciliations, backfills, ledger, quarantine, audits,
     problem_codes, overview, live, failures, trials, models, samples, templates,
 )  # fmt: skip

@@ -93,7 +93,7 @@ class TestResult(paging.Part):
 
 
 def _shown(hub: services.Services, row: connections.Row) -> Connection:
-    live = sites.open_connection(row, hub.sealer)
+    live = sites.open_connection(row, hub.sealer, hub.site().connectors)
     hook = None
     missing: list[str] = []
     if live.opened is not None:
@@ -117,9 +117,9 @@ async def _get(connection: AsyncConnection, key: str) -> connections.Row:
     return row
 
 
-def _checked(connector: str, config: dict[str, Any], secrets: dict[str, str]) -> dict[str, Any]:
+def _checked(hub: services.Services, connector: str, config: dict[str, Any], secrets: dict[str, str]) -> dict[str, Any]:
     """The config to store. Raises the problem ``invalid`` with every fault."""
-    spec = soundness.declared(connector)
+    spec = soundness.declared(connector, hub.site().connectors)
     if isinstance(spec, problems.Fault):
         raise problems.Problem("invalid", faults=[spec])
     config = soundness.settled(spec, config)
@@ -131,7 +131,7 @@ def _checked(connector: str, config: dict[str, Any], secrets: dict[str, str]) ->
 
 def _complete(hub: services.Services, row: connections.Row) -> None:
     """Raises the problem ``incomplete`` when the connection must not be enabled."""
-    live = sites.open_connection(row, hub.sealer)
+    live = sites.open_connection(row, hub.sealer, hub.site().connectors)
     if live.opened is None:
         said = live.problem or {"zh": "", "en": ""}
         raise problems.Problem("incomplete", said["zh"], said["en"])
@@ -166,7 +166,7 @@ async def one(request: Request, response: Response, key: str) -> Connection:
 async def create(request: Request, response: Response, body: NewConnection) -> Connection:
     """Makes a connection."""
     hub, who = services.of(request), security.principal(request)
-    config = _checked(body.connector, body.config, body.secrets)
+    config = _checked(hub, body.connector, body.config, body.secrets)
     async with hub.change() as connection:
         if await connections.get(connection, body.key) is not None:
             raise problems.Problem("exists", f"已有连接 {body.key}", f"there is a connection {body.key}")
@@ -198,7 +198,7 @@ async def update(
     async with hub.change() as connection:
         before = await _get(connection, key)
         paging.check_match(if_match, paging.etag(before.version, before.updated_at))
-        config = _checked(before.connector, body.config, body.secrets)
+        config = _checked(hub, before.connector, body.config, body.secrets)
         state = before.state
         if state is ConnectionState.NEEDS_AUTH:
             state = ConnectionState.ENABLED
@@ -286,7 +286,7 @@ async def test(request: Request, key: str) -> TestResult:
     hub = services.of(request)
     async with hub.ledger.read() as connection:
         row = await _get(connection, key)
-    live = sites.open_connection(row, hub.sealer)
+    live = sites.open_connection(row, hub.sealer, hub.site().connectors)
     if live.opened is None:
         said = live.problem or {}
         return TestResult(

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from pydantic import Field
 
-from connectors.core import declaration, registry
+from connectors.core import catalogue, declaration, registry
 from gateway import problems, schema, soundness
-from gateway.api import paging
+from gateway.api import paging, services
 
 routes = APIRouter(prefix="/connectors", tags=["connectors"])
 
@@ -88,11 +88,11 @@ def _summary(spec: declaration.Declaration) -> dict[str, Any]:
     }
 
 
-def _every() -> list[declaration.Declaration]:
+def _every(connectors: catalogue.Catalogue) -> list[declaration.Declaration]:
     found = []
-    for name in registry.all_ids():
+    for name in connectors.ids():
         try:
-            found.append(registry.get(name))
+            found.append(connectors.get(name))
         except registry.DeclarationError:
             continue  # ``check`` names it; one broken folder must not hide the others
     return found
@@ -141,7 +141,7 @@ async def every(
     wanted = (q or "").strip().lower()
     found = [
         spec
-        for spec in await asyncio.to_thread(_every)
+        for spec in await asyncio.to_thread(_every, services.of(request).site().connectors)
         if not wanted or any(wanted in text.lower() for text in (spec.id, spec.label.zh, spec.label.en, *spec.aliases))
     ]
     page, more = paging.sliced(found, limit, cursor, lambda one: one.id)
@@ -151,9 +151,12 @@ async def every(
 @routes.get("/{id}", operation_id="connector_get", summary="连接器详情 Connector", responses=schema.responses(404))
 async def one(request: Request, id: str) -> Connector:
     """One connector: form fields, operations, doors, and how to get the keys."""
-    spec = await asyncio.to_thread(soundness.declared, id)
+    connectors = services.of(request).site().connectors
+    spec = await asyncio.to_thread(soundness.declared, id, connectors)
     if isinstance(spec, problems.Fault):
         raise problems.Problem("not_found", spec.zh, spec.en)
+    if connectors.own(id):
+        return detail(spec, "")
     file = registry.folder(id).joinpath("README.md")
     readme = await asyncio.to_thread(lambda: file.read_text(encoding="utf-8") if file.is_file() else "")
     return detail(spec, readme)

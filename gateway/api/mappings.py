@@ -14,7 +14,6 @@ from fastapi import APIRouter, Header, Request, Response
 from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from connectors.core import registry
 from gateway import problems, schema, security
 from gateway.api import paging, services
 from mappings import check, engine, errors, library, linter
@@ -212,7 +211,7 @@ async def publish(
     """Publishes a new version after lint and its own tests; earlier versions stay for what was planned with them."""
     hub, who = services.of(request), security.principal(request)
     place = (connector, name)
-    if connector not in registry.all_ids():
+    if connector not in hub.site().connectors.ids():
         raise problems.Problem("not_found", f"没有连接器 {connector[:40]}", f"no connector {connector[:40]}")
     if not name.replace("_", "").isalnum() or not name.isascii() or len(name) > 60:
         zh, en = "名称只能用小写字母、数字和下划线", "a name has lower-case letters, digits and underscores"

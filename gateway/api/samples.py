@@ -8,9 +8,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Request
 from pydantic import Field
 
-from connectors.core import jsontext, registry
+from connectors.core import catalogue, jsontext, registry
 from gateway import problems, schema
-from gateway.api import deliveries, paging
+from gateway.api import deliveries, paging, services
 
 routes = APIRouter(prefix="/samples", tags=["samples"])
 VECTORS = "vectors.json"
@@ -32,7 +32,9 @@ class Sample(SampleName):
     content: Any
 
 
-def _known(connector: str) -> list[str]:
+def _known(connectors: catalogue.Catalogue, connector: str) -> list[str]:
+    if connectors.own(connector):
+        return []  # a site's own declaration comes without samples
     if connector not in registry.all_ids():
         raise problems.Problem("not_found", f"没有连接器 {connector[:40]}", f"no connector {connector[:40]}")
     folder = registry.folder(connector).joinpath("samples")
@@ -42,18 +44,19 @@ def _known(connector: str) -> list[str]:
 
 @routes.get("/{connector}", operation_id="sample_list", summary="样例报文列表 Samples", responses=schema.responses(404))
 async def every(
-    _request: Request, connector: str, limit: paging.Limit = 50, cursor: paging.Cursor = None
+    request: Request, connector: str, limit: paging.Limit = 50, cursor: paging.Cursor = None
 ) -> SampleNames:
     """The samples of a connector."""
-    names = await asyncio.to_thread(_known, connector)
+    names = await asyncio.to_thread(_known, services.of(request).site().connectors, connector)
     page, more = paging.sliced(names, limit, cursor, str)
     return SampleNames(items=[SampleName(name=name) for name in page], next_cursor=more)
 
 
 @routes.get("/{connector}/{name}", operation_id="sample_get", summary="样例 Sample", responses=schema.responses(404))
-async def one(connector: str, name: str) -> Sample:
+async def one(request: Request, connector: str, name: str) -> Sample:
     """One sample."""
-    if name not in await asyncio.to_thread(_known, connector):
+    connectors = services.of(request).site().connectors
+    if name not in await asyncio.to_thread(_known, connectors, connector):
         raise problems.Problem("not_found", f"没有样例 {name[:80]}", f"no sample {name[:80]}")
     file = registry.folder(connector).joinpath("samples").joinpath(name)
     text = await asyncio.to_thread(lambda: file.read_text(encoding="utf-8"))

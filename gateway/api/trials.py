@@ -39,7 +39,7 @@ class Draft(paging.Part):
 async def connection(request: Request, body: Draft) -> connection_api.TestResult:
     """Makes the probe call with these settings and keeps nothing of it, no token either."""
     hub = services.of(request)
-    spec = soundness.declared(body.connector)
+    spec = soundness.declared(body.connector, hub.site().connectors)
     if isinstance(spec, problems.Fault):
         raise problems.Problem("invalid", faults=[spec])
     secrets = {name: text for name, text in body.secrets.items() if text}

@@ -17,6 +17,8 @@ from retry_queue.ledger import sql, tables
 
 R, M, S = tables.routes, tables.mapping_versions, tables.settings
 EPOCH = "epoch"
+DECLARATIONS = "declarations"
+"""Setting: id -> text of the connectors that the site declared itself."""
 
 _PUT_SETTING = sql.Statement(
     """
@@ -76,6 +78,11 @@ async def setting(connection: AsyncConnection, key: str) -> Any:
 
 async def put_setting(connection: AsyncConnection, key: str, value: Any) -> None:
     await _PUT_SETTING.run(connection, (), key, json.dumps(value, ensure_ascii=False, sort_keys=True))
+
+
+async def declarations(connection: AsyncConnection) -> dict[str, str]:
+    """The site's own connectors: id -> text."""
+    return dict(await setting(connection, DECLARATIONS) or {})
 
 
 async def routes(connection: AsyncConnection) -> list[RouteRow]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pydantic
 
-from connectors.core import declaration, decode, model, registry
+from connectors.core import catalogue, declaration, decode, model, registry
 from mappings import errors as mapping_errors
 from mappings import expression, library
 from retry_queue.ledger import configuration, connections, secrets, session
@@ -51,8 +51,10 @@ class Site:
         templates: Mapping[str, route.Template],
         entities: Mapping[str, route.EntityRule],
         texts: Mapping[str, str] | None = None,
+        connectors: catalogue.Catalogue = catalogue.SHIPPED,
     ) -> None:
         """``texts``: connector/name@version -> every version of the site's own mappings, also those not in force."""
+        self.connectors = connectors
         self.epoch = epoch
         self.live = dict(live)
         self.routes = {one.key: one for one in routes}
@@ -135,7 +137,7 @@ class Site:
         if live is None:
             return None
         try:
-            return registry.get(live.connector).operations.get(name)
+            return self.connectors.get(live.connector).operations.get(name)
         except (registry.UnknownConnector, registry.DeclarationError):
             return None
 
@@ -192,10 +194,12 @@ def _shipped(connector: str, name: str) -> meaning.Meaning | None:
     return meaning.of(library.shipped(connector, name), f"{connector}/{name}@{SHIPPED}")
 
 
-def open_connection(row: connections.Row, sealer: secrets.Sealer) -> Live:
+def open_connection(
+    row: connections.Row, sealer: secrets.Sealer, connectors: catalogue.Catalogue = catalogue.SHIPPED
+) -> Live:
     """A stored connection, opened; what stands in the way becomes ``problem``."""
     try:
-        declared = registry.get(row.connector)
+        declared = connectors.get(row.connector)
         opened = model.Connection(row.key, declared, with_defaults(declared, row.config), row.opened(sealer))
     except (registry.UnknownConnector, registry.DeclarationError, secrets.SecretUnreadable) as error:
         return Live(row.key, row.connector, row.state, None, {"zh": str(error), "en": str(error)})
@@ -221,6 +225,7 @@ async def load(ledger: session.Ledger, sealer: secrets.Sealer) -> Site:
         mapping_rows = await configuration.mappings(connection, published=False)
         templates = await configuration.setting(connection, "templates") or []
         entities = await configuration.setting(connection, "entities") or {}
+        connectors = catalogue.Catalogue(await configuration.declarations(connection))
     overrides, texts = {}, {}
     for row in mapping_rows:
         file = f"{row.connector}/{row.name}@{row.version}"
@@ -239,10 +244,11 @@ async def load(ledger: session.Ledger, sealer: secrets.Sealer) -> Site:
             continue
     return Site(
         epoch,
-        {row.key: open_connection(row, sealer) for row in rows},
+        {row.key: open_connection(row, sealer, connectors) for row in rows},
         routes,
         overrides,
         {one["key"]: route.Template.model_validate(one) for one in templates},
         {name: route.EntityRule.model_validate(rule) for name, rule in entities.items()},
         texts,
+        connectors,
     )

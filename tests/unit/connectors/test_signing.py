@@ -70,6 +70,19 @@ def test_sorted_params_published(secret, params, expected):
     assert "sign" not in split.query
 
 
+@pytest.mark.parametrize(("algorithm", "expected"), [
+    ("md5", "9A0A8659F005D6984697E2CA0A9CF3B7"),
+    ("hmac_sha256", "6A9AE1657590FD6257D693A078E1C3E4BB6BA4DC30B23E0EE2496E54170DACD6"),
+])  # fmt: skip
+def test_sorted_params_with_separators_published(algorithm, expected):
+    # Worked example of a payment platform's document "Security rules: signature algorithm" (API v2).
+    params = {"mch_id": "10000100", "body": "test", "device_info": "1000", "appid": "wxd930ea5d5a258f4f",
+              "nonce_str": "ibuaiVcKdpRxkhJA", "empty": ""}  # fmt: skip
+    options = {"secret": "192006250b4c09247ec02edce69f6a2d", "algorithm": algorithm, "equals": "=", "between": "&",
+               "secret_param": "key"}  # fmt: skip
+    assert signed("sorted_params", options, query=params).query["sign"] == expected
+
+
 def test_sorted_params_options():
     params = {"b": "2", "a": "1", "empty": ""}
     text = b"a1b2"

@@ -1,0 +1,1 @@
+"""Connectors that a site declares itself: written by hand, or drafted from an OpenAPI document or a curl command."""
