@@ -16,7 +16,7 @@ from typing import Any, Literal
 import pydantic
 
 from connectors.core import declaration, errors, grade, plan, registry, signing, verify
-from gateway import consistency, current, declarations, hub_file, problems, schedules, soundness
+from gateway import consistency, current, declarations, hub_file, problems, route_soundness, schedules, soundness
 from mappings import check as mapping_check
 from mappings import errors as mapping_errors
 from mappings import library, linter
@@ -255,9 +255,9 @@ def site(report: Report, now: current.Current) -> None:
             for fault in soundness.shape(error, routes.Route):
                 report.say("error", f"route {key}{fault.pointer}", fault.zh, fault.en)
             continue
-        for fault in soundness.route(given, world):
+        for fault in route_soundness.route(given, world):
             report.say("error", f"route {key}{fault.pointer}", fault.zh, fault.en)
-        for fault in soundness.doubtful(given, states) if given.enabled else []:
+        for fault in route_soundness.doubtful(given, states) if given.enabled else []:
             report.say("warning", f"route {key}{fault.pointer}", fault.zh, fault.en)
     _schedules(report, now)
     for fault in consistency.faults(now.parsed_routes(), now.rules(), world):

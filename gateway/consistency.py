@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from connectors.core import declaration, registry
-from gateway import current, hub_file, soundness
+from gateway import current, hub_file, route_soundness
 from gateway.problems import Fault
 from retry_queue.sync import flows, meaning
 from retry_queue.sync import route as routes
@@ -20,7 +20,7 @@ SHOWN = 8
 
 
 def faults(
-    every: Iterable[routes.Route], rules: Mapping[str, routes.EntityRule], world: soundness.World
+    every: Iterable[routes.Route], rules: Mapping[str, routes.EntityRule], world: route_soundness.World
 ) -> list[Fault]:
     """Entities whose fields are written from several sides without a rule, and rings of routes."""
     known = {one.key: one for one in every if one.enabled}
@@ -51,7 +51,7 @@ def doubts(draft: hub_file.Draft, now: current.Current, *, prune: bool = False) 
     every = {one.key: one for one in stored.parsed_routes()} | draft.routes
     rules = stored.rules() | draft.entities
     for fault in faults(
-        every.values(), rules, soundness.World(known, own, connectors=now.reach(draft.declarations, prune=prune))
+        every.values(), rules, route_soundness.World(known, own, connectors=now.reach(draft.declarations, prune=prune))
     ):
         section, key = (str(step) for step in fault.path)
         draft.say(replace(fault, path=()), *draft.place(section, key))
@@ -63,7 +63,7 @@ def _unruled(
     found: list[flows.Edge],
     known: Mapping[str, routes.Route],
     rule: routes.EntityRule,
-    world: soundness.World,
+    world: route_soundness.World,
     operation: flows.Lookup,
 ) -> tuple[list[str], list[str]] | None:
     """(fields, connections) that have no rule; None when all is said."""

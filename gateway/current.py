@@ -10,7 +10,7 @@ import pydantic
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from connectors.core import catalogue
-from gateway import soundness
+from gateway import route_soundness
 from mappings import engine, library
 from mappings import errors as mapping_errors
 from retry_queue import reconcile
@@ -43,9 +43,9 @@ class Current:
         """The connectors there will be once these declarations are applied."""
         return (catalogue.SHIPPED if prune else self.connectors).with_own(drafted)
 
-    def world(self) -> soundness.World:
+    def world(self) -> route_soundness.World:
         """What routes may refer to."""
-        return soundness.World(
+        return route_soundness.World(
             {key: (row.connector, row.config) for key, row in self.connections.items()},
             {place: made for place, row in self.mappings.items() if (made := compiled(row.body, place)) is not None},
             frozenset(self.templates),

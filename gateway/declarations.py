@@ -8,7 +8,7 @@ import pydantic
 
 from connectors.core import catalogue, declaration, registry
 from connectors.core.own import source
-from gateway import current, soundness
+from gateway import current, route_soundness, soundness
 from gateway.problems import Fault
 from retry_queue.sync import route as routes
 
@@ -51,14 +51,14 @@ def users(now: current.Current, key: str) -> list[str]:
 def breaks(now: current.Current, key: str, text: str) -> list[Fault]:
     """Routes that work now and would not after the change."""
     world = now.world()
-    after = soundness.World(
+    after = route_soundness.World(
         world.connections, world.mappings, world.templates, catalogue.Catalogue({**now.declarations, key: text})
     )
     touched = set(users(now, key))
     found = []
     for one in now.parsed_routes():
-        if touched & _ends(one) and soundness.route(one, after) and not soundness.route(one, world):
-            first = soundness.route(one, after)[0]
+        if touched & _ends(one) and route_soundness.route(one, after) and not route_soundness.route(one, world):
+            first = route_soundness.route(one, after)[0]
             zh, en = f"现有路由 {one.key} 将不可用：{first.zh}", f"the route '{one.key}' would break: {first.en}"
             found.append(Fault("breaks_route", zh, en))
     return found

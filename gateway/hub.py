@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway import current, hub_file, problems, schedules, soundness
+from gateway import current, hub_file, problems, route_soundness, schedules, soundness
 from mappings import engine
 from retry_queue.ledger import audit, configuration, connections, logins, secrets, session
 from retry_queue.ledger.states import ConnectionState
@@ -67,9 +67,9 @@ def check(draft: hub_file.Draft, now: current.Current, *, prune: bool = False) -
     # A broken connection of the file is no reason to call every route to it broken too.
     named = {key for section, key in draft.where if section == "connections"}
     templates |= {key for section, key in draft.where if section == "templates"}
-    world = soundness.World(known, own, frozenset(templates), connectors)
+    world = route_soundness.World(known, own, frozenset(templates), connectors)
     for key, given in draft.routes.items():
-        for fault in soundness.route(given, world):
+        for fault in route_soundness.route(given, world):
             if fault.code == "unknown_connection" and _spoken(given, fault) in named:
                 continue
             draft.say(fault, *draft.place("routes", key))
@@ -91,7 +91,7 @@ def check(draft: hub_file.Draft, now: current.Current, *, prune: bool = False) -
     return sorted(unique, key=lambda one: one.line)
 
 
-def _left_behind(draft: hub_file.Draft, now: current.Current, world: soundness.World) -> None:
+def _left_behind(draft: hub_file.Draft, now: current.Current, world: route_soundness.World) -> None:
     """Routes that stay although the file changes what they rely on (another connector under the same key)."""
     changed = {
         key for key, one in draft.connections.items()
@@ -104,7 +104,7 @@ def _left_behind(draft: hub_file.Draft, now: current.Current, world: soundness.W
             continue
         given = routes.Route.model_validate({**row.spec, "key": key, "enabled": row.enabled})
         touched = {given.source.connection, *(placed.target.connection for placed in given.targets)} & changed
-        if touched and soundness.route(given, world):
+        if touched and route_soundness.route(given, world):
             first = min(touched)
             zh = f"现有路由 {key} 不再可用：连接 {first} 的连接器变了；请同时修改该路由"
             en = (
@@ -115,7 +115,7 @@ def _left_behind(draft: hub_file.Draft, now: current.Current, world: soundness.W
 
 
 def _spoken(given: routes.Route, fault: problems.Fault) -> str:
-    named: list[tuple[tuple[Any, ...], Any]] = [(("from",), given.source), *soundness.spots(given)]
+    named: list[tuple[tuple[Any, ...], Any]] = [(("from",), given.source), *route_soundness.spots(given)]
     named += [(("unless", place), one) for place, one in enumerate(given.unless)]
     return next((one.connection or "" for path, one in named if fault.path[: len(path)] == path), "")
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from connectors.core import model, registry
-from gateway import soundness
+from gateway import route_soundness, soundness
 from gateway.problems import Fault
 from mappings import canonical, expression
 from retry_queue.sync import schedule, sides
 
 
-def faults(given: schedule.Comparison, world: soundness.World) -> list[Fault]:
+def faults(given: schedule.Comparison, world: route_soundness.World) -> list[Fault]:
     """Everything wrong with a comparison beyond its shape."""
     if given.entity not in canonical.MODELS:
         what = ("业务对象", "entity")
@@ -29,7 +29,7 @@ def faults(given: schedule.Comparison, world: soundness.World) -> list[Fault]:
     return found
 
 
-def _side(name: str, given: schedule.Side, entity: str, world: soundness.World) -> Iterator[Fault]:
+def _side(name: str, given: schedule.Side, entity: str, world: route_soundness.World) -> Iterator[Fault]:
     there = world.connections.get(given.connection)
     if there is None:
         what = ("连接", "connection")

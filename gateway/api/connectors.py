@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request
 from pydantic import Field
 
 from connectors.core import catalogue, declaration, registry
-from gateway import problems, schema, soundness
+from gateway import problems, route_soundness, schema, soundness
 from gateway.api import paging, services
 
 routes = APIRouter(prefix="/connectors", tags=["connectors"])
@@ -111,7 +111,7 @@ def detail(spec: declaration.Declaration, readme: str) -> Connector:
                 entity=one.entity,
                 idempotent=str(one.idempotent),
                 mapping=one.mapping,
-                target=one.kind in soundness.SENDS,
+                target=one.kind in route_soundness.SENDS,
             )
             for name, one in spec.operations.items()
         ],

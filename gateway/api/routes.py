@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Request, Response
 from pydantic import Field
 
-from gateway import current, problems, schema, security, soundness
+from gateway import current, problems, route_soundness, schema, security
 from gateway.api import paging, services
 from retry_queue.ledger import audit, configuration
 from retry_queue.sync import route as sync_route
@@ -46,7 +46,7 @@ class Routes(paging.Page):
 
 def _shown(row: configuration.RouteRow, states: dict[str, str]) -> RouteDetail:
     given = sync_route.Route.model_validate({**row.spec, "key": row.key, "enabled": row.enabled})
-    doubts = soundness.doubtful(given, states)
+    doubts = route_soundness.doubtful(given, states)
     return RouteDetail.model_validate(
         {
             **given.model_dump(by_alias=True),
@@ -62,7 +62,7 @@ def _states(now: current.Current) -> dict[str, str]:
 
 
 def _check(given: sync_route.Route, now: current.Current) -> None:
-    found = soundness.route(given, now.world())
+    found = route_soundness.route(given, now.world())
     if found:
         raise problems.Problem("invalid", faults=found)
 

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request
 from pydantic import Field
 
 from connectors.core import auth, client, jsontext, model, pacing
-from gateway import current, privacy, problems, schema, soundness
+from gateway import current, privacy, problems, route_soundness, schema, soundness
 from gateway.api import connections as connection_api
 from gateway.api import deliveries as delivery_api
 from gateway.api import mappings as mapping_api
@@ -96,7 +96,7 @@ async def route(request: Request, body: RouteDraft) -> RouteTrial:
     """Evaluates the condition on an event that was mapped, and maps it for every target."""
     hub = services.of(request)
     async with hub.ledger.read() as db:
-        found = soundness.route(body.route, (await current.load(db)).world())
+        found = route_soundness.route(body.route, (await current.load(db)).world())
         story = await events.get(db, paging.row_id(body.event, "事件", "event"))
     if found:
         raise problems.Problem("invalid", faults=[one.under("route") for one in found])
