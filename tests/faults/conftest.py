@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -31,3 +31,22 @@ def seed(request: pytest.FixtureRequest) -> int:
     made = int(os.environ.get("SEED", "0")) or int.from_bytes(os.urandom(3), "big")
     print(f"seed {made}")
     return made
+
+
+@pytest.fixture
+def trial(record_property: Callable[[str, object], None]) -> Callable[..., None]:
+    """``trial(name, size, **figures)``: what stands in the table of ``./shuniu faults`` for this test.
+
+    Figures are told as they are written (``lost=0``); a ``seed`` among them has its own column. May be called
+    again with more figures.
+    """
+    kept: dict[str, object] = {}
+
+    def tell(name: str, size: str = "", **figures: object) -> None:
+        kept.update(figures)
+        record_property("trial", name)
+        record_property("size", size)
+        record_property("seed", str(kept.get("seed", "")))
+        record_property("figures", ", ".join(f"{key} {value}" for key, value in kept.items() if key != "seed"))
+
+    return tell

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -59,12 +60,19 @@ def differences(those: list[systems.System]) -> list[tuple[str, str, Any, Any]]:
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("late", [0.0, 1.0])
 async def test_both_sides_end_up_equal_with_the_newest_edits(
-    folder: Path, postgres_url: str, valkey_url: str, full: bool, seed: int, late: float
+    folder: Path,
+    postgres_url: str,
+    valkey_url: str,
+    full: bool,
+    seed: int,
+    late: float,
+    trial: Callable[..., None],
 ) -> None:
     told, those, conflicts = await soak(
         folder, "{conflicts: newest}", edits=5000 if full else 300, records=300 if full else 30, seed=seed,
         push=systems.Push(late=late, copies=2), database_url=postgres_url, redis_url=valkey_url,
     )  # fmt: skip
+    trial("two-way soak, both sides edit at once", f"{told['edits']:,} edits", seed=seed, late=late, **told)
     assert differences(those) == [], told
     wrong = [
         (key, edit, those[0].records[key[0]].get(key[1]))
