@@ -74,7 +74,18 @@ def main(argv: list[str]) -> int:
     begun = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="shuniu-faults-") as folder:
         report = Path(folder) / "report.xml"
-        command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "tests/faults", f"--junitxml={report}"]
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-n",
+            "0",
+            "tests/faults",
+            "-o",
+            "junit_family=xunit1",
+            f"--junitxml={report}",
+        ]
         if given.only:
             command += ["-k", given.only]
         code = subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
