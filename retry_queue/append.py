@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 
 import structlog
 
 from connectors.core import model
+from retry_queue import tracing
 from retry_queue.ledger import inbox, quarantine, session, tallies
 
 MAX_BATCH = 500
@@ -46,13 +48,23 @@ class Appender:
         self._bell = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
-    async def append(self, events: Sequence[inbox.NewEvent]) -> list[int | None]:
+    async def append(self, events: Sequence[inbox.NewEvent], caller: str = "") -> list[int | None]:
         """Makes events durable; returns new ids, None for each that was there already.
 
-        Raises LedgerUnavailable when they are not: the caller must not acknowledge.
+        ``caller``: the W3C ``traceparent`` of whoever handed them in. Raises LedgerUnavailable when they are not
+        durable: the caller must not acknowledge.
         """
         if not events:
             return []
+        begun = time.time()
+        made = await self._join(events)
+        if tracing.on():
+            for event, number in zip(events, made, strict=True):
+                if number is not None:
+                    tracing.tell(_span(event, begun, caller))
+        return made
+
+    async def _join(self, events: Sequence[inbox.NewEvent]) -> list[int | None]:
         if len(self._waiting) >= MAX_WAITING:
             raise Overloaded("too many hand-ins are waiting for the ledger")
         future: asyncio.Future[list[int | None]] = asyncio.get_running_loop().create_future()
@@ -130,6 +142,15 @@ class Appender:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+
+
+def _span(event: inbox.NewEvent, begun: float, caller: str) -> tracing.Span:
+    above = tracing.told(caller)
+    told = {"shuniu.connection": event.connection_key, "shuniu.source": event.source, "shuniu.message": event.message}
+    return tracing.Span(
+        "event", "server", event.trace, tracing.root(event.trace), begun, time.time() - begun,
+        attributes=told, links=(above,) if above else (),
+    )  # fmt: skip
 
 
 def _refuse(group: list[Waiting], error: Exception) -> None:
