@@ -2,7 +2,8 @@
 
 Controls, under ``/_sim/taobao``: ``POST orders`` ``{count, customer?, skus?, paid?}`` · ``GET orders/{tid}`` ·
 ``POST orders/{tid}/{pay|hold|release|finish|close|refund}`` · ``POST refunds/{id}`` ``{status}`` ·
-``POST goods/{num_iid}/off`` · ``POST expire_session`` · ``POST authorize`` ``{session?}`` · ``POST cut`` (ends every TMC socket).
+``POST goods/{num_iid}/off`` · ``POST expire_session`` ·
+``POST authorize`` ``{session?}`` · ``POST cut`` (ends every TMC socket).
 """
 
 from __future__ import annotations
