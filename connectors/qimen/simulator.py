@@ -72,6 +72,7 @@ class Simulator(engine.Simulator):
             post("/receive", self.receive),
             post("/stock", self.change_stock),
             post("/pick", self.pick),
+            post("/trouble", self.trouble),
             post("/erp", self.as_erp),
         ]
 
@@ -168,6 +169,22 @@ class Simulator(engine.Simulator):
             changed.append({**told, "quantity": int(wish["change"]), "changeTime": self.local()})
         self.call("stockchange.report", {"items": {"item": changed}})
         return control.answer({code: self.house.stock[code] for code in items})
+
+    async def trouble(self, request: Request) -> Response:
+        """The warehouse reports what is wrong with an order: words, or goods that it lacks."""
+        wish = await control.body(request)
+        code = str(wish["code"])
+        if wish.get("lacks"):
+            rows = [{"itemCode": item, "lackQty": 1} for item in wish["lacks"]]
+            self.call("itemlack.report", {"deliveryOrderCode": code, "items": {"item": rows}})
+        else:
+            told = {
+                "deliveryOrderCode": code,
+                "messageType": "ADDRESS",
+                "messageDesc": str(wish.get("words", "地址不到")),
+            }
+            self.call("orderexception.report", told)
+        return control.answer({"told": code})
 
     async def pick(self, request: Request) -> Response:
         self.house.orders[str((await control.body(request))["code"])]["status"] = "PICK"

@@ -47,6 +47,8 @@ def verify(
     except jsontext.JsonError:
         raise errors.HookRefused("garbled", "the body is not JSON") from None
     told = {"topic": _header(hook.headers, "topic"), "webhook_id": _header(hook.headers, "webhook-id"), "shop": shop}
+    if not all(value.isascii() for value in told.values()):
+        raise errors.HookRefused("garbled", "a header holds what no header may hold")
     return model.VerifiedHook(jsontext.dumps({**told, "payload": payload}))
 
 

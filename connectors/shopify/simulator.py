@@ -1,7 +1,7 @@
 """A simulated Shopify store: tokens by client credentials, GraphQL, webhooks signed with the client secret.
 
 Controls under ``/_sim/shopify``: ``POST orders`` ``{customer?, skus?, count?}`` ·
-``POST orders/{id}/{hold|release|refund}`` ·
+``POST orders/{id}/{hold|release|refund|return}`` ·
 ``POST customers/{place}`` · ``POST products`` · ``POST tokens/expire``.
 """
 
@@ -19,7 +19,7 @@ from starlette.routing import BaseRoute, Route
 
 from connectors.core import jsontext
 from connectors.shopify import signer
-from connectors.shopify.simulated import query, store
+from connectors.shopify.simulated import goods, people, query, returns, store
 from connectors.simulator import control, engine, push
 
 Field = Callable[[dict[str, Any]], Any]
@@ -45,11 +45,25 @@ class Simulator(engine.Simulator):
     def seed(self) -> None:
         self.tokens: dict[str, float] = {}
         self.store = store.Store(self.world, self.now, self.commit, self.announce)
+        self.people = people.People(self.world, self.now, self.commit, self.announce)
+        self.goods = goods.Goods(self.world, self.now, self.store.stock)
+        self.returns = returns.Returns(self.store)
         self.fields: dict[str, Field] = {
             "shop": self.store.shop,
             "order": self.store.order,
             "orders": self.store.list_orders,
             "fulfillmentCreate": self.store.fulfil,
+            "fulfillmentTrackingInfoUpdate": self.store.retrack,
+            "customers": self.people.list_rows,
+            "customerByIdentifier": self.people.by_identifier,
+            "customerCreate": self.people.create,
+            "customerUpdate": self.people.update,
+            "products": self.goods.list_rows,
+            "product": self.goods.product,
+            "return": self.returns.one,
+            "returnApproveRequest": self.returns.approve,
+            "returnDeclineRequest": self.returns.decline,
+            "refundCreate": self.returns.refund,
             "inventoryItem": self.store.item,
             "inventorySetQuantities": self.store.set_stock,
             "webhookSubscriptions": self.store.list_hooks,
@@ -121,7 +135,7 @@ class Simulator(engine.Simulator):
             root, text, wanted = query.parsed(str(body["query"]))
             if root not in self.fields:
                 raise query.Broken(f"Field '{root}' doesn't exist")
-            if root == "inventorySetQuantities" and "@idempotent" not in text:
+            if root in ("inventorySetQuantities", "refundCreate") and "@idempotent" not in text:
                 raise query.Broken("The @idempotent directive is required for this mutation")
             found = self.fields[root](body.get("variables") or {})
             data = query.picked(found, wanted)
@@ -157,27 +171,20 @@ class Simulator(engine.Simulator):
         number, what = request.path_params["number"], request.path_params["what"]
         if what == "refund":
             return control.answer(self.store.refund(number))
+        if what == "return":
+            return control.answer(self.returns.ask(number))
         return control.answer(self.store.hold(number, what == "hold"))
 
     async def tell_customer(self, request: Request) -> Response:
-        one = self.world.customers[request.path_params["place"]]
-        told = {"id": 207119551 + one.index, "first_name": one.name, "last_name": "", "email": one.email, "tags": ""}
-        told |= {"phone": f"+86{one.phone}", "state": "enabled", "updated_at": store.moment(self.now())}
+        one = self.people.known[str(people.FIRST + request.path_params["place"])]
+        one["updatedAt"] = store.moment(self.now())
+        told = self.people.rest(one)
         self.announce("customers/update", told)
         return control.answer(told)
 
     async def tell_product(self, _request: Request) -> Response:
-        variants = [
-            {
-                "id": 49148385 + one.index,
-                "inventory_item_id": 39072856 + one.index,
-                "sku": one.code,
-                "price": str(one.price),
-            }
-            for one in self.world.skus[:3]
-        ]
-        told = {"id": 632910392, "title": "明前龙井", "status": "active", "variants": variants}
-        self.announce("products/update", {**told, "updated_at": store.moment(self.now())})
+        told = self.goods.touch()
+        self.announce("products/update", told)
         return control.answer(told)
 
     async def expire(self, _request: Request) -> Response:

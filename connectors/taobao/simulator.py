@@ -2,7 +2,8 @@
 
 Controls, under ``/_sim/taobao``: ``POST orders`` ``{count, customer?, skus?, paid?}`` · ``GET orders/{tid}`` ·
 ``POST orders/{tid}/{pay|hold|release|finish|close|refund}`` · ``POST refunds/{id}`` ``{status}`` ·
-``POST expire_session`` · ``POST authorize`` ``{session?}`` · ``POST cut`` (ends every TMC socket).
+``POST goods/{num_iid}/off`` · ``POST expire_session`` ·
+``POST authorize`` ``{session?}`` · ``POST cut`` (ends every TMC socket).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from connectors.simulator import control, engine, world
-from connectors.taobao.simulated import calls, channel, gate, refunds, shop
+from connectors.taobao.simulated import calls, channel, decisions, gate, refunds, shop
 
 SELLER_ID = 263664221
 
@@ -53,6 +54,7 @@ class Simulator(engine.Simulator):
         )
         self.channel = channel.Channel(terms, shop.SELLER, SELLER_ID)
         self.calls = calls.Calls(self.shop, self.channel, self._permit)
+        self.calls.methods |= decisions.methods(self.shop)
         self.permitted = True
         self.expired = False
         self.authorised_at = self.now()
@@ -81,6 +83,7 @@ class Simulator(engine.Simulator):
             Route("/orders/{tid:int}", control.guarded(self.show_order)),
             post("/orders/{tid:int}/{what}", self.change_order),
             post("/refunds/{number}", self.change_refund),
+            post("/goods/{num_iid:int}/off", self.take_off),
             post("/expire_session", self.expire_session),
             post("/authorize", self.authorize),
             post("/cut", self.cut),
@@ -229,6 +232,13 @@ class Simulator(engine.Simulator):
     async def change_refund(self, request: Request) -> Response:
         wish = await control.body(request)
         return control.answer(refunds.advance(self.shop, request.path_params["number"], str(wish.get("status", ""))))
+
+    async def take_off(self, request: Request) -> Response:
+        """The seller takes a product off the shelf."""
+        number = request.path_params["num_iid"]
+        self.shop.off.add(number)
+        self._tell("taobao_item_ItemDownshelf", {"nick": shop.SELLER, "num_iid": number})
+        return control.answer({"num_iid": number})
 
     async def expire_session(self, _request: Request) -> Response:
         """The shop's authorisation ends: calls answer code 27 and its messages stop."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -86,6 +87,32 @@ def _sha1_aes(options: Mapping[str, Any], hook: model.RawHook) -> Parts:
     text = outer[options.get("encrypted") or ("Encrypt" if form == "xml" else "encrypt")].encode()
     begin = hook.body.index(text)
     return Parts((proof, "timestamp", "nonce"), (), (begin, begin + len(text)), limit)
+
+
+def noise(hook: model.RawHook, dice: random.Random) -> model.RawHook:
+    """A copy of a genuine push with one to four things done to it at random, anywhere."""
+    body, query, headers = bytearray(hook.body), dict(hook.query), dict(hook.headers)
+    for _ in range(dice.randint(1, 4)):
+        given = dice.choice((query, headers))
+        name = dice.choice([*given, "signature", "timestamp", "x"])
+        wild = "".join(
+            chr(dice.choice((dice.randrange(256), dice.randrange(0x11000)))) for _ in range(dice.randrange(12))
+        )
+        at, size = dice.randrange(len(body) + 1), dice.randrange(6)
+        match dice.randrange(6):
+            case 0:
+                body[at : at + size] = dice.randbytes(dice.randrange(6))
+            case 1:
+                body[:] = dice.choice((b"", b"{}", bytes(body) * 2, bytes(body)[::-1], dice.randbytes(40)))
+            case 2:
+                given.pop(name, None)
+            case 3:
+                given[name] = wild
+            case 4:
+                given[name] = given.get(name, "")[: dice.randrange(40)] + wild
+            case _:
+                given[wild] = given.get(name, wild)
+    return replace(hook, body=bytes(body), query=query, headers=headers)
 
 
 def connections(connection: model.Connection, source: str) -> Iterator[tuple[str, model.Connection]]:

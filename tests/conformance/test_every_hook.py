@@ -5,9 +5,12 @@ The base is a push that the simulator really sent to a local address.
 
 from __future__ import annotations
 
+import contextlib
+import random
+
 import pytest
 
-from connectors.core import cipher, errors, jsontext, model, verify, xmltext
+from connectors.core import cipher, decode, errors, jsontext, model, verify, xmltext
 from tests.conformance import door, forgery, rehearsal, ruling
 
 PUSHES = [(id, number) for id in ruling.IDS for number in range(len(rehearsal.of(id).pushes))]
@@ -81,6 +84,33 @@ async def test_every_spoiled_push_is_refused(id: str, number: int) -> None:
             for late in (proven.window + 2, -proven.window - 2):
                 wrong[f"{late} s later"] = _refused(hook, opened.connection, push.source, one.at + late)
     assert {words: what for words, what in wrong.items() if what} == {}
+
+
+@every_push
+async def test_noise_is_refused_or_leaves_what_is_proven_as_it_was(id: str, number: int) -> None:
+    """Whatever arrives, the door answers in its own words; what it takes for genuine holds what was really sent."""
+    push, dice = rehearsal.of(id).pushes[number], random.Random(f"{id}-{number}")
+    async with door.pushed(id, push) as (_stage, opened):
+        pass
+    spec = opened.connection.declaration.events[push.source].verify
+    assert spec is not None
+    wrong: list[str] = []
+    for one in {each.hook.method: each for each in opened.taken}.values():
+        genuine = forgery.bare(opened.connection, push, one.hook)
+        proven = forgery.parts(opened.connection, push, genuine)
+        for _ in range(300):
+            hook = forgery.noise(genuine, dice)
+            said = _refused(hook, opened.connection, push.source, one.at)
+            if said == "accepted" and proven is not None and proven.body is not None:
+                begin, end = proven.body
+                said = "" if genuine.body[begin:end].strip() in hook.body else "accepted with another body"
+            if said and said != "accepted":
+                wrong.append(f"{hook!r}: {said}")
+            if said == "accepted":
+                found = verify.verify(hook, opened.connection, spec, one.at)
+                with contextlib.suppress(decode.Malformed):
+                    decode.events(opened.connection.declaration, push.source, found.plaintext, opened.connection, found)
+    assert wrong == []
 
 
 @every_push

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from connectors.feishu import frames
 from tests.conformance import feishu_stage as stage
@@ -41,6 +43,17 @@ def test_damaged_frames_are_no_frames() -> None:
         except frames.FrameError:
             continue
         assert found.method in (frames.CONTROL, frames.DATA)
+
+
+@given(st.binary(max_size=300), st.integers(0, 60), st.binary(max_size=8))
+def test_any_bytes_are_a_frame_or_no_frame(noise: bytes, at: int, piece: bytes) -> None:
+    whole = frames.encode(frames.Frame(frames.DATA, (("type", "event"), ("message_id", "中文")), b'{"a":1}', 1, 2, 3))
+    for data in (noise, whole[:at] + piece + whole[at + len(piece) :]):
+        try:
+            found = frames.decode(data)
+        except frames.FrameError:
+            continue
+        assert frames.decode(frames.encode(found)) == found
 
 
 def test_unknown_fields_of_any_kind_are_skipped() -> None:

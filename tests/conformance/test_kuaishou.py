@@ -305,16 +305,16 @@ async def test_blocked_risky_and_refunding_orders_are_on_hold() -> None:
         assert (await read(found, connection, await sold(found, blocked=[3])))["hold_reason"] == "平台禁止发货"
         risky = await sold(found, risk=2)
         assert (await read(found, connection, risky))["hold_reason"] == "平台风控检查中"
-        with pytest.raises(errors.Rejected):
-            await found.call(
-                connection, "shipment.send", {"orderId": int(risky), "expressNo": "SF1000000000001", "expressCode": 4}
-            )
+        parcel = {"orderId": int(risky), "expressNo": "SF1000000000001", "expressCode": 4}
+        assert (await found.call(connection, "shipment.send", parcel)).waiting
         await control(found, f"/orders/{risky}/release")
         assert not (await read(found, connection, risky))["hold"]
         refund = (await control(found, f"/orders/{risky}/refund"))["id"]
         assert (await read(found, connection, risky))["hold_reason"] == "有未完结的售后"
+        assert (await found.call(connection, "shipment.send", parcel)).waiting
         await control(found, f"/refunds/{refund}/withdraw")
         assert not (await read(found, connection, risky))["hold"]
+        assert not (await found.call(connection, "shipment.send", parcel)).waiting
 
 
 async def test_a_list_row_and_the_detail_mean_the_same() -> None:

@@ -226,3 +226,49 @@ async def test_wrong_credentials_stop_the_connection(
         await hub.probe(connection(url, secrets, **config))
     assert refused.value.hint["zh"]
     assert refused.value.hint["en"]
+
+
+async def test_a_customer_is_known_again_by_mail_or_phone_and_tags_stay(
+    hub: client.Client, site: simulator.Simulator, shop: model.Connection
+) -> None:
+    mapping = library.shipped("shopify", "customer")
+    old = next(iter(site.people.known.values()))
+    old["tags"] = ["vip"]
+    phone = old["phone"].removeprefix("+86")
+    for record in (
+        {"id": "C1", "name": "客户乙", "phone": phone, "note": "老客"},
+        {"id": "C2", "name": "客户丙", "phone": "13900000099"},
+    ):
+        await hub.call(shop, "customer.save", mapping.to_native(record, {}))
+    assert (old["firstName"], old["note"], old["tags"]) == ("客户乙", "老客", ["vip"])
+    assert next(one.key for one in site.journal.effects) == old["legacyResourceId"]
+    with pytest.raises(errors.Rejected):  # a phone that is none, in the vendor's words
+        await hub.call(shop, "customer.save", mapping.to_native({"id": "C3", "name": "x", "phone": "0571-1"}, {}))
+    now = datetime.now(UTC)
+    window = (now - timedelta(hours=1), now + timedelta(hours=1))
+    rows = [row for page in [one async for one in hub.pages(shop, "customer.list", {}, window)] for row in page]
+    assert {"客户乙", "客户丙"} <= {mapping.from_native(row)["name"] for row in rows}
+
+
+async def test_a_return_is_asked_for_answered_once_and_paid_back_once(
+    hub: client.Client, url: engine.Url, site: simulator.Simulator, shop: model.Connection
+) -> None:
+    number = (await control(url, "/orders", customer=1))["legacyResourceId"]
+    asked = await control(url, f"/orders/{number}/return")
+    assert (await order_of(hub, shop, number))["hold"] is True
+    seen = read("return", (await hub.call(shop, "return.get", {"return_id": asked["id"]})).data)
+    assert (seen["status"], seen["kind"], seen["order_id"]) == ("requested", "return", number)
+    answer = library.shipped("shopify", "decision").to_native({**seen, "note": "好的"}, {})
+    await hub.call(shop, "return.approve", answer)
+    assert (await hub.call(shop, "return.approve", answer)).already
+    with pytest.raises(errors.Rejected):  # the other answer does not undo the first one
+        await hub.call(shop, "return.decline", answer)
+    order = await order_of(hub, shop, number)
+    context = {"order": {**order, "id": number}, "event": {"key": "K1"}}
+    record = {"id": "A1", "kind": "return", "status": "done", "order_id": number, "amount": order["total"]}
+    given = library.shipped("shopify", "refund").to_native(record, context)
+    first = await hub.call(shop, "refund.create", given)
+    assert (await hub.call(shop, "refund.create", given)).record_id == first.record_id
+    assert [one.kind for one in site.journal.effects] == ["return", "refund"]
+    with pytest.raises(errors.Rejected, match="exceeds"):
+        await hub.call(shop, "refund.create", {**given, "key": "K2"})

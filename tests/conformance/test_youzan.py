@@ -351,3 +351,18 @@ async def test_an_unacknowledged_push_comes_sixteen_times_more_at_most(url: engi
     await shop(url).settle(20)
     (push,) = shop(url).pushes
     assert (push.state, len(push.tries)) == ("given_up", 1 + 16)
+
+
+async def test_goods_come_back_before_the_money_goes(url: engine.Url, calls: client.Client) -> None:
+    mall, tid = connection(url), await sold(url)
+    made = await control(url, f"orders/{tid}/refund", returning=True)
+    record = {"id": made["refund_id"], "kind": "return", "status": "accepted", "order_id": tid}
+    given = library.shipped("youzan", "decision").to_native(record, {})
+    await calls.call(mall, "return.agree", given)
+    assert (await calls.call(mall, "return.agree", given)).already
+    assert (await calls.call(mall, "return.received", given)).waiting
+    await control(url, f"refunds/{made['refund_id']}", status="WAIT_SELLER_CONFIRM_GOODS")
+    await calls.call(mall, "return.received", given)
+    assert [one.kind for one in shop(url).journal.effects] == ["return_answer", "refund_answer"]
+    with pytest.raises(errors.Rejected):  # what was paid back cannot be refused any more
+        await calls.call(mall, "return.refuse", given)

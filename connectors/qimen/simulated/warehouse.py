@@ -31,11 +31,13 @@ class Warehouse:
         self.stock = dict.fromkeys(codes, 120)
         self.confirmed: dict[str, Any] = {}
         self._last = 900000000
+        self.intercepted: set[str] = set()
         self.methods: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
             "deliveryorder.create": self.create,
             "deliveryorder.query": self.query,
             "order.cancel": self.cancel,
             "order.pending": self.pending,
+            "order.callback": self.intercept,
             "returnorder.create": self.create_return,
             "items.synchronize": self.synchronise,
             "inventory.query": self.inventory,
@@ -119,6 +121,17 @@ class Warehouse:
             raise Refused("S008", "单据已拣货或已发货，不能取消")
         one["status"] = "CANCELED"
         self.commit("delivery.cancel", code, None)
+        return {}
+
+    def intercept(self, given: dict[str, Any]) -> dict[str, Any]:
+        code, waybill = str(given.get("deliveryOrderCode")), str(given.get("expressCode"))
+        parcels = self.orders.get(code, {}).get("parcels", [])
+        if waybill not in [number for number, _ in parcels]:
+            raise Refused("S006", f"包裹不存在:{waybill}")
+        if waybill in self.intercepted:
+            raise Refused("S007", "包裹已拦截")
+        self.intercepted.add(waybill)
+        self.commit("parcel.intercept", waybill, None)
         return {}
 
     def pending(self, given: dict[str, Any]) -> dict[str, Any]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-_TOKEN = re.compile(r'"[^"]*"|[A-Za-z_][A-Za-z0-9_]*|[{}()]')
-Selection = dict[str, "Selection"]
+_TOKEN = re.compile(r'"[^"]*"|\.\.\.|[A-Za-z_][A-Za-z0-9_]*|[{}():]')
+Selection = dict[str, tuple[str, "Selection"]]
+"""The name in the answer -> the field it shows, and what is wanted of that."""
 
 
 class Broken(ValueError):
@@ -21,25 +22,30 @@ def parsed(text: str) -> tuple[str, str, Selection]:
     selected, rest = _set(_TOKEN.findall(body))
     if rest or len(selected) != 1:
         raise Broken("syntax error")
-    root = next(iter(selected))
-    return root, text, selected[root]
+    root, inner = next(iter(selected.values()))
+    return root, text, inner
 
 
 def _set(tokens: list[str]) -> tuple[Selection, list[str]]:
-    """One ``{...}``; arguments in brackets are passed over."""
+    """One ``{...}``; arguments in brackets are passed over, ``... on Type {}`` is read as if it stood in its place."""
     found: Selection = {}
-    tokens, last = tokens[1:], ""
+    tokens, last, shown = tokens[1:], "", ""
     while tokens and tokens[0] != "}":
-        if tokens[0] == "{":
-            found[last], tokens = _set(tokens)
-            continue
-        if tokens[0] == "(":
+        if tokens[0] == "...":
+            inner, tokens = _set(tokens[3:])
+            found.update(inner)
+        elif tokens[0] == "{":
+            inner, tokens = _set(tokens)
+            found[shown] = (last, inner)
+        elif tokens[0] == "(":
             tokens = tokens[tokens.index(")") + 1 :]
-            if last == "inventorySetQuantities" and tokens[:1] == ["idempotent"]:
+            if tokens[:1] == ["idempotent"]:
                 tokens = tokens[tokens.index(")") + 1 :]
-            continue
-        last, tokens = tokens[0], tokens[1:]
-        found[last] = {}
+        else:
+            shown = tokens[0]
+            tokens = tokens[2:] if tokens[1:2] == [":"] else tokens
+            last, tokens = tokens[0], tokens[1:]
+            found[shown] = (last, {})
     if not tokens:
         raise Broken("syntax error, unexpected end of file")
     return found, tokens[1:]
@@ -51,7 +57,7 @@ def picked(value: Any, wanted: Selection) -> Any:
         return [picked(one, wanted) for one in value]
     if not isinstance(value, dict) or not wanted:
         return value
-    missing = [name for name in wanted if name not in value]
+    missing = [name for name, _ in wanted.values() if name not in value]
     if missing:
         raise Broken(f"Field '{missing[0]}' doesn't exist")
-    return {name: picked(value[name], inner) for name, inner in wanted.items()}
+    return {shown: picked(value[name], inner) for shown, (name, inner) in wanted.items()}

@@ -11,11 +11,21 @@ from typing import Any
 from connectors.simulator import world
 
 Record = dict[str, Any]
-FIRST, LOCATION = 820982911946154508, "487838322"
+FIRST, LOCATION, ITEM = 820982911946154508, "487838322", 39072856
 
 
 def moment(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def page(rows: list[Record], given: Record) -> Record:
+    """Rows changed in the time of ``q`` (``updated_at:>='…' updated_at:<='…'``), in that order."""
+    begin, end = (part.split("'")[1] for part in str(given["q"]).split(" updated_at:"))
+    rows = [one for one in rows if begin <= one["updatedAt"] <= end]
+    rows.sort(key=lambda one: (one["updatedAt"], one["legacyResourceId"]))
+    first, size = int(given.get("after") or 0), min(int(given["n"]), 250)
+    more = first + size < len(rows)
+    return {"pageInfo": {"hasNextPage": more, "endCursor": str(first + size)}, "nodes": rows[first : first + size]}
 
 
 def _money(amount: Decimal) -> Record:
@@ -35,8 +45,9 @@ class Store:
         self.people, self.now, self.commit, self.tell = people, now, commit, tell
         self.orders: dict[str, Record] = {}
         self.hooks: dict[str, str] = {}
+        self.refunds = 0
         self.keys: dict[str, tuple[str, Record]] = {}
-        self.stock = {str(39072856 + sku.index): 100 for sku in people.skus}
+        self.stock = {str(ITEM + sku.index): 100 for sku in people.skus}
         self.stock_at = moment(now())
 
     def place(self, person: world.Person, skus: list[world.Sku], count: int) -> Record:
@@ -130,28 +141,32 @@ class Store:
         return order
 
     def refund(self, number: str) -> Record:
-        """The seller refunds the first line in full."""
-        order = self.orders[number]
-        line, now = order["lineItems"]["nodes"][0], moment(self.now())
+        """The seller refunds the first line in full, over there."""
+        line = self.orders[number]["lineItems"]["nodes"][0]
         amount = Decimal(line["originalUnitPriceSet"]["shopMoney"]["amount"]) * line["currentQuantity"]
+        wanted = [{"lineItemId": line["id"], "quantity": line["currentQuantity"], "restockType": "RETURN"}]
+        return self.refunded(number, amount, {"note": "不想要了", "refundLineItems": wanted})
+
+    def refunded(self, number: str, amount: Decimal, wish: Record) -> Record:
+        """What a refund leaves behind, and its webhook."""
+        order, now = self.orders[number], moment(self.now())
+        lines = {one["id"]: one for one in order["lineItems"]["nodes"]}
+        rows = []
+        for one in wish.get("refundLineItems") or []:
+            line = lines[one["lineItemId"]]
+            line["currentQuantity"] -= one["quantity"]
+            price = Decimal(line["originalUnitPriceSet"]["shopMoney"]["amount"])
+            rows.append({
+                "line_item_id": int(line["id"].split("/")[4]), "quantity": one["quantity"],
+                "restock_type": one["restockType"].lower(), "subtotal": float(price * one["quantity"]),
+                "line_item": {"sku": line["sku"]},
+            })  # fmt: skip
+        self.refunds += 1
         told = {
-            "id": 890088186047892319 + len(self.orders),
-            "order_id": int(number),
-            "created_at": now,
-            "processed_at": now,
-            "note": "不想要了",
-            "refund_line_items": [
-                {
-                    "line_item_id": int(line["id"].split("/")[4]),
-                    "quantity": line["currentQuantity"],
-                    "restock_type": "return",
-                    "subtotal": float(amount),
-                    "line_item": {"sku": line["sku"]},
-                }
-            ],
+            "id": 890088186047892319 + self.refunds, "order_id": int(number), "created_at": now, "processed_at": now,
+            "note": wish.get("note"), "refund_line_items": rows,
             "transactions": [{"kind": "refund", "status": "success", "amount": f"{amount:.2f}", "currency": "CNY"}],
-        }
-        line["currentQuantity"] = 0
+        }  # fmt: skip
         whole = not any(one["currentQuantity"] for one in order["lineItems"]["nodes"])
         order["displayFinancialStatus"] = "REFUNDED" if whole else "PARTIALLY_REFUNDED"
         self.tell("refunds/create", told)
@@ -172,13 +187,7 @@ class Store:
         return self.orders.get(str(given["id"]).rpartition("/")[2])
 
     def list_orders(self, given: Record) -> Record:
-        """``q`` is ``updated_at:>='…' updated_at:<='…'``; the cursor is opaque."""
-        begin, end = (part.split("'")[1] for part in str(given["q"]).split(" updated_at:"))
-        rows = [one for one in self.orders.values() if begin <= one["updatedAt"] <= end]
-        rows.sort(key=lambda one: (one["updatedAt"], one["legacyResourceId"]))
-        first, size = int(given.get("after") or 0), min(int(given["n"]), 250)
-        more = first + size < len(rows)
-        return {"pageInfo": {"hasNextPage": more, "endCursor": str(first + size)}, "nodes": rows[first : first + size]}
+        return page([*self.orders.values()], given)
 
     def fulfil(self, given: Record) -> Record:
         """Ships fulfilment orders, whole or by line; what is not open or exceeds what is left is a userError."""
@@ -210,6 +219,19 @@ class Store:
         self._changed(order)
         return {"fulfillment": {"id": f"gid://shopify/Fulfillment/{number}", "status": "SUCCESS"}, "userErrors": []}
 
+    def retrack(self, given: Record) -> Record:
+        """Another waybill for a parcel that was sent."""
+        number = str(given["f"]).rpartition("/")[2]
+        for order in self.orders.values():
+            for one in order["fulfillments"]:
+                if one["legacyResourceId"] == number:
+                    if one["trackingInfo"] != [given["t"]]:
+                        one["trackingInfo"] = [given["t"]]
+                        self.commit("tracking", f"{number}:{given['t']['number']}", given["t"])
+                        self._changed(order)
+                    return {"fulfillment": {"id": given["f"], "status": "SUCCESS"}, "userErrors": []}
+        return _refused("Fulfillment does not exist.")
+
     def item(self, given: Record) -> Record | None:
         number = str(given["id"]).rpartition("/")[2]
         if number not in self.stock:
@@ -218,7 +240,7 @@ class Store:
         if str(given["at"]).rpartition("/")[2] == LOCATION:
             told = [{"name": name, "quantity": self.stock[number]} for name in ("available", "on_hand")]
             level = {"updatedAt": self.stock_at, "location": {"legacyResourceId": LOCATION}, "quantities": told}
-        sku = self.people.skus[int(number) - 39072856].code
+        sku = self.people.skus[int(number) - ITEM].code
         product = {"product": {"legacyResourceId": "632910392"}}
         return {"legacyResourceId": number, "sku": sku, "variant": product, "inventoryLevel": level}
 

@@ -38,6 +38,7 @@ class Calls:
             "taobao.skus.quantity.update": self.stock,
             "taobao.trade.memo.update": self.memo,
             "taobao.items.onsale.get": self.items,
+            "taobao.items.inventory.get": lambda given: self.items(given, off=True),
             "taobao.item.skus.get": self.skus,
             "taobao.tmc.user.permit": lambda _given: self._permitted(True),
             "taobao.tmc.user.cancel": lambda _given: self._permitted(False),
@@ -116,10 +117,13 @@ class Calls:
         trade = self.shop.set_memo(whole(given, "tid"), memo, int(flag) if flag is not None else None)
         return {"trade": {"tid": trade["tid"], "modified": trade["modified"]}}
 
-    def items(self, given: Params) -> Answer:
+    def items(self, given: Params, off: bool = False) -> Answer:
+        """Goods on sale, or those that are not."""
         need(given, "fields")
         found: dict[int, shop.Record] = {}
         for sku in self.shop.goods:
+            if (sku.num_iid in self.shop.off) is not off:
+                continue
             item = found.setdefault(
                 sku.num_iid,
                 {
@@ -129,7 +133,7 @@ class Calls:
                     "price": f"{sku.price:.2f}",
                     "num": 0,
                     "modified": "2026-03-01 16:00:01",
-                    "approve_status": "onsale",
+                    "approve_status": "instock" if off else "onsale",
                 },
             )
             item["num"] += self.shop.stock[sku.sku_id]

@@ -95,6 +95,7 @@ class Shop:
         self.goods, self.dice, self.now, self.commit, self.tell = goods, dice, now, commit, tell
         self.trades: dict[int, Record] = {}
         self.refunds: dict[str, Record] = {}
+        self.off: set[int] = set()
         self.stock: dict[int, int] = {sku.sku_id: 1000 for sku in goods}
         self.waybills: dict[str, str] = {}
         # 19 digits: a part of the clock, so that a restarted shop does not give old numbers again.
@@ -233,7 +234,14 @@ class Shop:
                 continue
             self.stock[sku] = level
             self.commit("stock", str(sku), {"quantity": self.stock[sku]})
-            content = {"nick": SELLER, "sku_id": sku, "sku_num": self.stock[sku], "increment": quantity}
+            item = next(one.num_iid for one in self.goods if one.sku_id == sku)
+            content = {
+                "nick": SELLER,
+                "num_iid": item,
+                "sku_id": sku,
+                "sku_num": self.stock[sku],
+                "increment": quantity,
+            }
             self.tell("taobao_item_ItemStockChanged", content)
 
     # Looking up.

@@ -171,6 +171,33 @@ class Corp:
             self.commit("tag", f"{body['external_userid']}:{messages.digest_of(body)}", body)
         return {}
 
+    def by_unionid(self, body: Body, _query: Query) -> Body:
+        for external, one in self.contacts.found.items():
+            if one["external_contact"].get("unionid") == body.get("unionid"):
+                return {"external_userid": external}
+        raise messages.Refusal(40096, "invalid external userid")
+
+    def tags(self, _body: Body, _query: Query) -> Body:
+        used = {
+            tag["tag_id"]: tag
+            for one in self.contacts.found.values()
+            for row in one["follow_user"]
+            for tag in row["tags"]
+        }
+        rows = [{"id": key, "name": tag["tag_name"], "order": 0} for key, tag in used.items()]
+        return {"tag_group": [{"group_id": "etGROUP", "group_name": "客户标签", "order": 0, "tag": rows}]}
+
+    def contact_way(self, body: Body, _query: Query) -> Body:
+        """A QR code to be scanned; nothing finds it again but its config_id."""
+        users = [str(one).lower() for one in body.get("user") or []]
+        if body.get("type") not in (1, 2) or body.get("scene") not in (1, 2) or not set(users) <= set(self.members):
+            raise messages.Refusal(40058, "invalid parameter")
+        if len(str(body.get("state") or "")) > 30:
+            raise messages.Refusal(40058, "state too long")
+        made = secrets.token_hex(16)
+        self.commit("contact_way", made, body)
+        return {"config_id": made, "qr_code": f"https://wework.qpic.cn/{made}"}
+
     def group(self, body: Body, _query: Query) -> Body:
         found = self.groups.get(str(body.get("chat_id", "")))
         if found is None:
@@ -202,6 +229,9 @@ CALLS: dict[str, tuple[str, Callable[[Corp, Body, Query], Body]]] = {
     "externalcontact/batch/get_by_user": ("POST", Corp.batch),
     "externalcontact/remark": ("POST", Corp.remark),
     "externalcontact/mark_tag": ("POST", Corp.mark),
+    "externalcontact/unionid_to_external_userid": ("POST", Corp.by_unionid),
+    "externalcontact/get_corp_tag_list": ("POST", Corp.tags),
+    "externalcontact/add_contact_way": ("POST", Corp.contact_way),
     "externalcontact/send_welcome_msg": ("POST", Corp.welcome),
     "externalcontact/add_msg_template": ("POST", lambda corp, *given: corp.mass.create(*given)),
     "externalcontact/get_groupmsg_task": ("POST", lambda corp, *given: corp.mass.progress(*given)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from connectors.yonyou.simulated import books
+from connectors.yonyou.simulated import books, returns
 
 SD = "/yonbip/sd"
 MD = "/yonbip/digitalModel"
@@ -16,6 +16,7 @@ class Calls:
 
     def __init__(self, kept: books.Books) -> None:
         self.books = kept
+        self.returns = returns.Returns(kept)
         self.paths: dict[str, Callable[[Any], tuple[str | int, str, Any]]] = {
             f"{SD}/voucherorder/singleSave": self.save_order,
             f"{SD}/voucherorder/list": self.list_orders,
@@ -23,6 +24,9 @@ class Calls:
             f"{SD}/voucherorder/batchaudit": lambda body: self.each(body, self.books.audit),
             f"{SD}/voucherdelivery/saveFromSaleOrder": self.save_delivery,
             f"{SD}/voucherdelivery/list": self.list_deliveries,
+            f"{SD}/vouchersalereturn/singleSave": self.save_return,
+            f"{SD}/vouchersalereturn/list": self.list_returns,
+            f"{SD}/vouchersalereturn/audit": lambda body: self.each(body, self.returns.audit, self.returns.find),
             "/yonbip/scm/stock/QueryCurrentStocksByCondition": self.stock,
             f"{MD}/merchant/idempotent/newinsert": self.save_customer,
             f"{MD}/merchant/newlist": self.list_customers,
@@ -50,14 +54,23 @@ class Calls:
             self.books.change_customer(row)
         return 200, "操作成功", {"count": len(rows), "sucessCount": len(rows), "failCount": 0, "messages": []}
 
-    def each(self, body: Any, act: Callable[[books.Row], None]) -> tuple[str | int, str, Any]:
-        """A batch: code 200 also when some, or all, of it failed."""
+    def save_return(self, body: Any) -> tuple[str | int, str, Any]:
+        data = _data(body)
+        return "200", "操作成功", self.books.once("return", data, self.returns.save)
+
+    def list_returns(self, body: Any) -> tuple[str | int, str, Any]:
+        return "200", "操作成功", _page(body, [one for one in self.returns.rows() if _chosen(one, body)])
+
+    def each(
+        self, body: Any, act: Callable[[books.Row], None], find: Callable[[Any], books.Row | None] | None = None
+    ) -> tuple[str | int, str, Any]:
+        """A batch: code 200 also when some, or all, of it failed. Of orders, unless ``find`` finds others."""
         rows = body.get("data")
         if not isinstance(rows, list) or not rows:
             raise books.Refused("999", "data不能为空")
         infos, failed, messages = [], [], []
         for row in rows:
-            order = self.books.orders.get(_whole(row.get("id")))
+            order = find(row.get("id")) if find else self.books.orders.get(_whole(row.get("id")))
             try:
                 if order is None:
                     raise books.Refused("200", f"单据[{row.get('id')}]不存在")

@@ -17,6 +17,7 @@ class Calls:
 
     def __init__(self, place: shop.Shop) -> None:
         self.shop = place
+        self.given: set[str] = set()
         self.apis: dict[str, Callable[[Params], Any]] = {
             "youzan.shop.basic.get/3.0.0": self.shop_get,
             "youzan.trades.sold.get/4.0.4": self.orders,
@@ -29,6 +30,10 @@ class Calls:
             "youzan.trade.refund.get/3.0.1": self.refund,
             "youzan.trade.refund.agree/3.0.1": lambda given: self.answer(given, True),
             "youzan.trade.refund.refuse/3.0.1": lambda given: self.answer(given, False),
+            "youzan.trade.returngoods.agree/3.0.0": lambda given: self.answer_return(given, True),
+            "youzan.trade.returngoods.refuse/3.0.0": lambda given: self.answer_return(given, False),
+            "youzan.item.base.search/1.0.0": self.items,
+            "youzan.crm.customer.points.increase/4.0.0": self.points,
             "youzan.scrm.customer.detail.get/1.0.1": self.customer,
             "youzan.scrm.customer.create/3.0.0": self.join,
             "youzan.scrm.customer.update/3.0.0": self.edit,
@@ -116,6 +121,26 @@ class Calls:
     def answer(self, given: Params, agree: bool) -> Any:
         number, version = str(given.get("refund_id") or ""), int(given.get("version") or 0)
         refunds.answer(self.shop, number, version, agree, str(given.get("remark") or ""))
+        return {"is_success": True}
+
+    def answer_return(self, given: Params, agree: bool) -> Any:
+        number, version = str(given.get("refund_id") or ""), int(given.get("version") or 0)
+        refunds.answer_return(self.shop, number, version, agree, str(given.get("remark") or ""))
+        return {"is_success": True}
+
+    def items(self, given: Params) -> Any:
+        numbers = sorted({sku.item_id for sku in self.shop.goods})
+        rows = [{"item_id": number} for number in numbers]
+        return {"total": len(rows), "items": _page(rows, given, 50, 5000)}
+
+    def points(self, given: Params) -> Any:
+        wish = dict(given.get("params") or {})
+        key = str(wish.get("biz_value") or "")
+        person = people.person(self.shop, str(wish["user"]["account_type"]), str(wish["user"]["account_id"]))
+        if not key or key in self.given:
+            raise shop.Refused(142100106, "biz_value重复")
+        self.given.add(key)
+        self.shop.commit("points", key, {"mobile": person["mobile"], "points": wish["points"]})
         return {"is_success": True}
 
     def customer(self, given: Params) -> Any:

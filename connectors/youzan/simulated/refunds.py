@@ -43,11 +43,25 @@ def answer(place: shop.Shop, number: str, version: int, agree: bool, remark: str
         raise shop.Refused(103011024, "退款单不存在")
     if version != refund["version"]:
         raise shop.Refused(103010039, "退款单版本已变更")
-    if refund["status"] != "WAIT_SELLER_AGREE":
+    arrived = refund["status"] == "WAIT_SELLER_CONFIRM_GOODS"
+    if refund["status"] != "WAIT_SELLER_AGREE" and not (arrived and agree):
         raise shop.Refused(102010002, "退款单状态已变更")
     place.commit("refund_answer", number, {"agree": agree, "remark": remark})
-    after = "WAIT_BUYER_RETURN_GOODS" if refund["return_goods"] else "SUCCESS"
+    after = "WAIT_BUYER_RETURN_GOODS" if refund["return_goods"] and not arrived else "SUCCESS"
     advance(place, number, after if agree else "SELLER_REFUSE_BUYER")
+
+
+def answer_return(place: shop.Shop, number: str, version: int, agree: bool, remark: str) -> None:
+    """The seller takes goods back, or says that they did not arrive."""
+    refund = place.refunds.get(number)
+    if refund is None or not refund["return_goods"]:
+        raise shop.Refused(103011024, "退款单不存在")
+    if version != refund["version"]:
+        raise shop.Refused(103010039, "退款单版本已变更")
+    if refund["status"] != ("WAIT_SELLER_AGREE" if agree else "WAIT_SELLER_CONFIRM_GOODS"):
+        raise shop.Refused(102010002, "退款单状态已变更")
+    place.commit("return_answer", number, {"agree": agree, "remark": remark})
+    advance(place, number, "WAIT_BUYER_RETURN_GOODS" if agree else "SELLER_REFUSE_BUYER_RETURN_GOODS")
 
 
 def advance(place: shop.Shop, number: str, status: str) -> shop.Record:

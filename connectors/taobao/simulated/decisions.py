@@ -1,0 +1,130 @@
+"""What a seller decides by API: money back, goods back, another waybill, goods without a parcel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+from connectors.taobao.simulated import calls, refunds, shop
+
+Params = dict[str, str]
+Answer = dict[str, Any]
+RESEND, DUMMY = "isv.logistics-resend-service-error", "isv.logistics-dummy-service-error"
+SMALL = 6000_00
+"""Fen that may be agreed to without the code from a text message."""
+
+
+def methods(place: shop.Shop) -> dict[str, Callable[[Params], Answer]]:
+    """The calls by name."""
+    return {
+        "taobao.rp.refunds.agree": lambda given: agree(place, given),
+        "taobao.rp.returngoods.agree": lambda given: take_back(place, given),
+        "taobao.logistics.consign.resend": lambda given: resend(place, given),
+        "taobao.logistics.dummy.send": lambda given: dummy(place, given),
+        "taobao.item.seller.get": lambda given: item(place, given),
+    }
+
+
+def _result(number: str, word: str) -> Answer:
+    told = {"refund_id": int(number), "succ": word == "OP_SUCC", "msg_code": word}
+    return {"succ": word == "OP_SUCC", "msg_code": word, "results": {"refund_mapping_result": [told]}}
+
+
+def agree(place: shop.Shop, given: Params) -> Answer:
+    """``refund_infos`` is ``id|fen|version|phase``; a stale version or another amount is refused."""
+    parts = calls.need(given, "refund_infos").split("|")
+    if len(parts) != 4 or not parts[1].isdecimal():
+        raise shop.Refused(41, "Invalid arguments:refund_infos")
+    number, fen, version, phase = parts
+    one = place.refunds.get(number)
+    if one is None:
+        raise shop.remote("isv.refund-not-exist", f"退款不存在 {number}")
+    due = int(Decimal(one["refund_fee"]) * 100)
+    fresh = (version, phase) == (str(one["refund_version"]), one["refund_phase"])
+    ready = one["status"] == ("WAIT_SELLER_CONFIRM_GOODS" if one["has_good_return"] else "WAIT_SELLER_AGREE")
+    if not fresh or not ready or int(fen) != due or (due > SMALL and not given.get("code")):
+        return _result(number, "OP_FAILURE_UE")
+    refunds.advance(place, number, "SUCCESS")
+    place.commit("refund", number, {"fen": due})
+    return _result(number, "OP_SUCC")
+
+
+def take_back(place: shop.Shop, given: Params) -> Answer:
+    number = calls.need(given, "refund_id")
+    calls.need(given, "seller_address_id")
+    one = place.refunds.get(number)
+    if one is None or not one["has_good_return"]:
+        raise shop.remote("isv.refund-not-exist", f"退款不存在 {number}")
+    if given.get("refund_version") not in (None, "", str(one["refund_version"])):
+        raise shop.remote("isv.refund-version-error", "退款版本已变化")
+    if one["status"] != "WAIT_SELLER_AGREE":
+        raise shop.remote("isv.refund-status-error", "退款状态不允许此操作")
+    refunds.advance(place, number, "WAIT_BUYER_RETURN_GOODS")
+    place.commit("return_agreed", number, {"address": given["seller_address_id"]})
+    return {"is_success": True}
+
+
+def resend(place: shop.Shop, given: Params) -> Answer:
+    trade = place.trade(calls.whole(given, "tid"))
+    waybill, company = calls.need(given, "out_sid"), calls.need(given, "company_code")
+    subs = {int(part) for part in given.get("sub_tid", "").split(",") if part.strip().isdecimal()}
+    lines = [one for one in trade["orders"]["order"] if one.get("invoice_no") and (not subs or one["oid"] in subs)]
+    if not lines or trade["status"] not in ("WAIT_BUYER_CONFIRM_GOODS", "SELLER_CONSIGNED_PART"):
+        raise shop.remote(f"{RESEND}:B02", "订单状态不对，不能修改物流")
+    if company not in shop.COMPANIES:
+        raise shop.remote(f"{RESEND}:B27", "物流公司编号不正确")
+    if any(one["invoice_no"] != waybill for one in lines):
+        for one in lines:
+            one |= {"invoice_no": waybill, "logistics_company": shop.COMPANIES[company]}
+        place.commit("waybill", str(trade["tid"]), {"out_sid": waybill})
+        place.touch(trade, "TradeChanged")
+    return {"shipping": {"is_success": True}}
+
+
+def dummy(place: shop.Shop, given: Params) -> Answer:
+    """Goods that need no parcel."""
+    trade = place.trade(calls.whole(given, "tid"))
+    if trade["status"] != "WAIT_SELLER_SEND_GOODS":
+        raise shop.remote(f"{DUMMY}:B04", "订单已经发货或者已关闭，不能重复发货")
+    at = shop.local(place.now())
+    for one in trade["orders"]["order"]:
+        one |= {"status": "WAIT_BUYER_CONFIRM_GOODS", "consign_time": at, "shipping_type": "virtual"}
+    trade |= {"status": "WAIT_BUYER_CONFIRM_GOODS", "consign_time": at, "shipping_type": "virtual"}
+    place.commit("shipment", str(trade["tid"]), {"virtual": True})
+    place.touch(trade, "TradeSellerShip")
+    return {"shipping": {"is_success": True}}
+
+
+def item(place: shop.Shop, given: Params) -> Answer:
+    """One product with its SKUs, on sale or not."""
+    fields, number = calls.need(given, "fields"), calls.whole(given, "num_iid")
+    found = [one for one in place.goods if one.num_iid == number]
+    if not found:
+        raise shop.remote("isv.item-not-exist:num_iid", "商品不存在")
+    skus = [
+        {
+            "sku_id": one.sku_id,
+            "properties_name": f"1627207:{one.sku_id}:规格:{one.spec}",
+            "quantity": place.stock[one.sku_id],
+            "price": f"{one.price:.2f}",
+            "outer_id": one.outer_sku_id,
+            "status": "normal",
+            "barcode": one.barcode,
+        }
+        for one in found
+    ]
+    first = found[0]
+    told: shop.Record = {
+        "num_iid": number,
+        "title": first.title,
+        "outer_id": first.outer_iid,
+        "price": f"{first.price:.2f}",
+        "num": sum(place.stock[one.sku_id] for one in found),
+        "created": "2026-01-05 10:00:00",
+        "modified": "2026-03-01 16:00:01",
+        "approve_status": "instock" if number in place.off else "onsale",
+        "cid": 50012345,
+        "skus": {"sku": skus},
+    }
+    return {"item": calls.chosen(told, fields)}

@@ -1,0 +1,108 @@
+"""Taobao after the sale: refunds and returns agreed to, products on and off the shelf."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+
+from connectors.core import auth, client, decode, errors, model, pacing
+from connectors.simulator import engine
+from connectors.taobao import simulator
+from mappings import library
+from tests.conformance import taobao_peer
+
+
+@pytest.fixture
+async def url() -> AsyncIterator[engine.Url]:
+    async with engine.serve(["taobao"], time_scale=0.001) as base:
+        yield base
+
+
+@pytest.fixture
+async def calls() -> AsyncIterator[client.Client]:
+    made = client.Client(auth.MemoryTokens(), pacing.LocalPacer())
+    yield made
+    await made.aclose()
+
+
+@pytest.fixture
+def shop(url: engine.Url) -> simulator.Simulator:
+    found = url.simulators["taobao"]
+    assert isinstance(found, simulator.Simulator)
+    return found
+
+
+@pytest.fixture
+def connection(url: engine.Url) -> model.Connection:
+    return taobao_peer.connection(url, return_address_id="95251")
+
+
+async def control(url: str, path: str, **body: Any) -> Any:
+    async with httpx.AsyncClient(trust_env=False) as web:
+        answer = await web.post(f"{url}/_sim/taobao/{path}", json=body)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+async def ordered(url: str) -> str:
+    """The tid of one paid order."""
+    return str((await control(url, "orders"))["orders"][0]["tid"])
+
+
+async def test_a_refund_is_agreed_to_once_and_only_as_the_platform_knows_it(
+    url: engine.Url, calls: client.Client, connection: model.Connection, shop: simulator.Simulator
+) -> None:
+    mapping = library.shipped("taobao", "decision")
+    tid = await ordered(url)
+    made = await control(url, f"orders/{tid}/refund")
+    record = {"id": made["refund_id"], "kind": "refund", "status": "done", "order_id": tid, "amount": "0.01"}
+    with pytest.raises(errors.Rejected):  # another amount than the buyer asked for
+        await calls.call(connection, "refund.agree", mapping.to_native(record, {}))
+    given = mapping.to_native({**record, "amount": made["refund_fee"]}, {})
+    await control(url, "faults", drop_reply=1)
+    with pytest.raises(errors.OutcomeUnknown):
+        await calls.call(connection, "refund.agree", given)
+    assert (await calls.call(connection, "refund.agree", given, fresh=False)).already
+    assert len(shop.journal.find("refund", made["refund_id"])) == 1
+
+
+async def test_goods_come_back_before_the_money_goes(
+    url: engine.Url, calls: client.Client, connection: model.Connection, shop: simulator.Simulator
+) -> None:
+    mapping = library.shipped("taobao", "decision")
+    tid = await ordered(url)
+    made = await control(url, f"orders/{tid}/refund", returning=True)
+    given = mapping.to_native(
+        {
+            "id": made["refund_id"],
+            "kind": "return",
+            "status": "accepted",
+            "order_id": tid,
+            "amount": made["refund_fee"],
+        },
+        {},
+    )
+    await calls.call(connection, "return.agree", given)
+    assert (await calls.call(connection, "return.agree", given)).already
+    assert (await calls.call(connection, "refund.agree", given)).waiting
+    await control(url, f"refunds/{made['refund_id']}", status="WAIT_SELLER_CONFIRM_GOODS")
+    assert not (await calls.call(connection, "refund.agree", given)).waiting
+    assert [one.kind for one in shop.journal.effects] == ["return_agreed", "refund"]
+
+
+async def test_a_product_off_the_shelf_is_seen_by_message_and_by_polling(
+    url: engine.Url, calls: client.Client, connection: model.Connection, shop: simulator.Simulator
+) -> None:
+    number = shop.world.skus[0].ids["taobao.num_iid"]
+    await control(url, f"goods/{number}/off")
+    rows = (await calls.call(connection, "product.list_off", {})).data
+    assert [str(row["num_iid"]) for row in rows] == [number]
+    native = (await calls.call(connection, "product.get", {"num_iid": number})).data
+    seen = library.shipped("taobao", "product").from_native(native)
+    assert (seen["status"], seen["skus"][0]["code"]) == ("inactive", shop.world.skus[0].code)
+    (message,) = (await calls.call(connection, "tmc.consume", {"quantity": 10})).data
+    event = decode.event(connection.declaration, "tmc", message)
+    assert (event.message, event.record) == ("goods", number)
