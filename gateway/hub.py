@@ -7,7 +7,7 @@ exported file, applied where its variables are set, changes nothing either.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -229,13 +229,23 @@ def _flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 async def apply(
-    ledger: session.Ledger, sealer: secrets.Sealer, draft: hub_file.Draft, *, actor: str, prune: bool = False
+    ledger: session.Ledger,
+    sealer: secrets.Sealer,
+    draft: hub_file.Draft | Callable[[current.Current], hub_file.Draft],
+    *,
+    actor: str,
+    prune: bool = False,
+    by: str = "hub.yaml",
 ) -> list[Change]:
-    """Makes the ledger what the file says, in one transaction; returns what changed. Raises hub_file.Broken."""
+    """Makes the ledger what the file says, in one transaction; returns what changed. Raises hub_file.Broken.
+
+    A file that depends on what is there is given as a function of it. ``by`` stands in the audit log.
+    """
     at = await ledger.now()
     async with ledger.write() as connection:
         await audit.lock(connection)
         now = await current.load(connection)
+        draft = draft(now) if callable(draft) else draft
         wrong = check(draft, now, prune=prune)
         if wrong:
             raise hub_file.Broken(wrong)
@@ -244,7 +254,7 @@ async def apply(
             return []
         await _write(connection, sealer, draft, now, changes, actor, at)
         for one in changes:
-            detail = {"fields": [field.path for field in one.fields], "by": "hub.yaml"}
+            detail = {"fields": [field.path for field in one.fields], "by": by}
             what = f"{one.kind}/{one.key}"
             await audit.append(connection, sealer, at, actor, f"{one.kind}.{one.action}", what, detail)
         await configuration.touch(connection)
