@@ -22,6 +22,7 @@ from retry_queue.sync import route as routes
 from retry_queue.sync import schedule
 
 HIDDEN = "***"
+Wanted = hub_file.Draft | Callable[[current.Current], hub_file.Draft]
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,8 +210,7 @@ def _change(kind: str, key: str, old: dict[str, Any] | None, new: dict[str, Any]
         was, will = before.get(path), after.get(path)
         if was != will:
             hide = kind == "connection" and path.startswith("secrets.")
-            shown = [HIDDEN if hide and value is not None else value for value in (was, will)]
-            fields.append(FieldChange(path, *shown))
+            fields.append(FieldChange(path, *(HIDDEN if hide and one is not None else one for one in (was, will))))
     return [Change(kind, key, "create" if old is None else "change", tuple(fields))]
 
 
@@ -229,18 +229,10 @@ def _flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 async def apply(
-    ledger: session.Ledger,
-    sealer: secrets.Sealer,
-    draft: hub_file.Draft | Callable[[current.Current], hub_file.Draft],
-    *,
-    actor: str,
-    prune: bool = False,
+    ledger: session.Ledger, sealer: secrets.Sealer, draft: Wanted, *, actor: str, prune: bool = False,
     by: str = "hub.yaml",
-) -> list[Change]:
-    """Makes the ledger what the file says, in one transaction; returns what changed. Raises hub_file.Broken.
-
-    A file that depends on what is there is given as a function of it. ``by`` stands in the audit log.
-    """
+) -> list[Change]:  # fmt: skip
+    """Makes the ledger what the file says, in one transaction; returns what changed. Raises hub_file.Broken."""
     at = await ledger.now()
     async with ledger.write() as connection:
         await audit.lock(connection)
@@ -255,8 +247,9 @@ async def apply(
         await _write(connection, sealer, draft, now, changes, actor, at)
         for one in changes:
             detail = {"fields": [field.path for field in one.fields], "by": by}
-            what = f"{one.kind}/{one.key}"
-            await audit.append(connection, sealer, at, actor, f"{one.kind}.{one.action}", what, detail)
+            await audit.append(
+                connection, sealer, at, actor, f"{one.kind}.{one.action}", f"{one.kind}/{one.key}", detail
+            )
         await configuration.touch(connection)
     return changes
 

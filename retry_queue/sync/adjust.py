@@ -26,5 +26,5 @@ def apply(job: context.Job) -> None:
         try:
             changed[field] = compiled(text)(scope)
         except errors.ExpressionError as error:
-            raise errors.MappingError(error.zh, error.en, canonical=field, file=f"adjust.{field}") from error
+            raise errors.MappingError(f"adjust.{field}：{error.zh}", f"adjust.{field}: {error.en}") from error
     job.canonical, job.adjusted = changed, True

@@ -104,7 +104,8 @@ async def test_the_other_recipes_do_what_they_say(folder: Path) -> None:
             ("stock-out", cast({"safety": 10, "share": 60}, warehouse="jushuitan", shop="jd")),
             ("refund-loop", cast(shop="xiaohongshu", desk="jushuitan", receiver="jushuitan")),
             ("customer-to-crm", cast(source="wecom", crm="crm")),
-            ("contact-sop", cast({"coupon_after": "1s", "remind_after": "3s", "from": "00:00", "to": "23:59"}, messenger="wecom")),
+            ("contact-sop", cast({"coupon_after": "1s", "remind_after": "3s", "from": "00:00", "to": "23:59"},
+                                 messenger="wecom")),
             ("approval-to-erp", cast(office="dingtalk", erp="kingdee")),
             ("approval-to-erp", cast(office="wecom", erp="kingdee")),
             ("shipped-tell", cast({"recipients": "sales01"}, warehouse="jushuitan", messenger="dingtalk")),
@@ -139,8 +140,9 @@ async def test_the_other_recipes_do_what_they_say(folder: Path) -> None:
             await place.panel(f"xiaohongshu/refunds/{back}/{what}", {})
 
         async def uploaded() -> bool:
-            seen = "SELECT 1 FROM records WHERE connection_key = 'jushuitan' AND entity = 'after_sale' AND canonical <> ''"
-            return bool(effects(place, "jushuitan", "refund.upload")) and bool(await rows(place, seen))
+            known = "SELECT canonical FROM records WHERE connection_key = 'jushuitan' AND entity = 'after_sale'"
+            told = [one for one in await rows(place, known) if one.canonical]
+            return bool(effects(place, "jushuitan", "refund.upload")) and bool(told)
 
         await reached(place, uploaded, 60, "the return in the warehouse")
         await place.panel(f"jushuitan/refunds/{placed}/confirm", {})

@@ -1,4 +1,4 @@
-"""Five marketplaces, two ERPs, a warehouse, a CRM and three messengers on one hub: ``./shuniu journey --wide``, small."""
+"""Five shops, two ERPs, a warehouse, a CRM and three messengers on one hub: ``./shuniu journey --wide``, small."""
 
 from __future__ import annotations
 

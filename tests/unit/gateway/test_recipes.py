@@ -128,7 +128,8 @@ def test_what_cannot_be_installed_says_why_in_both_languages() -> None:
     [
         ("integer", "7", 7), ("integer", "7.5", None), ("integer", "1e99", None), ("integer", "NaN", None),
         ("number", 0.25, 0.25), ("boolean", "true", "yes"), ("boolean", "maybe", None), ("duration", "3d", "3d"),
-        ("duration", {}, None), ("time", "24:00", None), ("time", "02:30", "02:30"), ("lines", "a\nb，c", ["a", "b", "c"]),
+        ("duration", {}, None), ("time", "24:00", None), ("time", "02:30", "02:30"),
+        ("lines", "a\nb，c", ["a", "b", "c"]),
         ("text", ["x"], None), ("text", "x" * 5000, None), ("choice", "a", None),
     ],
 )  # fmt: skip
@@ -197,8 +198,8 @@ def test_a_recipe_is_installed_by_the_command_line(tmp_path: Path, monkeypatch: 
     monkeypatch.setenv("SHUNIU_DATA_DIR", str(tmp_path / "data"))
     run = CliRunner()
     file = tmp_path / "hub.yaml"
-    connection = "{key: %s, connector: http, config: {verify_style: none, base_url: 'http://127.0.0.1:9/x', entity: order}}"
-    both = ", ".join(connection % key for key in ("desk", "books"))
+    config = "{verify_style: none, base_url: 'http://127.0.0.1:9/x', entity: order}"
+    both = ", ".join(f"{{key: {key}, connector: http, config: {config}}}" for key in ("desk", "books"))
     file.write_text(f"{{apiVersion: shuniu/v1, connections: [{both}]}}", encoding="utf-8")
     applied = run.invoke(cli.build("apply"), ["apply", "-f", str(file)])
     assert applied.exit_code == 0, applied.output
