@@ -54,14 +54,15 @@ class Made:
 def suggested(wanted: recipe.Recipe, now: current.Current) -> Casting:
     """The casting that needs no thought: everybody who fits where several may play, else the first.
 
-    Nobody plays two parts as long as somebody else can.
+    Nobody plays two parts as long as somebody else can, and what may be left out is: that is a person's choice.
     """
     parts: dict[str, list[Filling]] = {}
     used: set[str] = set()
     usual = {one.key: one.default for one in wanted.parameters}
     asked = {part.key: fitting.cast(_asked(part, usual), now)[0] for part in wanted.parts}
     fitting_ = {key: [fit.connection for fit in fits] for key, fits in asked.items()}
-    for part in sorted(wanted.parts, key=lambda one: (one.many, len(fitting_[one.key]))):
+    needed = [part for part in wanted.parts if not part.optional]
+    for part in sorted(needed, key=lambda one: (one.many, len(fitting_[one.key]))):
         free = [one for one in fitting_[part.key] if one not in used] or fitting_[part.key]
         chosen = free if part.many else free[:1]
         used |= set(chosen)
