@@ -95,7 +95,7 @@ function Value({ of, value, change }: { of: Schemas['RecipeParameter']; value: u
   if (of.type === 'integer' || of.type === 'number') return <InputNumber value={value as number | undefined} min={of.min ?? undefined} max={of.max ?? undefined} precision={of.type === 'integer' ? 0 : undefined} onChange={(one) => change(one ?? undefined)} aria-label={label} />
   if (of.type === 'choice') return <Select value={value as string} onChange={change} options={(of.choices ?? []).map((one) => ({ value: one.value, label: say(one.label) }))} aria-label={label} />
   const text = typeof value === 'string' ? value : ''
-  if (of.type === 'text' || of.type === 'lines') return <Input.TextArea autoSize={{ minRows: 1, maxRows: 5 }} value={text} onChange={(event) => change(event.target.value)} aria-label={label} />
+  if (of.type === 'text' || of.type === 'lines') return <Input.TextArea rows={2} value={text} onChange={(event) => change(event.target.value)} aria-label={label} />
   return <Input value={text} onChange={(event) => change(event.target.value)} aria-label={label} />
 }
 
