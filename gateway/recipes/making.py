@@ -85,7 +85,7 @@ def make(wanted: recipe.Recipe, chosen: Casting, now: current.Current) -> Made:
         if not part.many and players[part.key]:
             scope[part.key] = players[part.key][0]
     document: dict[str, Any] = {"apiVersion": hub_file.API_VERSION}
-    for section in ("templates", "routes", "reconciliations"):
+    for section in recipe.LISTS:
         entries = [one for entry in getattr(wanted, section) for one in _entries(entry, scope, players)]
         if entries:
             document[section] = entries

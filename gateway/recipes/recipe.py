@@ -1,8 +1,8 @@
 """The format of ``recipe.yaml``, and the recipes that are here.
 
 ``parts`` are played by connections, ``parameters`` are what an admin may set, and ``routes``, ``templates``,
-``entities``, ``reconciliations`` are entries of a ``hub.yaml`` with placeholders: ``${shop.key}`` is the connection
-that plays ``shop``, ``${erp.order}`` the operation chosen for its capability ``order``, ``${safety}`` a parameter.
+``entities``, ``reconciliations``, ``alerts`` are entries of a ``hub.yaml`` with placeholders: ``${shop.key}`` is the
+connection that plays ``shop``, ``${erp.order}`` the operation chosen for its capability ``order``, ``${safety}`` a parameter.
 An entry with ``each: shop`` is made once for every connection in that part. ``if`` (one condition or several) makes it
 only where a part is played, a capability there or a parameter not empty: ``crm``, ``!crm``, ``shop.refund``,
 ``entity=order``, ``entity!=order``.
@@ -22,12 +22,14 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from connectors.core.declaration import Category, Text
 from connectors.core.terms import Purpose
+from gateway import hub_file
 from mappings import canonical
 
 API_VERSION = "shuniu/recipe/v1"
 FILE = "recipe.yaml"
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
-SECTIONS = ("templates", "entities", "routes", "reconciliations")
+LISTS = ("templates", "routes", "reconciliations", "alerts")
+"""The sections of a hub.yaml that are lists of entries."""
 RESERVED = frozenset({"each", "if"})
 
 
@@ -108,6 +110,7 @@ class Recipe(_Piece):
     entities: dict[str, dict[str, Any]] = Field(default_factory=dict)
     routes: list[dict[str, Any]] = Field(default_factory=list)
     reconciliations: list[dict[str, Any]] = Field(default_factory=list)
+    alerts: list[dict[str, Any]] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _sound(self) -> Recipe:
@@ -130,7 +133,7 @@ class Recipe(_Piece):
 
     def entries(self) -> list[dict[str, Any]]:
         """Every entry that makes something."""
-        return [*self.templates, *self.routes, *self.reconciliations]
+        return [entry for section in LISTS for entry in getattr(self, section)]
 
     def part(self, key: str) -> Role | None:
         """A part by its key."""
@@ -171,4 +174,6 @@ def all_recipes() -> dict[str, Recipe]:
         for one in home.iterdir()
         if re.fullmatch(r"[a-z][a-z0-9-]*", one.name) and one.joinpath(FILE).is_file()
     ]
-    return {one.id: one for one in sorted(found, key=lambda one: (one.order, one.id))}
+    # What this hub's file has no section for cannot be installed, and is not offered.
+    usable = [one for one in found if all(name in hub_file.SECTIONS for name in LISTS if getattr(one, name))]
+    return {one.id: one for one in sorted(usable, key=lambda one: (one.order, one.id))}

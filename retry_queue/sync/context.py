@@ -69,7 +69,7 @@ class Job:
         for name, entity in (model.REFS if model else {}).items():
             value = self.canonical.get(name)
             read = self.meaning is not None and name in self.meaning.reads and possible(self.live, entity)
-            if value and (read or self.wants(entity) or self.wants(PEOPLE)):
+            if value and (read or self.target.linked or self.wants(entity) or self.wants(PEOPLE)):
                 found.append((name, entity, str(value)))
         return found
 

@@ -104,8 +104,8 @@ def test_a_hub_has_form_docs_test_label_simulator_and_recipes_for_it(home: Path)
 @pytest.mark.timeout(200)
 def test_the_conformance_suite_finds_it(home: Path) -> None:
     every = sorted(str(one.relative_to(home)) for one in (home / "tests/conformance").glob("test_every_*.py"))
-    run = _run(home, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-o", "addopts=--import-mode=importlib",
-               "-k", NEW, *every)  # fmt: skip
+    plain = ["-p", "no:cacheprovider", "-p", "no:xdist", "-o", "addopts=--import-mode=importlib"]
+    run = _run(home, "-m", "pytest", "-q", *plain, "-k", NEW, *every)
     assert run.returncode == 0, run.stdout[-3000:]
     passed = re.search(r"(\d+) passed", run.stdout)
     assert passed, run.stdout[-500:]

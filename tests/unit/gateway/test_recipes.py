@@ -78,6 +78,14 @@ def test_whoever_fits_can_be_installed(id: str) -> None:
         assert not wrong(result.text, EVERYBODY), (pair, result.text)
 
 
+def test_every_recipe_is_offered_where_its_sections_are_known() -> None:
+    folders = {one.parent.name for one in Path(recipe.__file__).parent.glob("*/recipe.yaml")}
+    left = folders - set(ALL)
+    for name in left:
+        one = recipe.parse((Path(recipe.__file__).parent / name / recipe.FILE).read_text(encoding="utf-8"))
+        assert any(section not in hub_file.SECTIONS for section in recipe.LISTS if getattr(one, section)), name
+
+
 def test_optional_parts_add_their_routes() -> None:
     alone = made("refund-loop", EVERYBODY, shop="pdd,taobao", desk="kingdee")
     assert [one["key"] for one in alone.data["routes"]] == ["return-pdd-to-kingdee", "return-taobao-to-kingdee"]
