@@ -2,7 +2,7 @@
 
 ``parts`` are played by connections, ``parameters`` are what an admin may set, and ``routes``, ``templates``,
 ``entities``, ``reconciliations``, ``alerts`` are entries of a ``hub.yaml`` with placeholders: ``${shop.key}`` is the
-connection that plays ``shop``, ``${erp.order}`` the operation chosen for its capability ``order``, ``${safety}`` a parameter.
+connection that plays ``shop``, ``${erp.order}`` the operation for its capability ``order``, ``${safety}`` a parameter.
 An entry with ``each: shop`` is made once for every connection in that part. ``if`` (one condition or several) makes it
 only where a part is played, a capability there or a parameter not empty: ``crm``, ``!crm``, ``shop.refund``,
 ``entity=order``, ``entity!=order``.
