@@ -100,7 +100,7 @@ class Travel:
         for one in (await self.place.panel("world"))[: self.told.people]:
             for call in self.told.meet.each:
                 await self.place.tell(call, {**one, **one["ids"]})
-        await stage.until(self._known, 90.0, "first import")
+        await stage.until(self._known, 150.0, "first import")
         await stage.until(self._settled, 60.0, "first import")
         for install in self.told.install:
             await self.place.install(install.recipe, install.casting())

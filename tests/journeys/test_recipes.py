@@ -55,7 +55,7 @@ def effects(place: stages.Stage, simulator: str, *kinds: str) -> list[dict[str, 
     return [one for one in place.effects() if one["simulator"] == simulator and one["kind"] in kinds]
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 async def test_paid_orders_reach_seven_casts_once(folder: Path) -> None:
     async with stages.running(folder, pace=0.05, introduced=False) as place:
         await connect(place, *dict.fromkeys(name for pair in CASTS for name in pair))
@@ -71,12 +71,12 @@ async def test_paid_orders_reach_seven_casts_once(folder: Path) -> None:
                             if (state, reason) == ("delivered", "")})  # fmt: skip
             return all(done[key] >= n for key, n in wanted.items())
 
-        await reached(place, arrived, 90, "every order in its ERP")
+        await reached(place, arrived, 150, "every order in its ERP")
         counts = Counter((one["simulator"], one["kind"], one["key"]) for one in place.effects())
         assert max(counts.values()) == 1
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 async def test_the_other_recipes_do_what_they_say(folder: Path) -> None:
     """One hub, eight recipes: each is looked at by what happened at the simulators."""
     office = {"approval_process_code": "PROC-TEST-0001", "push": "stream"}
@@ -96,7 +96,7 @@ async def test_the_other_recipes_do_what_they_say(folder: Path) -> None:
             counts = {(one.connection_key, one.entity): one.n for one in found}
             return counts.get(("crm", "customer"), 0) > 0 and counts.get(("jd", "product"), 0) >= 5
 
-        await stages.until(known, 60, "customers and goods")
+        await stages.until(known, 120, "customers and goods")
         for recipe, casting in [
             ("order-to-erp", cast(shop="xiaohongshu", erp="jushuitan")),
             ("order-to-erp", cast(shop="pdd", erp="kingdee")),
@@ -129,7 +129,7 @@ async def test_the_other_recipes_do_what_they_say(folder: Path) -> None:
                 effects(place, "dingtalk", "message"),
             ])  # fmt: skip
 
-        await reached(place, first, 60, "orders, stock, messages")
+        await reached(place, first, 120, "orders, stock, messages")
         levels = {one["data"]["stockNum"] for one in effects(place, "jd", "stock") if one["key"] == goods["skuId"]}
         assert levels == {60}, "(110 - 10) * 60 %"
         told = await ended(place)
@@ -144,13 +144,13 @@ async def test_the_other_recipes_do_what_they_say(folder: Path) -> None:
             told = [one for one in await rows(place, known) if one.canonical]
             return bool(effects(place, "jushuitan", "refund.upload")) and bool(told)
 
-        await reached(place, uploaded, 60, "the return in the warehouse")
+        await reached(place, uploaded, 120, "the return in the warehouse")
         await place.panel(f"jushuitan/refunds/{placed}/confirm", {})
 
         async def refunded() -> bool:
             return any("receive" in one["data"] for one in effects(place, "xiaohongshu", "after_sale"))
 
-        await reached(place, refunded, 60, "the refund")
+        await reached(place, refunded, 120, "the refund")
         # Approvals from two offices decide two documents.
         await place.panel("wecom/approvals", {"sp_no": "1", "sp_status": 2, "sp_name": "订单审批", "apply_data": {
             "contents": [{"control": "Text", "id": "Text-1", "title": [{"text": "单据编号", "lang": "zh_CN"}],
@@ -159,7 +159,7 @@ async def test_the_other_recipes_do_what_they_say(folder: Path) -> None:
         async def decided() -> bool:
             return bought[0] in {one["key"] for one in effects(place, "kingdee", "sales_order.audit")}
 
-        await reached(place, decided, 60, "the approval on the document")
+        await reached(place, decided, 120, "the approval on the document")
         made = await rows(place, "SELECT state FROM reconciliations")
         assert made
         assert not await rows(place, "SELECT * FROM deliveries WHERE state = 'dead'"), await why(place)
