@@ -18,6 +18,7 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
     "running": ("serve", "demo", "sim", "bench", "journey"),
     "configuring": ("apply", "diff", "export"),
     "declaring": ("connector",),
+    "cooking": ("recipe",),
     "doctor": ("check", "doctor"),
     "debugging": ("sign", "map"),
     "accounts": ("ledger", "replay", "migrate"),

@@ -7,7 +7,7 @@ exported file, applied where its variables are set, changes nothing either.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ from retry_queue.sync import route as routes
 from retry_queue.sync import schedule
 
 HIDDEN = "***"
+Wanted = hub_file.Draft | Callable[[current.Current], hub_file.Draft]
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,8 +210,7 @@ def _change(kind: str, key: str, old: dict[str, Any] | None, new: dict[str, Any]
         was, will = before.get(path), after.get(path)
         if was != will:
             hide = kind == "connection" and path.startswith("secrets.")
-            shown = [HIDDEN if hide and value is not None else value for value in (was, will)]
-            fields.append(FieldChange(path, *shown))
+            fields.append(FieldChange(path, *(HIDDEN if hide and one is not None else one for one in (was, will))))
     return [Change(kind, key, "create" if old is None else "change", tuple(fields))]
 
 
@@ -229,13 +229,15 @@ def _flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 async def apply(
-    ledger: session.Ledger, sealer: secrets.Sealer, draft: hub_file.Draft, *, actor: str, prune: bool = False
-) -> list[Change]:
+    ledger: session.Ledger, sealer: secrets.Sealer, draft: Wanted, *, actor: str, prune: bool = False,
+    by: str = "hub.yaml",
+) -> list[Change]:  # fmt: skip
     """Makes the ledger what the file says, in one transaction; returns what changed. Raises hub_file.Broken."""
     at = await ledger.now()
     async with ledger.write() as connection:
         await audit.lock(connection)
         now = await current.load(connection)
+        draft = draft(now) if callable(draft) else draft
         wrong = check(draft, now, prune=prune)
         if wrong:
             raise hub_file.Broken(wrong)
@@ -244,9 +246,10 @@ async def apply(
             return []
         await _write(connection, sealer, draft, now, changes, actor, at)
         for one in changes:
-            detail = {"fields": [field.path for field in one.fields], "by": "hub.yaml"}
-            what = f"{one.kind}/{one.key}"
-            await audit.append(connection, sealer, at, actor, f"{one.kind}.{one.action}", what, detail)
+            detail = {"fields": [field.path for field in one.fields], "by": by}
+            await audit.append(
+                connection, sealer, at, actor, f"{one.kind}.{one.action}", f"{one.kind}/{one.key}", detail
+            )
         await configuration.touch(connection)
     return changes
 

@@ -157,6 +157,7 @@ def _target(target: routes.Target, entity: str, world: World) -> list[Fault]:
             "a quota is for messages and other acts, not for writes",
         )
         found.append(Fault("quota_of_write", zh, en, ("quota",)))
+    found += _adjust(target, entity)
     carried = entity
     if target.template is not None:
         carried = "message"
@@ -178,6 +179,24 @@ def _target(target: routes.Target, entity: str, world: World) -> list[Fault]:
         if made.spec.entity == "message" and target.template is None:
             zh, en = f"{zh}；发消息请写 template", f"{en}; to send a message, name a template"
         found.append(Fault("wrong_mapping", zh, en, path))
+    return found
+
+
+def _adjust(target: routes.Target, entity: str) -> list[Fault]:
+    """What is wrong with the values a target is told instead: each needs a field of the entity and an expression."""
+    if entity not in canonical.MODELS:
+        return []
+    fields, found = canonical.MODELS[entity].model_fields, []
+    known = {entity, "event", "config", "link"}
+    for name, text in target.adjust.items():
+        place = ("adjust", name)
+        if name not in fields or name == "id":
+            options = fields.keys() - {"id"}
+            found.append(unknown("unknown_field", ("字段", "field"), name, options, *place))
+        wrong = expression.problems(text)
+        found += [Fault("condition", one.zh, one.en, place) for one in wrong]
+        strangers = set() if wrong else {one.split(".")[0].lstrip("@") for one in expression.names(text)} - known
+        found += [unknown("condition_name", ("可用的名称", "name"), one, known, *place) for one in sorted(strangers)]
     return found
 
 

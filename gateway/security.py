@@ -92,6 +92,7 @@ PERMISSIONS: dict[str, Role | None] = {
     "mapping_versions": V, "mapping_version": V, "mapping_diff": V, "mapping_rollback": ED,
     "route_list": V, "route_get": V, "route_create": ED, "route_update": ED, "route_delete": ED,
     "route_enable": ED, "route_disable": ED,
+    "recipe_list": V, "recipe_get": V, "recipe_preview": ED, "recipe_install": ED,
     "event_list": V, "event_get": V, "event_timeline": V, "event_explain": V, "event_replay": OP,
     "delivery_list": V, "delivery_get": V, "delivery_replay": OP, "delivery_replay_many": OP, "delivery_skip": OP,
     "timer_list": V, "timer_get": V, "timer_cancel": OP, "timer_fire": OP,

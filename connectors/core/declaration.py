@@ -30,6 +30,7 @@ from connectors.core import terms
 Slug = terms.Slug
 Path = terms.Path
 Text = terms.Text
+Category = terms.Category
 FieldType = terms.FieldType
 Choice = terms.Choice
 FieldSpec = terms.FieldSpec
@@ -230,6 +231,8 @@ class Operation(RequestSpec):
     sign: bool = True
     mapping: str | None = None
     """Mapping file (without .yaml) under mappings/<connector>/ that makes the input; default: entity."""
+    purpose: terms.Purpose | None = None
+    """What it is for, where several operations take the same entity; recipes choose by it."""
 
     @model_validator(mode="after")
     def _sane(self) -> Operation:
@@ -339,7 +342,7 @@ class Declaration(terms.Part):
     id: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
     version: str
     label: Text
-    category: Literal["marketplace", "mall", "erp", "wms", "crm", "messaging", "oa", "generic"]
+    category: Category
     aliases: list[str] = Field(default_factory=list)
     """Other names people search for, pinyin included."""
     docs_url: str

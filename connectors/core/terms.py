@@ -19,6 +19,11 @@ class Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+Category = Literal["marketplace", "mall", "erp", "wms", "crm", "messaging", "oa", "generic"]
+Purpose = Literal["staff", "contact", "welcome", "group", "refund"]
+"""Messages to a colleague, to a customer, as the first words to one, to a chat group; the refund itself."""
+
+
 class Text(Part):
     """Words for people, in both languages."""
 

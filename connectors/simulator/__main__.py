@@ -11,12 +11,13 @@ from pathlib import Path
 
 from connectors.simulator import engine, server
 
+EVERY = "all"
+
 
 async def run(arguments: argparse.Namespace) -> None:
     """Serve until SIGINT or SIGTERM."""
-    made = engine.create(
-        arguments.ids, journal_file=arguments.journal, time_scale=arguments.time_scale, seed=arguments.seed
-    )
+    wanted = [] if arguments.ids == [EVERY] else arguments.ids
+    made = engine.create(wanted, journal_file=arguments.journal, time_scale=arguments.time_scale, seed=arguments.seed)
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGINT, signal.SIGTERM):
@@ -28,7 +29,7 @@ async def run(arguments: argparse.Namespace) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m connectors.simulator", description=__doc__)
-    parser.add_argument("ids", nargs="*", help="connector ids; all when none is named")
+    parser.add_argument("ids", nargs="*", help=f"connector ids; all when none is named, or {EVERY}")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=9100)
     parser.add_argument("--journal", type=Path, help="append every effect to this file as JSON lines")

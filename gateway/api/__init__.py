@@ -26,6 +26,7 @@ from gateway.api import (
     overview,
     problem_codes,
     quarantine,
+    recipes,
     reconciliations,
     routes,
     samples,
@@ -41,7 +42,7 @@ from gateway.api import (
 PREFIX = "/api/v1"
 NOUNS = (
     sessions, users, tokens, connectors, declarations, connections, mappings,
-    mapping_versions, routes, events, explaining,
+    mapping_versions, routes, recipes, events, explaining,
     deliveries, timers, links, customers, conflicts, reconciliations, backfills, ledger, quarantine, audits,
     problem_codes, overview, live, failures, trials, models, samples, templates,
 )  # fmt: skip

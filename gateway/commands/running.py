@@ -77,9 +77,13 @@ def journey(
     orders: Annotated[int, typer.Option(min=1, help="订单数 / orders")] = 200,
     database_url: Annotated[str, typer.Option(help="用自己的 PostgreSQL / a PostgreSQL of your own")] = "",
     redis_url: Annotated[str, typer.Option(help="用自己的 Redis / a Redis of your own")] = "",
+    wide: Annotated[
+        bool, typer.Option("--wide", help="五家店、两套 ERP、仓库、CRM、三种消息 / many systems, joined by recipes")
+    ] = False,
 ) -> None:
     """全链路验证 / the whole story over many orders, with faults; ends with the accounting line."""
-    raise typer.Exit(_part("gateway.trial.journey").run(orders, database_url, redis_url))
+    story = "gateway.trial.wide" if wide else "gateway.trial.journey"
+    raise typer.Exit(_part(story).run(orders, database_url, redis_url))
 
 
 def sim(context: typer.Context) -> None:

@@ -50,6 +50,21 @@ class Account:
         )
 
 
+class Quiet:
+    """Nothing under way, and nothing new for as long as an echo or a second message would take."""
+
+    def __init__(self, place: stage.Stage) -> None:
+        self._place = place
+        self._since: tuple[float, int] | None = None
+
+    async def holds(self) -> bool:
+        """Asked again and again until it holds."""
+        balance = await self._place.balance()
+        if balance.in_flight or self._since is None or self._since[1] != balance.received:
+            self._since = (time.monotonic(), balance.received)
+        return time.monotonic() - self._since[0] >= STILL_S
+
+
 async def travel(place: stage.Stage, orders: int, console: Console, limit: float = 240.0) -> Account:
     """One journey on a running stage."""
     begun = time.monotonic()
@@ -77,19 +92,11 @@ async def travel(place: stage.Stage, orders: int, console: Console, limit: float
     async def arrived() -> bool:
         return not await missing(place, made, edited)
 
-    seen: list[tuple[float, int]] = []
-
-    async def quiet() -> bool:
-        """Nothing under way, and nothing new for as long as an echo or a second message would take."""
-        balance = await place.balance()
-        if balance.in_flight or not seen or seen[0][1] != balance.received:
-            seen[:] = [(time.monotonic(), balance.received)]
-        return time.monotonic() - seen[0][0] >= STILL_S
-
+    quiet = Quiet(place)
     notes: list[str] = []
     try:
         await stage.until(arrived, limit, "effects")
-        await stage.until(quiet, 60.0, "quiescence")
+        await stage.until(quiet.holds, 60.0, "quiescence")
     except TimeoutError as error:
         notes.append(str(error))
     lost = await missing(place, made, edited)
@@ -108,7 +115,7 @@ async def _make(place: stage.Stage, trouble: story.Trouble, console: Console) ->
 
 async def missing(place: stage.Stage, orders: list[str], edited: dict[str, str]) -> list[str]:
     """What has not happened at the simulators: steps of orders, and edits that were not followed."""
-    found = story.missing(place.story, place.effects(), orders)
+    found = story.missing(place.story.steps, place.effects(), orders)
     if edited:
         followed = place.story.followed
         listed = (await place.panel(followed.path))[followed.rows]
@@ -132,12 +139,12 @@ def run(orders: int = 200, database_url: str = "", redis_url: str = "", console:
         folder.chmod(0o711)  # PostgreSQL, which will not be root, must be able to walk in
         told.rule("内嵌 embedded: SQLite + Valkey")
         accounts.append(("embedded", asyncio.run(once(folder / "embedded", orders, told))))
-        _tell(told, *accounts[-1], folder / "embedded")
+        tell(told, *accounts[-1], folder / "embedded")
         if database_url:
             told.rule("PostgreSQL + Redis")
             how = {"database_url": database_url, "redis_url": redis_url}
             accounts.append(("postgres", asyncio.run(once(folder / "postgres", orders, told, **how))))
-            _tell(told, *accounts[-1], folder / "postgres")
+            tell(told, *accounts[-1], folder / "postgres")
         elif postgres.binaries() is not None:
             told.rule("PostgreSQL + Redis")
             server = postgres.PostgresServer(folder / "pg", durable=True)
@@ -146,7 +153,7 @@ def run(orders: int = 200, database_url: str = "", redis_url: str = "", console:
                 with running.database() as url, valkey.serve(folder / "redis") as redis:
                     how = {"database_url": url, "redis_url": redis}
                     accounts.append(("postgres", asyncio.run(once(folder / "postgres", orders, told, **how))))
-                    _tell(told, *accounts[-1], folder / "postgres")
+                    tell(told, *accounts[-1], folder / "postgres")
             finally:
                 server.stop()
         else:
@@ -156,7 +163,8 @@ def run(orders: int = 200, database_url: str = "", redis_url: str = "", console:
     return 0 if all(account.holds for _, account in accounts) else 1
 
 
-def _tell(console: Console, name: str, account: Account, folder: Path) -> None:
+def tell(console: Console, name: str, account: Account, folder: Path) -> None:
+    """Prints what a journey came to, and the hub's log when it does not hold."""
     console.print(f"{name} {account.seconds:.1f}s", highlight=False)
     for note in account.notes:
         console.print(f"[red]{note}[/red]", highlight=False)

@@ -11,13 +11,14 @@ import importlib.resources
 import json
 import secrets
 import shutil
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import httpx
 
 from gateway import hub, hub_file, migrate, settings
+from gateway.recipes import installing, making, recipe
 from gateway.trial import processes, story
 from retry_queue.ledger import secrets as sealing
 from retry_queue.ledger import session, tallies
@@ -32,6 +33,8 @@ class Stage:
         self.sim_url = f"http://127.0.0.1:{sim_port}"
         self.journal = journal
         self.story = story.shipped()
+        self.credentials: Mapping[str, str] = self.story.credentials
+        self.introductions: Sequence[story.Call] = self.story.introduce
         self.ledger = session.open_ledger(config.database_url, owner="stage", pool=2)
         self.sealer = sealing.Sealer(config.secret_key.get_secret_value())
         self._client = httpx.AsyncClient(timeout=20.0)
@@ -59,7 +62,7 @@ class Stage:
 
     async def tell(self, call: story.Call, values: Mapping[str, Any] | None = None) -> Any:
         """Makes one call of the story, with its marks filled."""
-        return await self.panel(*call.filled({"hub": self.hub_url, **self.story.credentials, **(values or {})}))
+        return await self.panel(*call.filled({"hub": self.hub_url, **self.credentials, **(values or {})}))
 
     async def balance(self) -> tallies.Balance:
         """The ledger's balance right now."""
@@ -75,15 +78,19 @@ class Stage:
             )
             return [f"{row.route_key}: {row.n} {row.state} {row.reason or ''} {row.said or ''}" for row in rows]
 
+    async def install(self, id: str, chosen: making.Casting) -> None:
+        """Installs a recipe as an admin does; raises installing.Refused or hub_file.Broken."""
+        await installing.install(self.ledger, self.sealer, recipe.all_recipes()[id], chosen, actor="demo")
+
     async def apply(self, text: str) -> None:
         """Applies a hub.yaml text with the demo's credentials."""
-        known = {"SIM": self.sim_url, "SIM_WS": self.sim_url.replace("http", "ws"), **self.story.credentials}
+        known = {"SIM": self.sim_url, "SIM_WS": self.sim_url.replace("http", "ws"), **self.credentials}
         draft = hub_file.read(text, "hub.yaml", variables=known)
         await hub.apply(self.ledger, self.sealer, draft, actor="demo")
 
     async def introduce(self) -> None:
         """Tells the simulators where the hub listens, as an admin does in a vendor's console."""
-        for call in self.story.introduce:
+        for call in self.introductions:
             await self.tell(call)
 
     async def meet(self) -> list[dict[str, Any]]:
@@ -155,8 +162,12 @@ async def running(
     sim_port: int = 0,
     pace: float = 0.1,
     time_scale: float = 0.02,
+    introduced: bool = True,
 ) -> AsyncIterator[Stage]:
-    """Starts simulators and hub in ``folder`` and ends both. Ports 0 mean free ones."""
+    """Starts simulators and hub in ``folder`` and ends both. Ports 0 mean free ones.
+
+    ``introduced``: the vendors' consoles know the demo's hub already; another story introduces itself.
+    """
     journal = _prepared(folder)
     config = settings.load(
         data_dir=folder / "data",
@@ -179,7 +190,8 @@ async def running(
         try:
             await stage.start(lambda: processes.started(serve, environment, log=folder / "hub.log"))
             await processes.reachable(sim_port)
-            await stage.introduce()
+            if introduced:
+                await stage.introduce()
             yield stage
         finally:
             await stage.close()

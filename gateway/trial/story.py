@@ -58,6 +58,8 @@ class Step(_Part):
     words: str
     at: str | None = None
     inside: bool = False
+    begins: bool = False
+    """The key begins with the number and goes on behind a slash."""
 
 
 class Followed(_Part):
@@ -76,7 +78,14 @@ class Echoes(_Part):
     human: str
 
 
-class Story(_Part):
+class Accounts(_Part):
+    """What must happen once, and what only people may cause."""
+
+    once: list[str]
+    echoes: Echoes
+
+
+class Story(Accounts):
     people: int
     edited: int
     credentials: dict[str, str]
@@ -90,8 +99,6 @@ class Story(_Part):
     troubles: list[Trouble]
     steps: list[Step]
     followed: Followed
-    once: list[str]
-    echoes: Echoes
     told: dict[str, str]
 
 
@@ -107,24 +114,26 @@ def kind(effect: Effect) -> str:
     return f"{effect['simulator']}.{effect['kind']}"
 
 
-def missing(story: Story, effects: Iterable[Effect], orders: Iterable[str]) -> list[str]:
+def missing(steps: Iterable[Step], effects: Iterable[Effect], orders: Iterable[str]) -> list[str]:
     """Steps that have not happened, as ``step order``. Pure."""
+    orders = list(orders)
     told: dict[str, list[Effect]] = {}
     for effect in effects:
         told.setdefault(kind(effect), []).append(effect)
     found: list[str] = []
-    for step in story.steps:
+    for step in steps:
         seen = told.get(step.effect, [])
         if step.inside:
             text = "\n".join(str(effect["data"]) for effect in seen)
             found += [f"{step.words} {order}" for order in orders if order not in text]
         else:
             done = {str(_at(effect["data"], step.at) if step.at else effect["key"]) for effect in seen}
+            done |= {key.partition("/")[0] for key in done} if step.begins else set()
             found += [f"{step.words} {order}" for order in orders if order not in done]
     return found
 
 
-def doubles(story: Story, effects: Iterable[Effect]) -> list[str]:
+def doubles(story: Accounts, effects: Iterable[Effect]) -> list[str]:
     """Effects that happened more than once for one natural key, and our own writes that came back. Pure."""
     listed = list(effects)
     counts = Counter(f"{kind(one)} {one['key']}" for one in listed if kind(one) in story.once)

@@ -83,6 +83,17 @@ _GROUP = sql.Statement(
     f"SELECT {_COLUMNS} FROM {{src}} JOIN records r ON coalesce(r.link_id, r.id) = src.link_id ORDER BY r.id",
     "link_id int",
 )
+_ROWS = sql.Statement(
+    f"SELECT {_COLUMNS} FROM {{src}} JOIN records r ON r.id = src.id ORDER BY r.id",
+    "id int",
+)
+_HOLDING = sql.Statement(
+    """
+    SELECT src.connection_key, src.entity FROM {src} WHERE EXISTS (SELECT 1 FROM records r
+    WHERE r.connection_key = src.connection_key AND r.entity = src.entity AND r.canonical IS NOT NULL)
+    """,
+    "connection_key text, entity text",
+)
 _NUMBERED = sql.Statement(
     f"""
     SELECT {_COLUMNS} FROM {{src}} CROSS JOIN records r WHERE r.number = src.number ORDER BY r.id
@@ -159,6 +170,16 @@ async def groups(connection: AsyncConnection, link_ids: Iterable[int]) -> dict[i
     for row in await _GROUP.run(connection, [(i,) for i in sorted(set(link_ids))]):
         found.setdefault(row.link_id, []).append(Known(*row))
     return found
+
+
+async def rows(connection: AsyncConnection, ids: Iterable[int]) -> dict[int, Known]:
+    """Row id -> the record."""
+    return {row.id: Known(*row) for row in await _ROWS.run(connection, [(one,) for one in sorted(set(ids))])}
+
+
+async def holding(connection: AsyncConnection, places: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Those of these (connection, entity) of which any record is known."""
+    return {(row.connection_key, row.entity) for row in await _HOLDING.run(connection, sorted(set(places)))}
 
 
 async def numbered(

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from mappings import canonical as models
 from retry_queue.ledger import mentions, records, secrets
-from retry_queue.sync import draft
+from retry_queue.sync import draft, listing
 
 PEOPLE = "customer"
 REF = "ref"
@@ -40,7 +40,8 @@ def own(sealer: secrets.Sealer, ref: records.Ref) -> mentions.Mark:
 def marks(sealer: secrets.Sealer, ref: records.Ref, canonical: Mapping[str, Any]) -> list[mentions.Mark]:
     """Everything a record names."""
     named = [own(sealer, (ref[0], entity, value)) for entity, value in refs(ref[1], canonical)]
-    return [*people(sealer, ref[1], canonical), *named]
+    listed = listing.marks(sealer, ref[0], canonical) if ref[1] == listing.PRODUCT else ()
+    return [*people(sealer, ref[1], canonical), *named, *listed]
 
 
 async def note(

@@ -20,7 +20,7 @@ import orjson
 from connectors.core import jsontext, scope
 from mappings import canonical as models
 from retry_queue.ledger import events, lane, records, secrets, session, stages
-from retry_queue.sync import draft, meaning, plan, route, words
+from retry_queue.sync import draft, listing, meaning, plan, route, words
 from retry_queue.sync import site as sites
 
 PEOPLE = "customer"
@@ -48,9 +48,19 @@ class Job:
     """References that have no counterpart in the target yet, as ``entity id``."""
     awaited: list[str] = field(default_factory=list)
     """References that are linked to nothing yet and through which more could be known; worth a short wait."""
+    adjusted: bool = False
+    elsewhere: str = ""
+    """A reason not to send it there: what it refers to belongs to other systems, or is not sold there."""
 
     def wants(self, root: str) -> bool:
         return self.template is not None or (self.meaning is not None and root in self.meaning.roots)
+
+    def listed(self) -> tuple[str, str] | None:
+        """(target, merchant's code) when the target wants its own ids of what is in stock."""
+        if self.delivery.entity != listing.STOCK or self.meaning is None or not self.meaning.reads & listing.IDS:
+            return None
+        code = self.canonical.get("sku")
+        return (self.delivery.connection_key, str(code)) if code and self.delivery.position < plan.RESTORE else None
 
     def refs(self) -> list[tuple[str, str, str]]:
         """(field, entity, id in the source) of every reference this delivery needs."""
@@ -59,7 +69,7 @@ class Job:
         for name, entity in (model.REFS if model else {}).items():
             value = self.canonical.get(name)
             read = self.meaning is not None and name in self.meaning.reads and possible(self.live, entity)
-            if value and (read or self.wants(entity) or self.wants(PEOPLE)):
+            if value and (read or self.target.linked or self.wants(entity) or self.wants(PEOPLE)):
                 found.append((name, entity, str(value)))
         return found
 
@@ -96,6 +106,8 @@ async def resolve(ledger: session.Ledger, sealer: secrets.Sealer, jobs: Sequence
         more = {one.link_id for one in named.values()} | {link for _, links_ in people.values() for link in links_}
         if more - groups.keys():
             groups |= await records.groups(connection, more - groups.keys())
+        wanted_goods = [one for job in jobs if (one := job.listed())]
+        shelf = await listing.find(connection, sealer, wanted_goods) if wanted_goods else None
         told = {job.delivery.event_id for job in jobs if job.template and words.reads(job.template, "event.payload")}
         payloads = await events.payloads(connection, told) if told else {}
     for job in later:
@@ -113,6 +125,20 @@ async def resolve(ledger: session.Ledger, sealer: secrets.Sealer, jobs: Sequence
             found = [*own, *(named[mark].link_id for mark in marks if mark in named)]
             _customer(job, groups.get(found[0], []) if found else [])
         await_links(job, known, groups)
+        if shelf is not None:
+            _shelve(job, shelf)
+
+
+def _shelve(job: Job, shelf: listing.Shelf) -> None:
+    """Puts the target's own ids of a SKU in the place of the source's, which mean nothing there."""
+    wanted = job.listed()
+    if wanted is None:
+        return
+    if wanted in shelf.found:
+        product, sku = shelf.found[wanted]
+        job.canonical |= {"product_id": product, "sku_id": sku}
+    elif wanted[0] in shelf.stocked and wanted[0] != job.delivery.source_key:
+        job.elsewhere = "not_listed"
 
 
 def _linked(job: Job) -> bool:
@@ -151,7 +177,9 @@ def _fill(job: Job, known: Mapping[records.Ref, records.Known], groups: Mapping[
         elif job.meaning is not None and name in job.meaning.reads:
             # A mapping that reads the joined record can do without the id, unless it must write the id itself: another
             # system's id means nothing to the target, or somebody else's record.
-            if name in job.meaning.needs or not (best and entity in job.meaning.roots):
+            if job.target.linked and len({other.connection_key for other in group}) > 1:
+                job.elsewhere = "elsewhere"
+            elif job.target.linked or name in job.meaning.needs or not (best and entity in job.meaning.roots):
                 job.missing.append(f"{entity} {value}")
 
 

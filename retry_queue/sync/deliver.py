@@ -15,7 +15,7 @@ from connectors.core import client, declaration, errors, model
 from mappings import errors as mapping_errors
 from retry_queue.ledger import lane, merged, records, secrets, session
 from retry_queue.ledger.states import DeliveryState
-from retry_queue.sync import backoff, context, echo, flows, merge, plan, timers, verdict, words
+from retry_queue.sync import adjust, backoff, context, echo, flows, merge, plan, timers, verdict, words
 from retry_queue.sync import site as sites
 
 DEADLINE = 55.0
@@ -26,6 +26,16 @@ LINK_WAIT = (1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 1800.0)
 AWAITED = 6
 """How many of those waits are spent on a link that would only tell more: our write may be in its own retries."""
 
+_ELSEWHERE = {
+    "elsewhere": {
+        "zh": "对应的单据不在这个系统里，无需送往",
+        "en": "what it refers to belongs to another system; nothing to send here",
+    },
+    "not_listed": {
+        "zh": "这家店没有这个商家编码的商品，无需更新库存",
+        "en": "nothing with this merchant's code is listed there; no stock to update",
+    },
+}
 INTERNAL = "internal"
 """The outcome of an attempt that an error of ours ended."""
 
@@ -170,6 +180,8 @@ class Courier:
     def _early(self, job: context.Job, hold: bool) -> lane.Result | None:
         """What can be said before mapping: a reference that is not there yet."""
         delivery = job.delivery
+        if job.elsewhere:
+            return _ended(delivery, DeliveryState.SKIPPED, job.elsewhere, _ELSEWHERE[job.elsewhere])
         waiting = job.missing or (job.awaited if delivery.failures < AWAITED else [])
         if waiting:
             named = "、".join(waiting)
@@ -178,6 +190,8 @@ class Courier:
                 "zh": f"等待关联：目标系统中还没有 {named}",
                 "en": f"waiting for a link: no {named} in the target yet",
             }
+            if job.target.linked and delivery.failures >= AWAITED:
+                return _ended(delivery, DeliveryState.SKIPPED, "elsewhere", _ELSEWHERE["elsewhere"])
             if wait is None:
                 return _ended(delivery, DeliveryState.PARKED, "link_missing", said, hold=hold)
             return lane.Result(
@@ -200,6 +214,7 @@ class Courier:
 
     def _native(self, job: context.Job) -> dict[str, Any] | None:
         """Canonical -> the operation's input; None when a message has nobody to go to."""
+        adjust.apply(job)
         canonical, scope = job.canonical, job.scope
         if job.template is not None:
             scope = {**job.scope, job.delivery.entity: canonical}

@@ -47,14 +47,23 @@ class Source(_Part):
     entity: str
 
 
+Expression = Annotated[str, Field(min_length=1, max_length=1000)]
+
+
 class Target(_Part):
-    """One end of a route. ``template`` names a message template; ``mapping`` another mapping file."""
+    """One end of a route. ``template`` names a message template; ``mapping`` another mapping file.
+
+    ``adjust``: field -> expression; this target is told that value instead. ``linked``: only what refers to a record
+    that this target has, so that a shipment goes to the shop its order came from.
+    """
 
     connection: Key
     operation: str
     template: Key | None = None
     mapping: str | None = None
     quota: calendar.Quotas = Field(default_factory=list)
+    adjust: dict[str, Expression] = Field(default_factory=dict, max_length=20)
+    linked: bool = False
 
 
 class Unless(_Part):

@@ -1247,6 +1247,86 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/recipes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 方案列表 Recipes
+         * @description Every recipe, with the connections that can play its parts.
+         */
+        get: operations["recipe_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/recipes/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 方案详情 Recipe
+         * @description One recipe.
+         */
+        get: operations["recipe_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/recipes/{id}/install": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 安装方案 Install
+         * @description Installs it: all of it or nothing. A second time nothing changes.
+         */
+        post: operations["recipe_install"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/recipes/{id}/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 预览安装 Preview
+         * @description What installing it so would change, and everything that stands in the way. Nothing is done.
+         */
+        post: operations["recipe_preview"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/reconciliations": {
         parameters: {
             query?: never;
@@ -2091,6 +2171,20 @@ export interface components {
             matched: number;
             /** Replayed */
             replayed: number;
+        };
+        /**
+         * Casting
+         * @description Everything an admin chose.
+         */
+        Casting: {
+            /** Parameters */
+            parameters?: {
+                [key: string]: unknown;
+            };
+            /** Parts */
+            parts?: {
+                [key: string]: components["schemas"]["Filling"][];
+            };
         };
         /**
          * Chain
@@ -4005,6 +4099,175 @@ export interface components {
             zone: string;
         };
         /**
+         * Recipe
+         * @description A recipe with who can play its parts here. ``ready``: ``suggested`` can be installed as it is.
+         */
+        Recipe: {
+            /**
+             * Id
+             * @example order-to-erp
+             */
+            id: string;
+            /**
+             * Installed
+             * @description Keys of its routes and schedules that are there already
+             */
+            installed: string[];
+            /** Notes */
+            notes: components["schemas"]["Words"][];
+            /** Parameters */
+            parameters: components["schemas"]["RecipeParameter"][];
+            /** Parts */
+            parts: components["schemas"]["RecipePart"][];
+            /** Ready */
+            ready: boolean;
+            suggested: components["schemas"]["Casting"];
+            text: components["schemas"]["Words"];
+            title: components["schemas"]["Words"];
+        };
+        /**
+         * RecipeChange
+         * @description One thing that is created or changed. Secrets are never among them.
+         */
+        RecipeChange: {
+            /** Action */
+            action: string;
+            /** Fields */
+            fields?: string[];
+            /** Key */
+            key: string;
+            /** Kind */
+            kind: string;
+        };
+        /**
+         * RecipeFault
+         * @description Something that stands in the way, or (among warnings) should be looked at.
+         */
+        RecipeFault: {
+            /** Code */
+            code: string;
+            /** En */
+            en: string;
+            /** Pointer */
+            pointer: string;
+            /** Zh */
+            zh: string;
+        };
+        /**
+         * RecipeFit
+         * @description A connection that can play a part, with the operations that serve each capability, the likeliest first.
+         */
+        RecipeFit: {
+            /** Connection */
+            connection: string;
+            /** Connector */
+            connector: string;
+            /** Operations */
+            operations?: {
+                [key: string]: string[];
+            };
+        };
+        /**
+         * RecipeInstalled
+         * @description What was done. No change: it was there already.
+         */
+        RecipeInstalled: {
+            /** Changes */
+            changes: components["schemas"]["RecipeChange"][];
+            /** Routes */
+            routes: string[];
+        };
+        /** RecipeOption */
+        RecipeOption: {
+            label: components["schemas"]["Words"];
+            /** Value */
+            value: string;
+        };
+        /**
+         * RecipeParameter
+         * @description Something to set. ``per``: every connection in that part may have its own value.
+         */
+        RecipeParameter: {
+            /** Choices */
+            choices?: components["schemas"]["RecipeOption"][];
+            /** Default */
+            default?: unknown;
+            help?: components["schemas"]["Words"] | null;
+            /** Key */
+            key: string;
+            label: components["schemas"]["Words"];
+            /** Max */
+            max?: number | null;
+            /** Min */
+            min?: number | null;
+            /** Per */
+            per?: string | null;
+            /** Required */
+            required: boolean;
+            /**
+             * Type
+             * @description integer, number, duration, time, text, lines, boolean, choice
+             */
+            type: string;
+        };
+        /**
+         * RecipePart
+         * @description A part that connections play.
+         */
+        RecipePart: {
+            /** Categories */
+            categories: string[];
+            /** Fits */
+            fits: components["schemas"]["RecipeFit"][];
+            help?: components["schemas"]["Words"] | null;
+            /** Key */
+            key: string;
+            label: components["schemas"]["Words"];
+            /** Many */
+            many: boolean;
+            /** Optional */
+            optional: boolean;
+            /** Strangers */
+            strangers: components["schemas"]["RecipeStranger"][];
+        };
+        /**
+         * RecipePreview
+         * @description What an installation would do; nothing was done. ``file`` is the hub.yaml that says the same.
+         */
+        RecipePreview: {
+            /** Changes */
+            changes: components["schemas"]["RecipeChange"][];
+            /** Faults */
+            faults: components["schemas"]["RecipeFault"][];
+            /** File */
+            file: string;
+            /** Ok */
+            ok: boolean;
+            /** Warnings */
+            warnings: components["schemas"]["RecipeFault"][];
+        };
+        /** Recipes */
+        Recipes: {
+            /** Items */
+            items: components["schemas"]["Recipe"][];
+            /**
+             * Next Cursor
+             * @description Ask with this for the next page
+             * @example MTIz
+             */
+            next_cursor?: string | null;
+        };
+        /**
+         * RecipeStranger
+         * @description A connection that cannot, and why.
+         */
+        RecipeStranger: {
+            /** Connection */
+            connection: string;
+            /** Reasons */
+            reasons: components["schemas"]["Words"][];
+        };
+        /**
          * Reconciliation
          * @description One comparison. ``found``: kind -> state -> how many.
          */
@@ -4558,10 +4821,22 @@ export interface components {
         /**
          * Target
          * @description One end of a route. ``template`` names a message template; ``mapping`` another mapping file.
+         *
+         *     ``adjust``: field -> expression; this target is told that value instead. ``linked``: only what refers to a record
+         *     that this target has, so that a shipment goes to the shop its order came from.
          */
         Target: {
+            /** Adjust */
+            adjust?: {
+                [key: string]: string;
+            };
             /** Connection */
             connection: string;
+            /**
+             * Linked
+             * @default false
+             */
+            linked: boolean;
             /** Mapping */
             mapping?: string | null;
             /** Operation */
@@ -11131,6 +11406,386 @@ export interface operations {
             };
             /** @description Not allowed */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The ledger is not available */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    recipe_list: {
+        parameters: {
+            query?: {
+                /** @description `next_cursor` of the page before */
+                cursor?: string | null;
+                /** @description Rows per page */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Recipes"];
+                };
+            };
+            /** @description Not understandable */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The ledger is not available */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    recipe_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Recipe"];
+                };
+            };
+            /** @description Not understandable */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The ledger is not available */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    recipe_install: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "parameters": {
+                 *         "delay": "0s"
+                 *       },
+                 *       "parts": {
+                 *         "erp": [
+                 *           {
+                 *             "connection": "k3"
+                 *           }
+                 *         ],
+                 *         "shop": [
+                 *           {
+                 *             "connection": "tmall-main"
+                 *           }
+                 *         ]
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["Casting"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecipeInstalled"];
+                };
+            };
+            /** @description Not understandable */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The ledger is not available */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    recipe_preview: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "parameters": {
+                 *         "delay": "0s"
+                 *       },
+                 *       "parts": {
+                 *         "erp": [
+                 *           {
+                 *             "connection": "k3"
+                 *           }
+                 *         ],
+                 *         "shop": [
+                 *           {
+                 *             "connection": "tmall-main"
+                 *           }
+                 *         ]
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["Casting"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecipePreview"];
+                };
+            };
+            /** @description Not understandable */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -43,6 +43,9 @@ export const useConnection = (key: string): UseQueryResult<Connection> =>
 export const useRoutes = (): UseQueryResult<RouteDetail[]> =>
   useQuery({ queryKey: ['routes'], queryFn: () => whole((cursor) => ask(api.GET('/api/v1/routes', page(cursor)))) })
 
+export const useRecipes = (): UseQueryResult<Schemas['Recipe'][]> =>
+  useQuery({ queryKey: ['recipes'], queryFn: () => whole((cursor) => ask(api.GET('/api/v1/recipes', page(cursor)))) })
+
 export const useTemplates = (): UseQueryResult<Template[]> =>
   useQuery({ queryKey: ['templates'], queryFn: () => whole((cursor) => ask(api.GET('/api/v1/templates', page(cursor)))) })
 

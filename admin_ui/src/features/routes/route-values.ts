@@ -38,7 +38,7 @@ export function toRoute(values: RouteValues, enabled: boolean, stored?: RouteDet
     label: values.label?.trim() || null,
     from: { connection: values.from.connection ?? '', entity: values.from.entity ?? '' },
     when: values.when || null,
-    to: values.to.map((one) => ({ connection: one.connection ?? '', operation: one.operation ?? '', template: one.template || null, mapping: one.mapping || null })),
+    to: values.to.map((one) => ({ ...one, connection: one.connection ?? '', operation: one.operation ?? '', template: one.template || null, mapping: one.mapping || null })),
     after: inSeconds(values.after?.n ?? 0, values.after?.unit ?? 's'),
     order: values.order ?? 'hold',
     enabled,

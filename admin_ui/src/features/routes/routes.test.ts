@@ -1,24 +1,33 @@
 import { describe, expect, it } from 'vitest'
-import type { Connection, Connector } from '@/data/catalogue'
-import { choices, RECIPES } from './recipe-list'
+import { suggested, toCasting, unplayed, type Recipe } from './casting'
 import { suggestedKey, toRoute, toValues } from './route-values'
 
-const connection = (key: string, connector: string): Connection => ({ key, connector, state: 'enabled', config: {}, secrets: [], etag: '', created_at: '', updated_at: '' }) as unknown as Connection
-const connector = (id: string, category: string, entities: string[], operations: [name: string, kind: string, entity: string][]): Connector =>
-  ({ id, category, doors: [{ entities }], operations: operations.map(([name, kind, entity]) => ({ name, kind, entity, mapping: null, target: true })) }) as unknown as Connector
-const mapping = (of: string, name: string) => ({ connector: of, name, entity: name, writes: true, reads: true, shipped: true, version: 0 })
+const words = (zh: string) => ({ zh, en: zh })
+const recipe = {
+  id: 'stock', title: words('t'), text: words('x'), notes: [], ready: true, installed: [],
+  parts: [
+    { key: 'shop', label: words('店'), many: true, optional: false, categories: [], fits: [{ connection: 'a', connector: 'x' }, { connection: 'b', connector: 'x' }], strangers: [] },
+    { key: 'crm', label: words('c'), many: false, optional: true, categories: [], fits: [], strangers: [] },
+  ],
+  parameters: [
+    { key: 'share', label: words('%'), type: 'number', default: 100, required: true, choices: [], per: 'shop' },
+    { key: 'code', label: words('仓'), type: 'text', required: false, choices: [] },
+  ],
+  suggested: { parts: { shop: [{ connection: 'a' }, { connection: 'b' }] } },
+} as unknown as Recipe
 
-describe('recipes', () => {
-  const connectors = new Map([['s', connector('s', 'marketplace', ['order'], [['ship', 'act', 'shipment']])], ['e', connector('e', 'erp', ['shipment'], [['order.act', 'act', 'order'], ['order.save', 'write', 'order']])]])
-  const connections = [connection('shop', 's'), connection('books', 'e')]
+describe('a recipe', () => {
+  it('begins with what the server suggests and sends what was chosen', () => {
+    const chosen = suggested(recipe)
+    expect(chosen.parts).toEqual({ shop: ['a', 'b'], crm: [] })
+    const sent = toCasting(recipe, { ...chosen, own: { b: { share: 30 } } })
+    expect(sent.parameters).toEqual({ share: 100 })
+    expect(sent.parts).toEqual({ shop: [{ connection: 'a', operations: {}, parameters: {} }, { connection: 'b', operations: {}, parameters: { share: 30 } }] })
+  })
 
-  it('find what fits by kind of system and by mapping', () => {
-    const paid = RECIPES.find((one) => one.id === 'paid')
-    if (!paid) throw new Error('gone')
-    const found = choices(paid, connections, connectors, [mapping('e', 'order')])
-    expect(found.sources.map((one) => one.key)).toEqual(['shop'])
-    expect(found.targets.map((one) => one.operation.name)).toEqual(['order.save'])
-    expect(choices(paid, connections, connectors, []).targets).toEqual([])
+  it('names the parts that nobody can play', () => {
+    expect(unplayed(recipe)).toEqual([])
+    expect(unplayed({ ...recipe, parts: recipe.parts.map((one) => ({ ...one, optional: false })) }).map((one) => one.key)).toEqual(['crm'])
   })
 })
 
@@ -26,6 +35,12 @@ describe('a route and its form', () => {
   it('come back unchanged', () => {
     const given = { key: 'a', label: null, from: { connection: 'shop', entity: 'order' }, when: 'order.hold', to: [{ connection: 'books', operation: 'x', template: null, mapping: null }], after: 7200, order: 'skip' as const, enabled: true }
     expect(toRoute(toValues({ ...given, etag: '', updated_at: '' } as never), true)).toEqual(given)
+  })
+
+  it('keeps what the form does not know of a target', () => {
+    const to = [{ connection: 'b', operation: 'x', adjust: { available: '1' }, linked: true, quota: [{ per: 'day', limit: 1 }] }]
+    const stored = { key: 'a', from: { connection: 's', entity: 'order' }, to, etag: '1', updated_at: '', warnings: [] }
+    expect(toRoute(toValues(stored as never), true, stored as never).to[0]).toMatchObject(to[0] ?? {})
   })
 
   it('keeps what the form does not know', () => {

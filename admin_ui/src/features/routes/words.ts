@@ -11,17 +11,7 @@ export const zh = {
   op: { '==': '等于', '!=': '不等于', '>': '大于', '>=': '大于等于', '<': '小于', '<=': '小于等于', in: '是其中之一', contains: '包含', startsWith: '开头是', true: '为是', false: '为否', exists: '有值', missing: '没有值' },
   save: '保存', saveOn: '保存并启用', saveOff: '保存但不启用', turnOn: '启用', turnOff: '停用', remove: '删除路由', removeSure: '确定删除路由 {{key}}？还没发出的内容会被跳过。', on: '运行中', offState: '未启用', flow: '流向', warnings: '请留意',
   trial: '用真实数据试一遍', trialHint: '选一条最近的事件，看它会不会走这条路由、会送出什么。不会真的发送。', trialPick: '选择事件', trialNone: '这个来源还没有可试的事件', trialGo: '试一遍', trialHolds: '满足条件，会送出', trialNot: '不满足条件，不会送出', trialSends: '将发给 {{to}}', trialFails: '转换不成功',
-  recipesLead: '根据您已有的连接挑选。选好、确认、启用，三步完成。', recipeReady: '可以启用', recipeMissing: '还缺少：{{what}}', recipeUse: '使用这个方案', recipeGo: '启用这条路由', recipeThere: '已有相同的路由', connectFirst: '去连接', notFitting: '需要另选映射',
-  recipe: {
-    paid: { title: '付款订单自动进 ERP', text: '买家付款后，自动在 ERP 里建好销售订单。' },
-    ship: { title: '发货信息回传店铺', text: 'ERP 或仓库出库后，店铺订单自动变为已发货，并带上运单号。' },
-    tell: { title: '发货后通知同事', text: '出库后给负责这位客户的同事发一条消息。' },
-    customerIn: { title: '客户资料同步到 ERP', text: 'CRM 里新增或修改的客户，自动更新到 ERP。' },
-    customerOut: { title: 'ERP 客户同步到 CRM', text: 'ERP 里的客户变更，自动更新到 CRM。' },
-    last: { title: '最近订单写回 CRM', text: '出库后，客户在 CRM 里能看到最近一笔订单。' },
-    wms: { title: '付款订单推给仓库', text: '买家付款后，订单自动进入仓储系统等待发货。' },
-    stock: { title: '库存同步到店铺', text: '仓库或 ERP 的库存变化，自动更新到店铺。' },
-  },
+  recipesLead: '根据您已有的连接挑选。选好、确认、启用，三步完成。', recipeReady: '可以启用', recipeMissing: '还缺少：{{what}}', recipeUse: '使用这个方案', recipeGo: '启用', recipeThere: '已启用', recipeOwn: '给单个连接不同的值', recipeMakes: '将建立或修改 {{n}} 项：{{what}}', recipeNothing: '已经装好，没有变化', connectFirst: '去连接', notFitting: '需要另选映射',
 } as const
 
 export const en: Twin<typeof zh> = {
@@ -35,15 +25,5 @@ export const en: Twin<typeof zh> = {
   op: { '==': 'is', '!=': 'is not', '>': 'greater than', '>=': 'at least', '<': 'less than', '<=': 'at most', in: 'is one of', contains: 'contains', startsWith: 'starts with', true: 'is true', false: 'is false', exists: 'is there', missing: 'is missing' },
   save: 'Save', saveOn: 'Save and enable', saveOff: 'Save, leave off', turnOn: 'Enable', turnOff: 'Disable', remove: 'Remove route', removeSure: 'Remove the route {{key}}? What it still owes is skipped.', on: 'On', offState: 'Off', flow: 'Flow', warnings: 'Please note',
   trial: 'Try it on real data', trialHint: 'Pick a recent event and see whether it would take this route and what would be sent. Nothing is sent.', trialPick: 'Pick an event', trialNone: 'This source has no events to try yet', trialGo: 'Try', trialHolds: 'The condition holds; it would go', trialNot: 'The condition does not hold; it would not go', trialSends: 'Would go to {{to}}', trialFails: 'It does not map',
-  recipesLead: 'Chosen by the connections you have. Pick, confirm, enable: three steps.', recipeReady: 'Ready', recipeMissing: 'Still needed: {{what}}', recipeUse: 'Use this recipe', recipeGo: 'Enable this route', recipeThere: 'There is such a route', connectFirst: 'Connect', notFitting: 'needs another mapping',
-  recipe: {
-    paid: { title: 'Paid orders into the ERP', text: 'When a buyer pays, the sales order is made in the ERP.' },
-    ship: { title: 'Shipments back to the shop', text: 'When the ERP or warehouse ships, the shop order shows it with its tracking number.' },
-    tell: { title: 'Tell a colleague about shipments', text: 'When goods leave, the colleague who looks after the customer gets a message.' },
-    customerIn: { title: 'Customers into the ERP', text: 'Customers added or changed in the CRM follow in the ERP.' },
-    customerOut: { title: 'ERP customers into the CRM', text: 'Customer changes in the ERP follow in the CRM.' },
-    last: { title: 'Last order onto the customer', text: 'When goods leave, the customer in the CRM shows the last order.' },
-    wms: { title: 'Paid orders to the warehouse', text: 'When a buyer pays, the order goes to the warehouse.' },
-    stock: { title: 'Stock to the shop', text: 'Stock changes in the warehouse or ERP follow in the shop.' },
-  },
+  recipesLead: 'Chosen by the connections you have. Pick, confirm, enable: three steps.', recipeReady: 'Ready', recipeMissing: 'Still needed: {{what}}', recipeUse: 'Use this recipe', recipeGo: 'Enable', recipeThere: 'Enabled', recipeOwn: 'Other values for single connections', recipeMakes: '{{n}} to make or change: {{what}}', recipeNothing: 'It is there already; nothing changes', connectFirst: 'Connect', notFitting: 'needs another mapping',
 }

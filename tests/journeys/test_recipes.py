@@ -1,0 +1,165 @@
+"""Every recipe at work against the simulators, installed as an admin does it, in several casts."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.trial import stage as stages
+from tests.journeys.casting import cast, connect
+
+CASTS = [
+    ("douyin", "wangdian"), ("kuaishou", "qimen"), ("shopify", "jdy"), ("wechat", "jushuitan"),
+    ("xiaohongshu", "jdy"), ("youzan", "wangdian"), ("taobao", "qimen"),
+]  # fmt: skip
+ORDERS = 2
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A short path: sockets live below it."""
+    with tempfile.TemporaryDirectory(prefix="rc-", dir="/tmp") as name:
+        yield Path(name)
+
+
+async def rows(place: stages.Stage, text: str) -> list[Any]:
+    async with place.ledger.read() as connection:
+        return list(await connection.exec_driver_sql(text))
+
+
+async def ended(place: stages.Stage) -> Counter[tuple[str, str, str]]:
+    """Deliveries by route, state and reason."""
+    found = await rows(place, "SELECT route_key, state, coalesce(reason, '') AS reason FROM deliveries")
+    return Counter((one.route_key, one.state, one.reason) for one in found)
+
+
+async def why(place: stages.Stage) -> list[Any]:
+    """What did not arrive, with the words."""
+    return await rows(place, "SELECT route_key, state, reason, detail FROM deliveries WHERE state <> 'delivered'")
+
+
+async def reached(place: stages.Stage, check: Callable[[], Awaitable[bool]], seconds: float, what: str) -> None:
+    """Waits; what did not arrive is told when it takes too long."""
+    try:
+        await stages.until(check, seconds, what)
+    except TimeoutError as error:
+        pytest.fail(f"{error}: {await ended(place)} {await why(place)}")
+
+
+def effects(place: stages.Stage, simulator: str, *kinds: str) -> list[dict[str, Any]]:
+    return [one for one in place.effects() if one["simulator"] == simulator and one["kind"] in kinds]
+
+
+@pytest.mark.timeout(400)
+async def test_paid_orders_reach_seven_casts_once(folder: Path) -> None:
+    async with stages.running(folder, pace=0.05, introduced=False) as place:
+        await connect(place, *dict.fromkeys(name for pair in CASTS for name in pair))
+        for shop, erp in CASTS:
+            await place.install("order-to-erp", cast(shop=shop, erp=erp))
+        for shop, _ in CASTS:
+            for _ in range(ORDERS):
+                await place.panel(f"{shop}/orders", {"count": 1})
+        wanted = Counter({f"order-{shop}-to-{erp}": ORDERS for shop, erp in CASTS})
+
+        async def arrived() -> bool:
+            done = Counter({key: n for (key, state, reason), n in (await ended(place)).items()
+                            if (state, reason) == ("delivered", "")})  # fmt: skip
+            return all(done[key] >= n for key, n in wanted.items())
+
+        await reached(place, arrived, 150, "every order in its ERP")
+        counts = Counter((one["simulator"], one["kind"], one["key"]) for one in place.effects())
+        assert max(counts.values()) == 1
+
+
+@pytest.mark.timeout(600)
+async def test_the_other_recipes_do_what_they_say(folder: Path) -> None:
+    """One hub, eight recipes: each is looked at by what happened at the simulators."""
+    office = {"approval_process_code": "PROC-TEST-0001", "push": "stream"}
+    async with stages.running(folder, pace=0.05, introduced=False, time_scale=0.05) as place:
+        await connect(
+            place, "pdd", "jd", "xiaohongshu", "kingdee", "jushuitan", "crm", "wecom", "dingtalk", "feishu",
+            dingtalk=office, crm={"intake": "both"},
+        )  # fmt: skip
+        await place.panel("jushuitan/configure", {"auto_ship": True})
+        await place.panel("kingdee/configure", {"workflow": ["SAL_SaleOrder"]})
+        people = (await place.panel("world"))[:6]
+
+        async def known() -> bool:
+            found = await rows(
+                place, "SELECT connection_key, entity, count(*) AS n FROM records GROUP BY connection_key, entity"
+            )
+            counts = {(one.connection_key, one.entity): one.n for one in found}
+            return counts.get(("crm", "customer"), 0) > 0 and counts.get(("jd", "product"), 0) >= 5
+
+        await stages.until(known, 120, "customers and goods")
+        for recipe, casting in [
+            ("order-to-erp", cast(shop="xiaohongshu", erp="jushuitan")),
+            ("order-to-erp", cast(shop="pdd", erp="kingdee")),
+            ("ship-back", cast(warehouse="jushuitan", shop="xiaohongshu,pdd")),
+            ("stock-out", cast({"safety": 10, "share": 60}, warehouse="jushuitan", shop="jd")),
+            ("refund-loop", cast(shop="xiaohongshu", desk="jushuitan", receiver="jushuitan")),
+            ("customer-to-crm", cast(source="wecom", crm="crm")),
+            ("contact-sop", cast({"coupon_after": "1s", "remind_after": "3s", "from": "00:00", "to": "23:59"},
+                                 messenger="wecom")),
+            ("approval-to-erp", cast(office="dingtalk", erp="kingdee")),
+            ("approval-to-erp", cast(office="wecom", erp="kingdee")),
+            ("shipped-tell", cast({"recipients": "sales01"}, warehouse="jushuitan", messenger="dingtalk")),
+            ("daily-reconciliation", cast({"at": "00:01"}, left="pdd", right="kingdee")),
+        ]:  # fmt: skip
+            await place.install(recipe, casting)
+        placed = (await place.panel("xiaohongshu/orders", {"count": 1}))["orders"][0]["id"]
+        bought = [one["order_sn"] for one in (await place.panel("pdd/orders", {"count": 2}))["orders"]]
+        goods = (await place.panel("jd/goods"))["goods"][0]
+        await place.panel("jushuitan/stock", {"sku": goods["outerId"], "qty": 110})
+        for one in people:
+            await place.panel(f"wecom/contacts/{one['ids']['wecom.external_userid']}/add", {})
+
+        async def first() -> bool:
+            return all([
+                effects(place, "xiaohongshu", "shipment"),
+                any(one["key"] == goods["skuId"] for one in effects(place, "jd", "stock")),
+                len(effects(place, "kingdee", "sales_order.submit")) == 2,
+                len(effects(place, "wecom", "welcome")) == len(people),
+                len(effects(place, "wecom", "message")) >= len(people),
+                effects(place, "dingtalk", "message"),
+            ])  # fmt: skip
+
+        await reached(place, first, 120, "orders, stock, messages")
+        levels = {one["data"]["stockNum"] for one in effects(place, "jd", "stock") if one["key"] == goods["skuId"]}
+        assert levels == {60}, "(110 - 10) * 60 %"
+        told = await ended(place)
+        assert told["shipped-jushuitan-to-pdd", "skipped", "elsewhere"] == 1, told
+        # A return: the buyer sends goods back, the warehouse takes them in, the shop pays.
+        back = (await place.panel(f"xiaohongshu/orders/{placed}/refund", {"kind": 1}))["id"]
+        for what in ("agree", "send_back"):
+            await place.panel(f"xiaohongshu/refunds/{back}/{what}", {})
+
+        async def uploaded() -> bool:
+            known = "SELECT canonical FROM records WHERE connection_key = 'jushuitan' AND entity = 'after_sale'"
+            told = [one for one in await rows(place, known) if one.canonical]
+            return bool(effects(place, "jushuitan", "refund.upload")) and bool(told)
+
+        await reached(place, uploaded, 120, "the return in the warehouse")
+        await place.panel(f"jushuitan/refunds/{placed}/confirm", {})
+
+        async def refunded() -> bool:
+            return any("receive" in one["data"] for one in effects(place, "xiaohongshu", "after_sale"))
+
+        await reached(place, refunded, 120, "the refund")
+        # Approvals from two offices decide two documents.
+        await place.panel("wecom/approvals", {"sp_no": "1", "sp_status": 2, "sp_name": "订单审批", "apply_data": {
+            "contents": [{"control": "Text", "id": "Text-1", "title": [{"text": "单据编号", "lang": "zh_CN"}],
+                          "value": {"text": bought[0]}}]}})  # fmt: skip
+
+        async def decided() -> bool:
+            return bought[0] in {one["key"] for one in effects(place, "kingdee", "sales_order.audit")}
+
+        await reached(place, decided, 120, "the approval on the document")
+        made = await rows(place, "SELECT state FROM reconciliations")
+        assert made
+        assert not await rows(place, "SELECT * FROM deliveries WHERE state = 'dead'"), await why(place)
