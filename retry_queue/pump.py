@@ -14,10 +14,10 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 import structlog
 
 from connectors.core import client
-from retry_queue import rest, settler
-from retry_queue.ledger import configuration, detours, inbox, lane, links, outbox, secrets, session, workers
+from retry_queue import gates, rest, settler
+from retry_queue.ledger import breakers, configuration, detours, inbox, lane, links, outbox, secrets, session, workers
 from retry_queue.ledger.states import DeliveryState
-from retry_queue.sync import context, deliver, intake, timers
+from retry_queue.sync import breaker, context, deliver, intake, timers
 from retry_queue.sync import site as sites
 
 SWEEP = 1.0
@@ -83,13 +83,16 @@ class Pumps:
         sealer: secrets.Sealer,
         site: Callable[[], sites.Site],
         reload: Callable[[], Awaitable[None]],
+        rule: breaker.Rule = breaker.Rule(),
     ) -> None:
+        """``rule``: when the breaker of a target opens, and how it comes back."""
         self._ledger = ledger
+        self._gates = gates.Gates(rule)
         self._intake = intake.Intake(ledger, site, calls, sealer, reload, self._pokes, self.wake)
         self._courier = deliver.Courier(ledger, site, calls, sealer)
         self._site = site
         self._reload = reload
-        self._settler = settler.Settler(ledger)
+        self._settler = settler.Settler(ledger, self._gates, site)
         self._intake_bell = asyncio.Event()
         self._turns: dict[str, Turn] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -192,7 +195,17 @@ class Pumps:
         while not self._halt.is_set():
             live = self._site().live.get(target)
             usable = live is not None and live.delivers
-            window = live.opened.declaration.pacing.concurrency if live is not None and live.opened else 0
+            gate = self._gates.of(target, self._concurrency(target))
+            window = gate.width
+            if gate.shut:
+                for _, job in (*ready, *spare):
+                    self._keep(self._give_back(job.delivery))
+                ready.clear()
+                spare.clear()
+                if gate.due and usable and await self._probe(target, ready, loop.time()):
+                    start(*ready.popleft(), usable)
+                await turn.come()
+                continue
             if turn.fast and usable:
                 turn.fast = await self._refill(target, URGENT, ready, loop.time(), FAST) >= URGENT
             while ready and (len(under_way) < window or ready[0][1].delivery.urgent):
@@ -202,7 +215,8 @@ class Pumps:
                 historic.add(start(*spare.popleft(), usable))
             # What must not be repeated is claimed only to be called at once: after a crash all that was
             # claimed looks as if it might have been sent.
-            ahead = window - len(under_way) if target in self._site().careful else pace.ahead(window)
+            at_once = target in self._site().careful or window < self._concurrency(target)  # or it is recovering
+            ahead = window - len(under_way) if at_once else pace.ahead(window)
             wanted = ahead - len(ready) if usable else 0
             if turn.due and wanted > 0 and len(ready) <= window // 2:
                 turn.due = False
@@ -227,9 +241,13 @@ class Pumps:
     ) -> int:
         """Claims a batch; what needs no call is settled at once. Returns how many it got."""
         policies = self._site().policies
+        held = self._gates.of(target, 1).held
         try:
             async with self._ledger.write() as connection:
-                claimed = await outbox.claim(connection, target, wanted, self._ledger.owner, lane.LEASE, policies, of)
+                claimed = await outbox.claim(
+                    connection, target, wanted, self._ledger.owner, lane.LEASE, policies, of,
+                    held=held, period=self._gates.rule.probe,
+                )  # fmt: skip
             made = await self._prepared(claimed) if claimed else []
         except session.LedgerUnavailable as error:
             log.warning("claim.waiting", error=str(error))
@@ -246,6 +264,28 @@ class Pumps:
             else:
                 self._keep(self._settled(one, self._turns[target]))
         return len(made)
+
+    async def _probe(self, target: str, ready: deque[tuple[float, context.Job]], claimed_at: float) -> bool:
+        """Takes the one delivery that may try a target whose breaker is open; what needs no call is settled."""
+        owner, policies = self._ledger.owner, self._site().policies
+        try:
+            async with self._ledger.write() as connection:
+                period = self._gates.rule.probe
+                claimed = await outbox.probe(connection, target, owner, lane.LEASE, policies, period)
+            made = await self._prepared(claimed) if claimed else []
+        except session.LedgerUnavailable as error:
+            log.warning("claim.waiting", error=str(error))
+            return False
+        for one in made:
+            if isinstance(one, context.Job):
+                ready.append((claimed_at, one))
+            else:
+                self._keep(self._settled(one, self._turns[target]))
+        return bool(ready)
+
+    def _concurrency(self, target: str) -> int:
+        live = self._site().live.get(target)
+        return live.opened.declaration.pacing.concurrency if live is not None and live.opened else 0
 
     async def _prepared(self, claimed: Sequence[lane.ClaimedDelivery]) -> list[context.Job | lane.Result]:
         """Joined; what cannot be joined for a reason of its own is parked, and with the ledger away all go back."""
@@ -316,6 +356,8 @@ class Pumps:
                 await detours.tidy(connection)
             if turn % 5 == 2:
                 await links.gather(connection, 120.0)
+            if turn % 10 == 3:
+                await breakers.tidy(connection, max(self._gates.rule.window, 60.0), 3600.0)
             if turn % 60 == 30:
                 healed = await outbox.heal(connection)
                 if healed:
@@ -327,6 +369,7 @@ class Pumps:
             waits = await outbox.due(connection)
             history = await outbox.history(connection)
             first = await inbox.wait(connection)
+            await self._gates.load(connection)
         if epoch != self._site().epoch:
             await self._reload()
         loop = asyncio.get_running_loop()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from retry_queue.ledger import deliveries, inbox, outbox, session, tables, tallies
+from retry_queue.ledger import deliveries, inbox, revival, session, tables, tallies
 from retry_queue.ledger.states import DeliveryState, EventState
 
 REPLAYABLE = (DeliveryState.DEAD, DeliveryState.PARKED, DeliveryState.SKIPPED)
@@ -47,7 +47,7 @@ async def event(connection: AsyncConnection, slot: int, event_id: int) -> Replay
     if row.state == EventState.PLANNED:
         owed = await deliveries.of_event(connection, event_id)
         wanted = [one.id for one in owed if one.state in (DeliveryState.DEAD, DeliveryState.PARKED)]
-        return Replayed(deliveries=tuple(await outbox.revive(connection, wanted)))
+        return Replayed(deliveries=tuple(await revival.revive(connection, wanted)))
     revived = await inbox.revive(connection, [event_id])
     if revived and row.state == EventState.SKIPPED:
         undone = Counter({(row.connection_key, "filtered"): -1, (row.connection_key, f"skipped.{row.reason}"): -1})
@@ -57,7 +57,7 @@ async def event(connection: AsyncConnection, slot: int, event_id: int) -> Replay
 
 async def some(connection: AsyncConnection, ids: Iterable[int]) -> Replayed:
     """Replays deliveries in their lanes; those that are not parked, dead or skipped stay as they are."""
-    return Replayed(deliveries=tuple(await outbox.revive(connection, sorted(set(ids)))))
+    return Replayed(deliveries=tuple(await revival.revive(connection, sorted(set(ids)))))
 
 
 async def matching(

@@ -46,6 +46,22 @@ def upgrade() -> None:
     with op.batch_alter_table('backfills', schema=None) as batch_op:
         batch_op.create_index('ix_backfills_due', ['next_at', 'id'], unique=False, postgresql_where=sa.text("state IN ('waiting', 'running')"), sqlite_where=sa.text("state IN ('waiting', 'running')"))
 
+    op.create_table('breakers',
+        sa.Column('connection_key', sa.String(length=80), nullable=False),
+        sa.Column('operation', sa.String(length=80), nullable=False),
+        sa.Column('state', sa.String(length=10), nullable=False),
+        sa.Column('since', sa.Double(), nullable=False),
+        sa.Column('streak', sa.Integer(), nullable=False),
+        sa.Column('streak_at', sa.Double(), nullable=False),
+        sa.Column('good', sa.Integer(), nullable=False),
+        sa.Column('bad', sa.Integer(), nullable=False),
+        sa.Column('window_at', sa.Double(), nullable=False),
+        sa.Column('next_probe_at', sa.Double(), nullable=False),
+        sa.Column('reason', sa.Text(), nullable=True),
+        sa.Column('prober', sa.String(length=40), nullable=True),
+        sa.Column('by', sa.String(length=80), nullable=True),
+        sa.PrimaryKeyConstraint('connection_key', 'operation', name=op.f('pk_breakers'))
+    )
     op.create_table('conflicts',
         sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
         sa.Column('link_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
@@ -115,6 +131,16 @@ def upgrade() -> None:
         sa.Column('updated_at', sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint('link_id', name=op.f('pk_merged'))
     )
+    op.create_table('paces',
+        sa.Column('key', sa.String(length=64), nullable=False),
+        sa.Column('next_at', sa.Double(), nullable=False),
+        sa.Column('kind', sa.String(length=8), nullable=False),
+        sa.Column('connection_key', sa.String(length=80), nullable=True),
+        sa.PrimaryKeyConstraint('key', name=op.f('pk_paces'))
+    )
+    with op.batch_alter_table('paces', schema=None) as batch_op:
+        batch_op.create_index('ix_paces_bans', ['next_at'], unique=False, postgresql_where=sa.text("kind = 'ban'"), sqlite_where=sa.text("kind = 'ban'"))
+
     op.create_table('quotas',
         sa.Column('connection_key', sa.String(length=80), nullable=False),
         sa.Column('subject', sa.String(length=64), nullable=False),
@@ -257,6 +283,10 @@ def downgrade() -> None:
 
     op.drop_table('reconciliations')
     op.drop_table('quotas')
+    with op.batch_alter_table('paces', schema=None) as batch_op:
+        batch_op.drop_index('ix_paces_bans', postgresql_where=sa.text("kind = 'ban'"), sqlite_where=sa.text("kind = 'ban'"))
+
+    op.drop_table('paces')
     op.drop_table('merged')
     with op.batch_alter_table('matches', schema=None) as batch_op:
         batch_op.drop_index('ix_matches_open', postgresql_where=sa.text("state = 'open'"), sqlite_where=sa.text("state = 'open'"))
@@ -274,6 +304,7 @@ def downgrade() -> None:
         batch_op.drop_index('ix_conflicts_link_id')
 
     op.drop_table('conflicts')
+    op.drop_table('breakers')
     with op.batch_alter_table('backfills', schema=None) as batch_op:
         batch_op.drop_index('ix_backfills_due', postgresql_where=sa.text("state IN ('waiting', 'running')"), sqlite_where=sa.text("state IN ('waiting', 'running')"))
 

@@ -1,0 +1,43 @@
+"""Reviving: deliveries that ended badly, or wait for a person, are owed again in their lanes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from retry_queue.ledger import inbox, outbox, records, sql, stages
+
+_OVERTAKEN = sql.Statement(
+    f"""
+    UPDATE deliveries SET state = 'superseded', reason = 'newer_state', detail = NULL, settled_at = {{now}}
+    FROM {{src}} WHERE deliveries.id = src.id AND deliveries.state IN ('parked', 'dead', 'skipped')
+      AND deliveries.kind = 'state' AND EXISTS (
+        SELECT 1 FROM deliveries n WHERE n.record_id = deliveries.record_id AND n.route_key = deliveries.route_key
+          AND n.position = deliveries.position AND n.state IN ('delivered', 'in_flight')
+          AND (n.version > deliveries.version + {records.VERSION_SLACK} OR (n.id > deliveries.id
+            AND coalesce(n.version >= deliveries.version - {records.VERSION_SLACK}, true))))
+    """,
+    "id int",
+)
+_REVIVE = sql.Statement(
+    """
+    UPDATE deliveries SET state = 'pending', failures = 0, crashes = 0, next_at = {now}, reason = NULL,
+        detail = NULL, settled_at = NULL
+    FROM {src} WHERE deliveries.id = src.id AND deliveries.state IN ('parked', 'dead', 'skipped')
+    RETURNING deliveries.id, deliveries.lane, deliveries.connection_key
+    """,
+    "id int",
+)
+
+
+async def revive(connection: AsyncConnection, ids: Sequence[int]) -> list[int]:
+    """Replays parked, dead or skipped deliveries in their lanes; returns those revived.
+
+    A state that a newer one has overtaken is not sent again: it ends as superseded.
+    """
+    await _OVERTAKEN.run(connection, [(i,) for i in ids])
+    rows = await _REVIVE.run(connection, [(i,) for i in ids])
+    await stages.mend(connection, [row.id for row in rows])
+    await outbox.rouse(connection, {row.lane: (row.connection_key, inbox.LIVE, 0.0) for row in rows})
+    return [row.id for row in rows]
