@@ -45,7 +45,7 @@ class Change:
 class Gates:
     """The gates of one process."""
 
-    def __init__(self, rule: breaker.Rule = breaker.Rule()) -> None:
+    def __init__(self, rule: breaker.Rule = breaker.USUAL) -> None:
         self.rule = rule
         self._rows: dict[breakers.Place, breakers.Row] = {}
         self._ahead = 0.0
@@ -149,12 +149,12 @@ def _answered(result: lane.Result) -> bool:
 def told(change: Change) -> None:
     """Logs and counts a change of state."""
     before, after = change.before.state, change.after.state if change.after is not None else breakers.CLOSED
-    if before == after:
+    if before == after or (before in breakers.SHUT and after in breakers.SHUT):
         return
     place = change.before
     metrics.BREAKERS.labels(place.connection_key, after).inc()
-    if after == breakers.OPEN and before not in breakers.SHUT:
+    if after == breakers.OPEN:
         code = ((change.after.reason if change.after else None) or {}).get("code")
         log.warning("breaker.open", connection=place.connection_key, operation=place.operation, code=code)
-    elif after in (breakers.RAMPING, breakers.CLOSED) and before in breakers.SHUT:
+    elif before in breakers.SHUT:
         log.info("breaker.recovering", connection=place.connection_key, operation=place.operation)

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 
 import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from connectors.core import client
 from retry_queue import gates, rest, settler
@@ -83,7 +84,7 @@ class Pumps:
         sealer: secrets.Sealer,
         site: Callable[[], sites.Site],
         reload: Callable[[], Awaitable[None]],
-        rule: breaker.Rule = breaker.Rule(),
+        rule: breaker.Rule = breaker.USUAL,
     ) -> None:
         """``rule``: when the breaker of a target opens, and how it comes back."""
         self._ledger = ledger
@@ -342,6 +343,20 @@ class Pumps:
             turn += 1
             await rest.until(self._halt, SWEEP)
 
+    async def _tend(self, connection: AsyncConnection, turn: int) -> None:
+        """What is over is forgotten, and what strayed is brought home."""
+        if turn % 60 == 45:
+            await timers.tidy(connection)
+            await detours.tidy(connection)
+        if turn % 5 == 2:
+            await links.gather(connection, 120.0)
+        if turn % 10 == 3:
+            await breakers.tidy(connection, max(self._gates.rule.window, 60.0), 3600.0)
+        if turn % 60 == 30:
+            healed = await outbox.heal(connection)
+            if healed:
+                log.error("lanes.healed", count=healed)
+
     async def _sweep(self, turn: int) -> None:
         self.progress += 1
         async with self._ledger.write() as connection:
@@ -351,17 +366,7 @@ class Pumps:
                 if dead:
                     log.warning("workers.buried", count=len(dead))
                     await workers.bury(connection, dead)
-            if turn % 60 == 45:
-                await timers.tidy(connection)
-                await detours.tidy(connection)
-            if turn % 5 == 2:
-                await links.gather(connection, 120.0)
-            if turn % 10 == 3:
-                await breakers.tidy(connection, max(self._gates.rule.window, 60.0), 3600.0)
-            if turn % 60 == 30:
-                healed = await outbox.heal(connection)
-                if healed:
-                    log.error("lanes.healed", count=healed)
+            await self._tend(connection, turn)
         if not alive and await workers.again(self._ledger):
             log.error("worker.taken_for_dead", owner=self._ledger.owner)
         async with self._ledger.read() as connection:

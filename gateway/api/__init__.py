@@ -8,6 +8,7 @@ from gateway import schema, security
 from gateway.api import (
     audits,
     backfills,
+    breakers,
     conflicts,
     connections,
     connectors,
@@ -40,7 +41,7 @@ from gateway.api import (
 
 PREFIX = "/api/v1"
 NOUNS = (
-    sessions, users, tokens, connectors, declarations, connections, mappings,
+    sessions, users, tokens, connectors, declarations, connections, breakers, mappings,
     mapping_versions, routes, events, explaining,
     deliveries, timers, links, customers, conflicts, reconciliations, backfills, ledger, quarantine, audits,
     problem_codes, overview, live, failures, trials, models, samples, templates,

@@ -27,9 +27,7 @@ LOST = 90.0
 Place = tuple[str, str]
 """(connection, operation); the operation is empty for all of them."""
 
-_COLUMNS = (
-    "connection_key, operation, state, since, streak, streak_at, good, bad, window_at, next_probe_at, reason, by"
-)
+_COLUMNS = "connection_key, operation, state, since, streak, streak_at, good, bad, window_at, next_probe_at, reason, by"
 _HOLD = sql.Statement(
     f"""
     INSERT INTO breakers (connection_key, operation, state, since, streak, streak_at, good, bad, window_at,
@@ -82,6 +80,7 @@ _TIDY = sql.Statement(
     "DELETE FROM breakers WHERE state = 'closed' AND window_at < {now} - {1} AND streak_at < {now} - {2}"
     " OR state = 'ramping' AND since < {now} - {1}"
 )
+_FORGET = sql.Statement("DELETE FROM breakers WHERE connection_key = {1}")
 _ALL = sql.Statement(f"SELECT {_COLUMNS}, {{now}} AS now FROM breakers ORDER BY connection_key, operation")
 
 
@@ -166,3 +165,8 @@ async def release(connection: AsyncConnection, owners: Sequence[str]) -> None:
 async def tidy(connection: AsyncConnection, seconds: float, streak: float) -> None:
     """Forgets counts and recoveries that are over for so long, and failures in a row begun ``streak`` ago."""
     await _TIDY.run(connection, (), seconds, streak)
+
+
+async def forget(connection: AsyncConnection, connection_key: str) -> None:
+    """Forgets everything about a connection that is gone."""
+    await _FORGET.run(connection, (), connection_key)

@@ -47,6 +47,9 @@ class Rule:
     """Failures in a row that open it again during a recovery."""
 
 
+USUAL = Rule()
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """What one call showed. ``ok``: the system answered, whatever it said. None: nothing was sent after all."""
@@ -90,9 +93,7 @@ def _after(rule: Rule, row: breakers.Row, call: Call, now: float) -> breakers.Ro
         row = replace(row, good=0, bad=0, window_at=now)
     if call.ok:
         return replace(row, streak=0, good=row.good + 1)
-    row = replace(
-        row, streak=row.streak + 1, streak_at=row.streak_at if row.streak else now, bad=row.bad + 1
-    )
+    row = replace(row, streak=row.streak + 1, streak_at=row.streak_at if row.streak else now, bad=row.bad + 1)
     return _opened(row, now, now + rule.probe, call.words) if _trips(rule, row, now) else row
 
 

@@ -92,6 +92,14 @@ async def test_the_inbox_claim_reads_what_it_takes(full: session.Ledger) -> None
     assert sum(touched.values()) <= 250, touched
 
 
+async def test_shares_are_found_without_reading_the_burst(full: session.Ledger) -> None:
+    """Which connections have something due, and the oldest of each: not by way of what one of them has waiting."""
+    await making.append(full, *(making.event(f"o{n}", key=f"other{n % 5}") for n in range(200)))
+    touched = read(await explained(full, inbox._SHARES["postgresql"], [("shop",)], 20, "w1", 60.0), "inbox")
+    assert "" not in touched, touched
+    assert sum(touched.values()) <= 800, touched
+
+
 async def test_the_lane_claim_reads_what_it_takes(full: session.Ledger) -> None:
     touched = read(await explained(full, outbox._CLAIM, [], "erp", 64, "w1", 60.0, 0, 1, 0), "lanes")
     assert "" not in touched, touched

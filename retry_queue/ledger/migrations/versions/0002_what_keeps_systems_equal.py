@@ -236,6 +236,9 @@ def upgrade() -> None:
         batch_op.create_index('ix_link_history_record_id', ['record_id', 'id'], unique=False)
         batch_op.create_index('ix_link_history_at', ['at'], unique=False)
 
+    with op.batch_alter_table('inbox', schema=None) as batch_op:
+        batch_op.create_index('ix_inbox_turn', ['connection_key', 'next_at', 'id'], unique=False, postgresql_where=sa.text("state = 'received' AND priority = 1"), sqlite_where=sa.text("state = 'received' AND priority = 1"))
+
     with op.batch_alter_table('deliveries', schema=None) as batch_op:
         batch_op.add_column(sa.Column('stage', sa.SmallInteger(), server_default='0', nullable=False))
         batch_op.add_column(sa.Column('mapping', sa.String(length=120), nullable=True))
@@ -250,6 +253,9 @@ def downgrade() -> None:
         batch_op.drop_column('passed')
         batch_op.drop_column('mapping')
         batch_op.drop_column('stage')
+
+    with op.batch_alter_table('inbox', schema=None) as batch_op:
+        batch_op.drop_index('ix_inbox_turn', postgresql_where=sa.text("state = 'received' AND priority = 1"), sqlite_where=sa.text("state = 'received' AND priority = 1"))
 
     with op.batch_alter_table('link_history', schema=None) as batch_op:
         batch_op.drop_index('ix_link_history_at')
