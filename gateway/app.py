@@ -142,7 +142,9 @@ async def gauges(hub: wiring.Hub) -> list[Metric]:
         drift = await reconciliations.drift(connection)
         history = await backfills.open_rows(connection)
         waiting = await timers.depth(connection)
-        shut: dict[tuple[str, ...], float] = {place: float(row.shut) for place, row in (await breakers.every(connection))[0].items()}
+        shut: dict[tuple[str, ...], float] = {
+            place: float(row.shut) for place, row in (await breakers.every(connection))[0].items()
+        }
     now = await hub.ledger.now()
     kinds = ("received", "delivered", "duplicate", "filtered", "dead", "in_flight", "parked", "rejected")
     gauge = telemetry.gauge

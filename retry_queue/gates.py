@@ -20,6 +20,9 @@ from retry_queue.ledger import breakers, lane
 from retry_queue.sync import breaker
 from retry_queue.sync import site as sites
 
+LONG, LONGEST = 3.0, 60.0
+"""Seconds to slow down from which on more than the one delivery waits; and after which the system is asked again."""
+
 log = structlog.get_logger()
 
 
@@ -48,6 +51,8 @@ class Gates:
     def __init__(self, rule: breaker.Rule = breaker.USUAL) -> None:
         self.rule = rule
         self._rows: dict[breakers.Place, breakers.Row] = {}
+        self._pauses: dict[breakers.Place, float] = {}
+        """What is asked to slow down for longer than a call waits -> until when, by our clock: not claimed before."""
         self._ahead = 0.0
         """The database's clock minus ours."""
 
@@ -63,19 +68,28 @@ class Gates:
 
     def of(self, target: str, window: int) -> Gate:
         """The gate of a target that has ``window`` calls at a time in health."""
-        if not self._rows:
+        if not self._rows and not self._pauses:
             return Gate(window)
         now = self.now()
+        pauses = self._paused(target)
+        if "" in pauses:
+            return Gate(0, shut=True)
         row = self._rows.get((target, ""))
         held = {
             operation: one.next_probe_at - now
             for (key, operation), one in self._rows.items()
             if key == target and operation and one.shut
-        }
+        } | pauses
         due = row is not None and row.state == breakers.OPEN and row.next_probe_at <= now
         lost = row is not None and row.state == breakers.HALF_OPEN and row.next_probe_at + breakers.LOST <= now
         width = breaker.width(self.rule, row, now, window)
         return Gate(width, row is not None and row.shut, due or lost, held)
+
+    def _paused(self, target: str) -> dict[str, float]:
+        """Operation -> seconds for which it asked to slow down; empty for all of them."""
+        now = time.monotonic()
+        self._pauses = {place: until for place, until in self._pauses.items() if until > now}
+        return {operation: until - now for (key, operation), until in self._pauses.items() if key == target}
 
     async def record(
         self, connection: AsyncConnection, results: Sequence[lane.Result], ours: set[int], site: sites.Site
@@ -83,6 +97,8 @@ class Gates:
         """Counts what calls showed, within the transaction that settles them; costs nothing while all is well."""
         calls: dict[breakers.Place, list[breaker.Call]] = {}
         for result in results:
+            if result.reason == "throttled" and result.delay >= LONG and result.banned is None:
+                self._pause(result, site)
             if result.delivery.id in ours:
                 for place, call in self._calls(result, site):
                     calls.setdefault(place, []).append(call)
@@ -96,6 +112,11 @@ class Gates:
             [one.before.place for one in made if one.after is None],
         )
         return made
+
+    def _pause(self, result: lane.Result, site: sites.Site) -> None:
+        target, operation = result.delivery.connection_key, result.delivery.operation
+        place = (target, operation if method_limited(site, target, operation) else "")
+        self._pauses[place] = max(self._pauses.get(place, 0.0), time.monotonic() + min(result.delay, LONGEST))
 
     def took(self, changes: Sequence[Change]) -> None:
         """They are committed: known from now on, logged and counted where the state is another one."""

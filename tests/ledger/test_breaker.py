@@ -47,7 +47,7 @@ async def test_a_dead_system_is_left_alone_and_comes_back_gently(
         await asyncio.sleep(2.3)
         probes = [call.at for call in erp.calls[before:]]
         assert 2 <= len(probes) <= 5, "one per period, over both workers"
-        assert all(later - earlier >= 0.45 for earlier, later in itertools.pairwise(probes))
+        assert all(later - earlier >= 0.25 for earlier, later in itertools.pairwise(probes))
         rows = await worker.deliveries()
         assert all(row.failures == failures.get(row.id, 0) for row in rows), "a probe burns no try"
         assert {row.state for row in rows} <= {"pending", "retrying", "superseded", "in_flight"}
