@@ -51,6 +51,8 @@ class Gates:
     def __init__(self, rule: breaker.Rule = breaker.USUAL) -> None:
         self.rule = rule
         self._rows: dict[breakers.Place, breakers.Row] = {}
+        self.back: set[str] = set()
+        """Targets that came back and whose late deliveries nobody has hurried yet."""
         self._pauses: dict[breakers.Place, float] = {}
         """What is asked to slow down for longer than a call waits -> until when, by our clock: not claimed before."""
         self._ahead = 0.0
@@ -126,6 +128,8 @@ class Gates:
                 self._rows.pop(place, None)
             else:
                 self._rows[place] = change.after
+                if change.before.shut and not change.after.shut:
+                    self.back.add(place[0])
             told(change)
 
     def _calls(self, result: lane.Result, site: sites.Site) -> list[tuple[breakers.Place, breaker.Call]]:

@@ -16,7 +16,19 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from connectors.core import client
 from retry_queue import gates, rest, settler
-from retry_queue.ledger import breakers, configuration, detours, inbox, lane, links, outbox, secrets, session, workers
+from retry_queue.ledger import (
+    breakers,
+    configuration,
+    detours,
+    inbox,
+    lane,
+    links,
+    outbox,
+    revival,
+    secrets,
+    session,
+    workers,
+)  # fmt: skip
 from retry_queue.ledger.states import DeliveryState
 from retry_queue.sync import breaker, context, deliver, intake, timers
 from retry_queue.sync import site as sites
@@ -345,6 +357,9 @@ class Pumps:
 
     async def _tend(self, connection: AsyncConnection, turn: int) -> None:
         """What is over is forgotten, and what strayed is brought home."""
+        for target in [*self._gates.back]:
+            if await revival.hurry(connection, target) < revival.HURRIED:
+                self._gates.back.discard(target)
         if turn % 60 == 45:
             await timers.tidy(connection)
             await detours.tidy(connection)

@@ -12,7 +12,7 @@ from pydantic import Field
 from gateway import problems, schema, security
 from gateway.api import paging, services
 from retry_queue import gates
-from retry_queue.ledger import audit, breakers, connections
+from retry_queue.ledger import audit, breakers, connections, revival
 from retry_queue.sync import breaker
 
 routes = APIRouter(prefix="/connections", tags=["connections"])
@@ -80,6 +80,8 @@ async def _turn(request: Request, key: str, what: Literal["open", "close"]) -> B
             after = breaker.opened_by(row, now, who.name) if what == "open" else breaker.closed_by(row, now)
             changes.append(gates.Change(row, after))
         await breakers.write(db, [one.after for one in changes if one.after is not None], [])
+        if what == "close":
+            await revival.hurry(db, key)
         await audit.append(db, hub.sealer, hub.clock(), who.name, f"breaker.{what}", f"connection/{key}")
         known, _now = await breakers.every(db)
     for one in changes:

@@ -30,6 +30,33 @@ _REVIVE = sql.Statement(
     "id int",
 )
 
+_LATE = sql.Statement(
+    """
+    WITH late AS MATERIALIZED (
+        SELECT lane FROM lanes l WHERE l.connection_key = {1} AND l.owner IS NULL AND l.next_at > {now}
+          AND l.next_at < 1e11 AND EXISTS (SELECT 1 FROM deliveries d WHERE d.lane = l.lane AND d.state = 'retrying'
+                AND d.next_at > {now} AND d.reason IN ('unavailable', 'unknown'))
+        ORDER BY l.lane LIMIT {2} {lock}
+    )
+    UPDATE lanes SET next_at = {now} FROM late WHERE lanes.lane = late.lane RETURNING lanes.lane
+    """
+)
+_HURRY = sql.Statement(
+    """
+    UPDATE deliveries SET next_at = {now} FROM {src} WHERE deliveries.lane = src.lane
+      AND deliveries.state = 'retrying' AND deliveries.reason IN ('unavailable', 'unknown')
+    """,
+    "lane text",
+)
+HURRIED = 1000
+
+
+async def hurry(connection: AsyncConnection, connection_key: str) -> int:
+    """A system is back: what waits because it was not there is due now, ``HURRIED`` lanes of it; returns how many."""
+    lanes = [(row.lane,) for row in await _LATE.run(connection, (), connection_key, HURRIED)]
+    await _HURRY.run(connection, lanes)
+    return len(lanes)
+
 
 async def revive(connection: AsyncConnection, ids: Sequence[int]) -> list[int]:
     """Replays parked, dead or skipped deliveries in their lanes; returns those revived.
