@@ -60,6 +60,13 @@ async def some(connection: AsyncConnection, ids: Iterable[int]) -> Replayed:
     return Replayed(deliveries=tuple(await revival.revive(connection, sorted(set(ids)))))
 
 
+def checked(wanted: deliveries.Filter) -> deliveries.Filter:
+    """Raises ValueError when the filter names no state that can be replayed."""
+    if wanted.state not in REPLAYABLE:
+        raise ValueError(f"state must be one of {', '.join(REPLAYABLE)}")
+    return wanted
+
+
 async def matching(
     ledger: session.Ledger, wanted: deliveries.Filter, limit: int, *, dry_run: bool
 ) -> tuple[int, Replayed]:
@@ -67,8 +74,7 @@ async def matching(
 
     Raises ValueError when the filter names no state that can be replayed.
     """
-    if wanted.state not in REPLAYABLE:
-        raise ValueError(f"state must be one of {', '.join(REPLAYABLE)}")
+    checked(wanted)
     if dry_run:
         async with ledger.read() as connection:
             return await deliveries.count(connection, wanted), Replayed()

@@ -22,14 +22,23 @@ _OVERTAKEN = sql.Statement(
 )
 _REVIVE = sql.Statement(
     """
-    UPDATE deliveries SET state = 'pending', failures = 0, crashes = 0, next_at = {now}, reason = NULL,
-        detail = NULL, settled_at = NULL
+    UPDATE deliveries SET state = 'pending', failures = 0, crashes = 0, next_at = {now}, settled_at = NULL,
+        reason = CASE WHEN {1} = 1 THEN reason ELSE NULL END, detail = CASE WHEN {1} = 1 THEN detail ELSE NULL END,
+        mapping = CASE WHEN {2} = 1 THEN NULL ELSE mapping END
     FROM {src} WHERE deliveries.id = src.id AND deliveries.state IN ('parked', 'dead', 'skipped')
     RETURNING deliveries.id, deliveries.lane, deliveries.connection_key
     """,
     "id int",
 )
 
+_TAKE_BACK = sql.Statement(
+    """
+    UPDATE deliveries SET state = CAST({1} AS VARCHAR), settled_at = CASE WHEN {1} = 'parked' THEN NULL ELSE {now} END
+    FROM {src} WHERE deliveries.id = src.id AND deliveries.state = 'pending' AND deliveries.next_at < 1e11
+    RETURNING deliveries.id, deliveries.event_id, deliveries.route_key, deliveries.stage
+    """,
+    "id int",
+)
 _LATE = sql.Statement(
     """
     WITH late AS MATERIALIZED (
@@ -58,13 +67,29 @@ async def hurry(connection: AsyncConnection, connection_key: str) -> int:
     return len(lanes)
 
 
-async def revive(connection: AsyncConnection, ids: Sequence[int]) -> list[int]:
+async def revive(
+    connection: AsyncConnection,
+    ids: Sequence[int],
+    *,
+    priority: int = inbox.LIVE,
+    revocable: bool = False,
+    newest: bool = False,
+) -> list[int]:
     """Replays parked, dead or skipped deliveries in their lanes; returns those revived.
 
-    A state that a newer one has overtaken is not sent again: it ends as superseded.
+    A state that a newer one has overtaken is not sent again: it ends as superseded. ``revocable``: they keep their
+    reason until they are tried, for ``take_back``. ``newest``: with the mapping in force, not the one planned with.
     """
     await _OVERTAKEN.run(connection, [(i,) for i in ids])
-    rows = await _REVIVE.run(connection, [(i,) for i in ids])
+    rows = await _REVIVE.run(connection, [(i,) for i in ids], int(revocable), int(newest))
     await stages.mend(connection, [row.id for row in rows])
-    await outbox.rouse(connection, {row.lane: (row.connection_key, inbox.LIVE, 0.0) for row in rows})
+    await outbox.rouse(connection, {row.lane: (row.connection_key, priority, 0.0) for row in rows})
     return [row.id for row in rows]
+
+
+async def take_back(connection: AsyncConnection, ids: Sequence[int], state: str) -> int:
+    """Gives revived deliveries that nobody has tried since their state back; returns how many."""
+    rows = await _TAKE_BACK.run(connection, [(i,) for i in ids], state)
+    if state == "dead":
+        await stages.cut_off(connection, [(row.event_id, row.route_key, row.stage) for row in rows])
+    return len(rows)

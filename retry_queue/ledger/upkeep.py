@@ -135,6 +135,44 @@ backfills = Table(
     sqlite_autoincrement=True,
 )
 
+replays = Table(
+    "replays",
+    metadata,
+    Column("id", RowId, primary_key=True, autoincrement=True),
+    Column("wanted", Text, nullable=False),  # JSON: the filter, as in deliveries.Filter
+    Column("mapping", String(8), nullable=False),  # planned | newest
+    Column("upto", RowId, nullable=False),  # deliveries planned later are not in it
+    Column("state", String(10), nullable=False),  # waiting | running | paused | done | failed | cancelled
+    Column("cursor", Text),  # JSON {at, recent}: up to which id, and which of the last are not ended
+    Column("counts", Text),  # JSON: matched, looked_at, replayed, superseded, taken_back
+    Column("budget", Double, nullable=False),  # deliveries a second at most; 0: no bound
+    Column("detail", Text),  # JSON {zh, en}
+    Column("owner", String(40)),
+    Column("fence", Integer, nullable=False, server_default="0"),
+    Column("next_at", Double, nullable=False),
+    Column("failures", Integer, nullable=False, server_default="0"),
+    Column("requested_by", String(80), nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("ended_at", Double),
+    tables.partial("ix_replays_due", "next_at", "id", where="state IN ('waiting', 'running')"),
+    sqlite_autoincrement=True,
+)
+
+edits = Table(
+    "edits",
+    metadata,
+    Column("id", RowId, primary_key=True, autoincrement=True),
+    Column("event_id", RowId, nullable=False),
+    Column("what", String(10), nullable=False),  # payload | canonical
+    Column("before", Text, nullable=False),  # as it was
+    Column("changes", Text, nullable=False),  # JSON [{path, before, after}]
+    Column("note", Text, nullable=False),
+    Column("by", String(80), nullable=False),
+    Column("at", Double, nullable=False),
+    Index("ix_edits_event_id", "event_id", "id"),
+    sqlite_autoincrement=True,
+)
+
 breakers = Table(
     "breakers",
     metadata,

@@ -174,6 +174,44 @@ def upgrade() -> None:
     with op.batch_alter_table('reconciliations', schema=None) as batch_op:
         batch_op.create_index('ix_reconciliations_due', ['next_at', 'id'], unique=False, postgresql_where=sa.text("state IN ('waiting', 'running')"), sqlite_where=sa.text("state IN ('waiting', 'running')"))
 
+    op.create_table('replays',
+        sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
+        sa.Column('wanted', sa.Text(), nullable=False),
+        sa.Column('mapping', sa.String(length=8), nullable=False),
+        sa.Column('upto', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+        sa.Column('state', sa.String(length=10), nullable=False),
+        sa.Column('cursor', sa.Text(), nullable=True),
+        sa.Column('counts', sa.Text(), nullable=True),
+        sa.Column('budget', sa.Double(), nullable=False),
+        sa.Column('detail', sa.Text(), nullable=True),
+        sa.Column('owner', sa.String(length=40), nullable=True),
+        sa.Column('fence', sa.Integer(), server_default='0', nullable=False),
+        sa.Column('next_at', sa.Double(), nullable=False),
+        sa.Column('failures', sa.Integer(), server_default='0', nullable=False),
+        sa.Column('requested_by', sa.String(length=80), nullable=False),
+        sa.Column('created_at', sa.Double(), nullable=False),
+        sa.Column('ended_at', sa.Double(), nullable=True),
+        sa.PrimaryKeyConstraint('id', name=op.f('pk_replays')),
+        sqlite_autoincrement=True
+    )
+    with op.batch_alter_table('replays', schema=None) as batch_op:
+        batch_op.create_index('ix_replays_due', ['next_at', 'id'], unique=False, postgresql_where=sa.text("state IN ('waiting', 'running')"), sqlite_where=sa.text("state IN ('waiting', 'running')"))
+
+    op.create_table('edits',
+        sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
+        sa.Column('event_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+        sa.Column('what', sa.String(length=10), nullable=False),
+        sa.Column('before', sa.Text(), nullable=False),
+        sa.Column('changes', sa.Text(), nullable=False),
+        sa.Column('note', sa.Text(), nullable=False),
+        sa.Column('by', sa.String(length=80), nullable=False),
+        sa.Column('at', sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint('id', name=op.f('pk_edits')),
+        sqlite_autoincrement=True
+    )
+    with op.batch_alter_table('edits', schema=None) as batch_op:
+        batch_op.create_index('ix_edits_event_id', ['event_id', 'id'], unique=False)
+
     op.create_table('sightings',
         sa.Column('reconciliation_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=False, nullable=False),
         sa.Column('side', sa.SmallInteger(), autoincrement=False, nullable=False),
@@ -284,6 +322,14 @@ def downgrade() -> None:
         batch_op.drop_index('ix_sightings_link_id')
 
     op.drop_table('sightings')
+    with op.batch_alter_table('edits', schema=None) as batch_op:
+        batch_op.drop_index('ix_edits_event_id')
+
+    op.drop_table('edits')
+    with op.batch_alter_table('replays', schema=None) as batch_op:
+        batch_op.drop_index('ix_replays_due', postgresql_where=sa.text("state IN ('waiting', 'running')"), sqlite_where=sa.text("state IN ('waiting', 'running')"))
+
+    op.drop_table('replays')
     with op.batch_alter_table('reconciliations', schema=None) as batch_op:
         batch_op.drop_index('ix_reconciliations_due', postgresql_where=sa.text("state IN ('waiting', 'running')"), sqlite_where=sa.text("state IN ('waiting', 'running')"))
 
