@@ -55,9 +55,12 @@ async def event(connection: AsyncConnection, slot: int, event_id: int) -> Replay
     return Replayed(events=tuple(revived))
 
 
-async def some(connection: AsyncConnection, ids: Iterable[int]) -> Replayed:
-    """Replays deliveries in their lanes; those that are not parked, dead or skipped stay as they are."""
-    return Replayed(deliveries=tuple(await revival.revive(connection, sorted(set(ids)))))
+async def some(connection: AsyncConnection, ids: Iterable[int], *, newest: bool = False) -> Replayed:
+    """Replays deliveries in their lanes; those that are not parked, dead or skipped stay as they are.
+
+    ``newest``: with the mapping in force by then, not the one they were planned with.
+    """
+    return Replayed(deliveries=tuple(await revival.revive(connection, sorted(set(ids)), newest=newest)))
 
 
 def checked(wanted: deliveries.Filter) -> deliveries.Filter:
@@ -68,7 +71,7 @@ def checked(wanted: deliveries.Filter) -> deliveries.Filter:
 
 
 async def matching(
-    ledger: session.Ledger, wanted: deliveries.Filter, limit: int, *, dry_run: bool
+    ledger: session.Ledger, wanted: deliveries.Filter, limit: int, *, dry_run: bool, newest: bool = False
 ) -> tuple[int, Replayed]:
     """Replays the oldest ``limit`` deliveries that fit; returns how many fit in all, and what was replayed.
 
@@ -81,4 +84,4 @@ async def matching(
     async with ledger.write() as connection:
         fit = await deliveries.count(connection, wanted)
         ids = await deliveries.oldest(connection, wanted, min(limit, BULK))
-        return fit, await some(connection, ids)
+        return fit, await some(connection, ids, newest=newest)

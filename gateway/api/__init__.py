@@ -15,6 +15,7 @@ from gateway.api import (
     customers,
     declarations,
     deliveries,
+    edits,
     events,
     explaining,
     failures,
@@ -28,6 +29,7 @@ from gateway.api import (
     problem_codes,
     quarantine,
     reconciliations,
+    replays,
     routes,
     samples,
     services,
@@ -42,8 +44,8 @@ from gateway.api import (
 PREFIX = "/api/v1"
 NOUNS = (
     sessions, users, tokens, connectors, declarations, connections, breakers, mappings,
-    mapping_versions, routes, events, explaining,
-    deliveries, timers, links, customers, conflicts, reconciliations, backfills, ledger, quarantine, audits,
+    mapping_versions, routes, events, edits, explaining,
+    deliveries, replays, timers, links, customers, conflicts, reconciliations, backfills, ledger, quarantine, audits,
     problem_codes, overview, live, failures, trials, models, samples, templates,
 )  # fmt: skip
 
