@@ -50,7 +50,7 @@ async def dead_letters(ledger: session.Ledger, size: int) -> None:
             ]  # fmt: skip
             order = {n: {"id": f"T{place[n]}", "number": str(n), "status": "paid", "total": "1.00"} for n in numbers}
             what = [
-                {"event_id": n, "entity": "order", "mapping": "http/order@shipped", 
+                {"event_id": n, "entity": "order", "mapping": "http/order@shipped",
                  "body": orjson.dumps(order[n]).decode()}
                 for n in numbers
             ]  # fmt: skip
