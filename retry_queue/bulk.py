@@ -38,6 +38,7 @@ class Replayer(rest.Jobber[replays.Row]):
         while True:
             took = 0
             async with self._ledger.write() as db:
+                await replays.JOBS.hold(db, row)
                 recent, untried = await replays.owed(db, recent)
                 room = min(piece, UNDER_WAY - len(recent))
                 ids = await deliveries.oldest(db, row.wanted, room, at, row.upto) if room > 0 else []

@@ -31,6 +31,16 @@ _REVIVE = sql.Statement(
     "id int",
 )
 
+# As claims do, the lanes first, and none that a claim is at: what it takes is under way.
+_REACH = sql.Statement(
+    """
+    SELECT lane FROM lanes WHERE owner IS NULL AND lane IN (
+        SELECT d.lane FROM {src} JOIN deliveries d ON d.id = src.id WHERE d.state = 'pending')
+    ORDER BY lane {lock}
+    """,
+    "id int",
+)
+_LANE = sql.Statement("SELECT d.id, d.lane FROM {src} JOIN deliveries d ON d.id = src.id", "id int")
 _TAKE_BACK = sql.Statement(
     """
     UPDATE deliveries SET state = CAST({1} AS VARCHAR), settled_at = CASE WHEN {1} = 'parked' THEN NULL ELSE {now} END
@@ -103,7 +113,9 @@ async def revive(
 
 async def take_back(connection: AsyncConnection, ids: Sequence[int], state: str) -> int:
     """Gives revived deliveries that nobody has tried since their state back; returns how many."""
-    rows = await _TAKE_BACK.run(connection, [(i,) for i in ids], state)
+    lanes = {row.lane for row in await _REACH.run(connection, [(i,) for i in ids])}
+    found = await _LANE.run(connection, [(i,) for i in ids])
+    rows = await _TAKE_BACK.run(connection, [(row.id,) for row in found if row.lane in lanes], state)
     empty = await _EMPTY.run(connection, [(lane,) for lane in sorted({row.lane for row in rows})])
     await _CLOSE.run(connection, [tuple(row) for row in empty])
     if state == "dead":
