@@ -73,6 +73,8 @@ class Settings(BaseSettings):
     """An OpenTelemetry collector's OTLP/HTTP address, such as ``http://collector:4318``; empty: no traces."""
     trace_ratio: Annotated[float, Field(ge=0, le=1)] = 1.0
     """How much of all traces is sent, 0 to 1."""
+    probe_seconds: Annotated[float, Field(ge=0.05, le=3600)] = 30.0
+    """Seconds between two probes of a system whose breaker is open."""
     instance: str = ""
     """Which child of the supervisor this process is, such as ``worker-2``; set by it."""
     metrics_dir: Path = Path()
@@ -200,6 +202,7 @@ class Settings(BaseSettings):
             "MAX_BODY": str(self.max_body),
             "OTLP_ENDPOINT": self.otlp_endpoint,
             "TRACE_RATIO": str(self.trace_ratio),
+            "PROBE_SECONDS": str(self.probe_seconds),
             "METRICS_DIR": str(self.metrics_dir),
             "METRICS_PORT": "0",  # the children of one supervisor are told about by the API
             "REDIS_URL": self.redis,

@@ -8,12 +8,14 @@ from gateway import schema, security
 from gateway.api import (
     audits,
     backfills,
+    breakers,
     conflicts,
     connections,
     connectors,
     customers,
     declarations,
     deliveries,
+    edits,
     events,
     explaining,
     failures,
@@ -28,6 +30,7 @@ from gateway.api import (
     quarantine,
     recipes,
     reconciliations,
+    replays,
     routes,
     samples,
     services,
@@ -41,9 +44,9 @@ from gateway.api import (
 
 PREFIX = "/api/v1"
 NOUNS = (
-    sessions, users, tokens, connectors, declarations, connections, mappings,
-    mapping_versions, routes, recipes, events, explaining,
-    deliveries, timers, links, customers, conflicts, reconciliations, backfills, ledger, quarantine, audits,
+    sessions, users, tokens, connectors, declarations, connections, breakers, mappings,
+    mapping_versions, routes, recipes, events, edits, explaining,
+    deliveries, replays, timers, links, customers, conflicts, reconciliations, backfills, ledger, quarantine, audits,
     problem_codes, overview, live, failures, trials, models, samples, templates,
 )  # fmt: skip
 

@@ -13,8 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from connectors.core import client, errors, model, scope
 from gateway import problems, schema, security, soundness
+from gateway.api import breakers as breaker_api
 from gateway.api import paging, services
-from retry_queue.ledger import audit, configuration, connections, logins
+from retry_queue.ledger import audit, breakers, configuration, connections, logins
 from retry_queue.ledger.states import ConnectionState
 from retry_queue.sync import site as sites
 
@@ -40,6 +41,10 @@ class Connection(paging.Part):
     secrets: list[str]
     hook_url: str | None = None
     missing: list[str] = Field(default_factory=list, description="Pointers to what keeps it from being enabled")
+    breaker: breaker_api.Breaker = Field(default_factory=breaker_api.Breaker)
+    operation_breakers: list[breaker_api.Breaker] = Field(
+        default_factory=list, description="Operations that the system limits by themselves and that are not closed"
+    )
     etag: str
     created_at: datetime
     updated_at: datetime
@@ -92,7 +97,7 @@ class TestResult(paging.Part):
     exchanges: list[Exchange] = Field(default_factory=list)
 
 
-def _shown(hub: services.Services, row: connections.Row) -> Connection:
+def _shown(hub: services.Services, row: connections.Row, shut: breaker_api.Shut) -> Connection:
     live = sites.open_connection(row, hub.sealer, hub.site().connectors)
     hook = None
     missing: list[str] = []
@@ -105,7 +110,13 @@ def _shown(hub: services.Services, row: connections.Row) -> Connection:
     return Connection(
         key=row.key, connector=row.connector, state=str(row.state),
         reason=paging.Words.model_validate(said) if said else None, config=row.config, secrets=sorted(row.sealed),
-        hook_url=hook, missing=missing, etag=paging.etag(row.version, row.updated_at),
+        hook_url=hook, missing=missing, breaker=breaker_api.shown(shut.get((row.key, ""))),
+        operation_breakers=[
+            breaker_api.shown(one)
+            for (key, operation), one in shut.items()
+            if key == row.key and operation and one.state != breakers.CLOSED
+        ],
+        etag=paging.etag(row.version, row.updated_at),
         created_at=paging.instant(row.created_at), updated_at=paging.instant(row.updated_at),
     )  # fmt: skip
 
@@ -147,8 +158,9 @@ async def every(request: Request, limit: paging.Limit = 50, cursor: paging.Curso
     hub = services.of(request)
     async with hub.ledger.read() as connection:
         rows = await connections.all_rows(connection)
+        shut, _now = await breakers.every(connection)
     page, more = paging.sliced(rows, limit, cursor, lambda row: row.key)
-    return Connections(items=[_shown(hub, row) for row in page], next_cursor=more)
+    return Connections(items=[_shown(hub, row, shut) for row in page], next_cursor=more)
 
 
 @routes.get("/{key}", operation_id="connection_get", summary="连接详情 Connection", responses=schema.responses(404))
@@ -156,7 +168,8 @@ async def one(request: Request, response: Response, key: str) -> Connection:
     """One connection with its ETag."""
     hub = services.of(request)
     async with hub.ledger.read() as connection:
-        found = _shown(hub, await _get(connection, key))
+        shut, _now = await breakers.every(connection)
+        found = _shown(hub, await _get(connection, key), shut)
     response.headers["ETag"] = found.etag
     return found
 
@@ -180,7 +193,7 @@ async def create(request: Request, response: Response, body: NewConnection) -> C
         await audit.append(
             connection, hub.sealer, hub.clock(), who.name, "connection.create", f"connection/{body.key}", detail
         )
-    found = _shown(hub, row)
+    found = _shown(hub, row, {})
     response.headers["ETag"] = found.etag
     return found
 
@@ -213,7 +226,8 @@ async def update(
         await audit.append(
             connection, hub.sealer, hub.clock(), who.name, "connection.update", f"connection/{key}", detail
         )
-    found = _shown(hub, row)
+        shut, _now = await breakers.every(connection)
+    found = _shown(hub, row, shut)
     response.headers["ETag"] = found.etag
     return found
 
@@ -231,6 +245,7 @@ async def remove(request: Request, key: str, if_match: IfMatch = None) -> None:
             shown = ", ".join(users[:10])
             raise problems.Problem("in_use", f"这些路由仍在使用它：{shown}", f"these routes use it: {shown}")
         await connections.remove(connection, key)
+        await breakers.forget(connection, key)
         await logins.forget(connection, key)
         await audit.append(connection, hub.sealer, hub.clock(), who.name, "connection.delete", f"connection/{key}")
 
@@ -253,8 +268,9 @@ async def _turn(request: Request, key: str, state: ConnectionState) -> Connectio
                 connection, hub.sealer, hub.clock(), who.name, f"connection.{state}", f"connection/{key}"
             )
         row = await _get(connection, key)
+        shut, _now = await breakers.every(connection)
     hub.ring()
-    return _shown(hub, row)
+    return _shown(hub, row, shut)
 
 
 @routes.post("/{key}/enable", operation_id="connection_enable", summary="启用 Enable",
