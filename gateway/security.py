@@ -108,6 +108,8 @@ PERMISSIONS: dict[str, Role | None] = {
     "quarantine_list": V, "audit_list": OW, "audit_verify": OW,
     "overview_get": V, "live_listen": V, "failure_list": V, "model_list": V, "model_get": V,
     "sample_list": V, "sample_get": V, "trial_connection": ED, "trial_route": ED,
+    "alert_list": V, "alert_get": V, "alert_channels": V, "alert_kinds": V, "alert_trial": ED,
+    "alert_put": ED, "alert_delete": ED, "alarm_list": V, "notice_list": V, "alarm_acknowledge": OP,
     "template_list": V, "template_put": ED, "template_delete": ED,
 }  # fmt: skip
 """operationId -> the least role that may; None: anybody. What is not here is denied."""

@@ -6,6 +6,8 @@ from fastapi import APIRouter, Depends
 
 from gateway import schema, security
 from gateway.api import (
+    alarms,
+    alerts,
     audits,
     backfills,
     conflicts,
@@ -43,7 +45,7 @@ NOUNS = (
     sessions, users, tokens, connectors, declarations, connections, mappings,
     mapping_versions, routes, events, explaining,
     deliveries, timers, links, customers, conflicts, reconciliations, backfills, ledger, quarantine, audits,
-    problem_codes, overview, live, failures, trials, models, samples, templates,
+    alerts, alarms, problem_codes, overview, live, failures, trials, models, samples, templates,
 )  # fmt: skip
 
 

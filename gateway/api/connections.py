@@ -12,7 +12,7 @@ from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from connectors.core import client, errors, model, scope
-from gateway import problems, schema, security, soundness
+from gateway import alerting, current, problems, schema, security, soundness
 from gateway.api import paging, services
 from retry_queue.ledger import audit, configuration, connections, logins
 from retry_queue.ledger.states import ConnectionState
@@ -230,6 +230,10 @@ async def remove(request: Request, key: str, if_match: IfMatch = None) -> None:
         if users:
             shown = ", ".join(users[:10])
             raise problems.Problem("in_use", f"这些路由仍在使用它：{shown}", f"these routes use it: {shown}")
+        told = alerting.uses(await configuration.setting(connection, current.ALERTS) or [], key)
+        if told:
+            shown = ", ".join(told[:10])
+            raise problems.Problem("in_use", f"这些告警通过它通知：{shown}", f"these alerts tell people by it: {shown}")
         await connections.remove(connection, key)
         await logins.forget(connection, key)
         await audit.append(connection, hub.sealer, hub.clock(), who.name, "connection.delete", f"connection/{key}")
