@@ -15,7 +15,7 @@ from gateway import route_soundness, soundness
 from gateway.problems import Fault
 from mappings import engine
 from mappings import errors as mapping_errors
-from retry_queue.sync import alarm, flows, route
+from retry_queue.sync import alarm
 
 MESSAGE = "message"
 
@@ -39,26 +39,23 @@ def ways(world: route_soundness.World) -> Iterator[Way]:
         except (registry.UnknownConnector, registry.DeclarationError):
             continue
         for name, operation in spec.operations.items():
-            asks = takes(world, connector, config, name, operation)
+            asks = takes(world, connector, config, operation)
             if asks is not None:
                 yield Way(key, connector, name, operation.label, asks)
 
 
-def takes(
-    world: route_soundness.World, connector: str, config: Any, name: str, operation: declaration.Operation
-) -> bool | None:
+def takes(world: route_soundness.World, connector: str, config: Any, operation: declaration.Operation) -> bool | None:
     """Whether an operation asks for recipients; None when it takes no message at all."""
     if operation.kind != "act" or operation.entity not in (MESSAGE, None):
         return None
-    made = world.mapping(
-        connector, flows.mapping_name(route.Target(connection="-", operation=name), operation, MESSAGE)
-    )
+    made = world.mapping(connector, operation.mapping or operation.entity or MESSAGE)
     if made is None or not made.writes or made.spec.entity != MESSAGE:
         return None
     alone, addressed = _mapped(made, config, []), _mapped(made, config, ["a@example.com"])
     if addressed is None:
         return None if alone is None else False
-    return alone != addressed
+    # A generic operation passes everything on; whom it concerns is the receiver's business.
+    return alone is None or (operation.entity is not None and alone != addressed)
 
 
 def _mapped(made: engine.Mapping, config: Any, recipients: list[str]) -> dict[str, Any] | None:
@@ -109,9 +106,9 @@ def _channel(channel: alarm.Channel, world: route_soundness.World, named: Collec
     except (registry.UnknownConnector, registry.DeclarationError):
         return  # said where the connection is
     operation = spec.operations.get(channel.operation)
-    asks = None if operation is None else takes(world, *there, channel.operation, operation)
+    asks = None if operation is None else takes(world, *there, operation)
     if asks is None:
-        known = [name for name, one in spec.operations.items() if takes(world, *there, name, one) is not None]
+        known = [name for name, one in spec.operations.items() if takes(world, *there, one) is not None]
         what = ("可发消息的接口操作", "operation that sends messages")
         yield soundness.unknown("unknown_operation", what, channel.operation, known, "operation")
     elif asks and not channel.recipients:

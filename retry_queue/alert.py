@@ -179,6 +179,7 @@ class Watcher(rest.Crew):
             return
         async with self._ledger.read() as db:
             given = await configuration.setting(db, SETTING) or []
+        lead.grants_at = 0.0  # somebody may have authorised again
         lead.epoch, lead.alerts = epoch, [one for one in _alerts(given) if one.enabled]
 
     async def _nothing(self) -> None:
