@@ -30,7 +30,7 @@ class Alerts(paging.Page):
     items: list[AlertDetail]
 
 
-class Channel(paging.Part):
+class AlertChannel(paging.Part):
     """An operation that takes messages. ``recipients``: it must be told whom to send to."""
 
     connection: Annotated[str, Field(examples=["duty-group"])]
@@ -41,8 +41,8 @@ class Channel(paging.Part):
     state: Annotated[str, Field(examples=["enabled"])]
 
 
-class Channels(paging.Page):
-    items: list[Channel]
+class AlertChannels(paging.Page):
+    items: list[AlertChannel]
 
 
 class RuleKind(paging.Part):
@@ -71,7 +71,7 @@ class Tried(paging.Part):
     words: paging.Words | None = None
 
 
-class Trial(paging.Part):
+class AlertTrial(paging.Part):
     """How it went, per channel."""
 
     results: list[Tried]
@@ -95,16 +95,16 @@ async def every(request: Request, limit: paging.Limit = 50, cursor: paging.Curso
 
 
 @routes.get("/channels", operation_id="alert_channels", summary="可用渠道 Channels")
-async def channels(request: Request, limit: paging.Limit = 50, cursor: paging.Cursor = None) -> Channels:
+async def channels(request: Request, limit: paging.Limit = 50, cursor: paging.Cursor = None) -> AlertChannels:
     """Everything that can carry a message: operations of the connections there are."""
     hub = services.of(request)
     async with hub.ledger.read() as db:
         now = await current.load(db)
     found = list(alerting.ways(now.world()))
     page, more = paging.sliced(found, limit, cursor, lambda one: f"{one.connection}/{one.operation}")
-    return Channels(
+    return AlertChannels(
         items=[
-            Channel(
+            AlertChannel(
                 connection=one.connection, connector=one.connector, operation=one.operation,
                 label=paging.Words(**one.label.model_dump()), recipients=one.recipients,
                 state=str(now.connections[one.connection].state),
@@ -134,7 +134,7 @@ async def kinds(_request: Request, limit: paging.Limit = 50, cursor: paging.Curs
 
 
 @routes.post("/trial", operation_id="alert_trial", summary="发送测试消息 Send a test")
-async def trial(request: Request, body: alarm.Alert) -> Trial:
+async def trial(request: Request, body: alarm.Alert) -> AlertTrial:
     """Sends a test message to every channel of an alert, stored or not. A failure is an answer, not a problem."""
     hub = services.of(request)
     await _check(hub, body)
@@ -149,7 +149,7 @@ async def trial(request: Request, body: alarm.Alert) -> Trial:
             given = alarms.Telling(body.key, channel.connection, channel.operation, channel.recipients, message)
             state, words = ("sent", None) if failed is None else ("failed", failed.words)
             await alarms.record(db, given, state, words, at)
-    return Trial(
+    return AlertTrial(
         results=[
             Tried(
                 connection=channel.connection, operation=channel.operation, ok=failed is None,
