@@ -17,6 +17,7 @@ from gateway.api import paging, services
 from retry_queue.ledger import audit, configuration, connections, logins
 from retry_queue.ledger.states import ConnectionState
 from retry_queue.sync import site as sites
+from retry_queue.sync import symptoms
 
 routes = APIRouter(prefix="/connections", tags=["connections"])
 TEST_SECONDS = 40.0
@@ -40,6 +41,7 @@ class Connection(paging.Part):
     secrets: list[str]
     hook_url: str | None = None
     missing: list[str] = Field(default_factory=list, description="Pointers to what keeps it from being enabled")
+    authorised_until: Annotated[datetime | None, Field(description="When a person must authorise again, if known")] = None
     etag: str
     created_at: datetime
     updated_at: datetime
@@ -92,7 +94,7 @@ class TestResult(paging.Part):
     exchanges: list[Exchange] = Field(default_factory=list)
 
 
-def _shown(hub: services.Services, row: connections.Row) -> Connection:
+def _shown(hub: services.Services, row: connections.Row, until: float | None = None) -> Connection:
     live = sites.open_connection(row, hub.sealer, hub.site().connectors)
     hook = None
     missing: list[str] = []
@@ -105,7 +107,7 @@ def _shown(hub: services.Services, row: connections.Row) -> Connection:
     return Connection(
         key=row.key, connector=row.connector, state=str(row.state),
         reason=paging.Words.model_validate(said) if said else None, config=row.config, secrets=sorted(row.sealed),
-        hook_url=hook, missing=missing, etag=paging.etag(row.version, row.updated_at),
+        hook_url=hook, missing=missing, authorised_until=paging.moment(until), etag=paging.etag(row.version, row.updated_at),
         created_at=paging.instant(row.created_at), updated_at=paging.instant(row.updated_at),
     )  # fmt: skip
 
@@ -148,7 +150,8 @@ async def every(request: Request, limit: paging.Limit = 50, cursor: paging.Curso
     async with hub.ledger.read() as connection:
         rows = await connections.all_rows(connection)
     page, more = paging.sliced(rows, limit, cursor, lambda row: row.key)
-    return Connections(items=[_shown(hub, row) for row in page], next_cursor=more)
+    ends = await symptoms.grants(hub.ledger, hub.sealer, hub.site())
+    return Connections(items=[_shown(hub, row, ends.get(row.key)) for row in page], next_cursor=more)
 
 
 @routes.get("/{key}", operation_id="connection_get", summary="连接详情 Connection", responses=schema.responses(404))
@@ -156,7 +159,9 @@ async def one(request: Request, response: Response, key: str) -> Connection:
     """One connection with its ETag."""
     hub = services.of(request)
     async with hub.ledger.read() as connection:
-        found = _shown(hub, await _get(connection, key))
+        row = await _get(connection, key)
+        until = await symptoms.granted(connection, hub.sealer, key)
+    found = _shown(hub, row, until)
     response.headers["ETag"] = found.etag
     return found
 

@@ -95,5 +95,10 @@ async def read(connection: AsyncConnection, sources: Iterable[str], targets: Ite
         late=late,
         failing=await counted(_FAILING),
         silent=await counted(_SILENT, [(key,) for key in sorted(sources)]),
-        conflicts=int((await _CONFLICTS.run(connection))[0].n),
+        conflicts=await conflicts(connection),
     )
+
+
+async def conflicts(connection: AsyncConnection) -> int:
+    """How many fields wait for a person's decision."""
+    return int((await _CONFLICTS.run(connection))[0].n)

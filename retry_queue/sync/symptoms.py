@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from connectors.core import grant
 from retry_queue.ledger import reconciliations, secrets, session, tallies, tokens, vitals
 from retry_queue.ledger.states import ConnectionState
@@ -61,13 +63,16 @@ async def grants(ledger: session.Ledger, sealer: secrets.Sealer, site: sites.Sit
     out: dict[str, float] = {}
     async with ledger.read() as db:
         for key, one in site.live.items():
-            if not one.used:
-                continue
-            try:
-                kept = await tokens.get(db, sealer, key)
-            except secrets.SecretUnreadable:
-                continue
-            until = grant.granted_until(kept.extra) if kept is not None else None
+            until = await granted(db, sealer, key) if one.used else None
             if until is not None:
                 out[key] = until
     return out
+
+
+async def granted(db: AsyncConnection, sealer: secrets.Sealer, key: str) -> float | None:
+    """When what a person authorised for a connection ends, Unix seconds; None where nobody told."""
+    try:
+        kept = await tokens.get(db, sealer, key)
+    except secrets.SecretUnreadable:
+        return None
+    return grant.granted_until(kept.extra) if kept is not None else None

@@ -30,7 +30,7 @@ export default function AlertsPage() {
   const add = may('editor') && <Button type="primary" icon={<PlusOutlined />} onClick={() => setEditing('new')}>{t('create')}</Button>
   return (
     <Page title={t('title')} lead={t('lead')} actions={add}>
-      <Firing any={(alerts.data?.length ?? 0) > 0} />
+      <Firing names={new Map((alerts.data ?? []).map(({ alert }) => [alert.key, alert.label || alert.key]))} />
       <Tabs items={[
         {
           key: 'rules', label: t('rulesTab'), children: (
@@ -66,21 +66,21 @@ function Card({ detail, kinds, open }: { detail: Schemas['AlertDetail']; kinds: 
   return <li>{open ? <button type="button" className="card card-button" onClick={open}>{body}</button> : <div className="card still">{body}</div>}</li>
 }
 
-function Firing({ any }: { any: boolean }) {
+function Firing({ names }: { names: Map<string, string> }) {
   const { t } = useTranslation('alerts')
   const { may } = useSession()
   const say = useSay()
   const alarms = useQuery({ queryKey: ['alarms', 'firing'], refetchInterval: 15_000, queryFn: () => ask(api.GET('/api/v1/alarms', { params: { query: { state: 'firing', limit: 100 } } })) })
   const take = useChange((id: string) => ask(api.POST('/api/v1/alarms/{number}/acknowledge', { params: { path: { number: id } } })), { stale: ['alarms'] })
   const found = alarms.data?.items ?? []
-  if (found.length === 0) return any && alarms.data ? <p className="alert-calm" role="status"><span className="state tone-good"><i aria-hidden="true" />{t('calm')}</span></p> : null
+  if (found.length === 0) return names.size > 0 && alarms.data ? <p className="alert-calm" role="status"><span className="state tone-good"><i aria-hidden="true" />{t('calm')}</span></p> : null
   return (
     <section className="panel" aria-label={t('firing')}>
       <h2>{t('firing')} <span className="count">{found.length}</span></h2>
       <ul className="alarm-list">
         {found.map((one) => (
           <li key={one.id} className="todo todo-dead">
-            <div><strong>{say(one.words)}</strong><p><Ago iso={one.fired_at} /> · {one.alert}{one.acknowledged_by && ` · ${t('taken', { who: one.acknowledged_by })}`}</p></div>
+            <div><strong>{say(one.words)}</strong><p><Ago iso={one.fired_at} /> · {names.get(one.alert) ?? one.alert}{one.acknowledged_by && ` · ${t('taken', { who: one.acknowledged_by })}`}</p></div>
             <span className="row">
               {may('operator') && !one.acknowledged_by && <Button size="small" loading={take.isPending && take.variables === one.id} onClick={() => take.mutate(one.id)}>{t('take')}</Button>}
               {place(one) && <Link to={place(one) ?? ''}>{t('look')}</Link>}

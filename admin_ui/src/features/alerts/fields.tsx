@@ -11,14 +11,15 @@ import { counts, type AlertValues, type RuleKind } from './values'
 export type Channel = Schemas['AlertChannel']
 
 /** Times to choose from; one that is stored and not among them is offered too. */
-export function Times({ value, onChange, of, zero, id, label }: { value?: number | null; onChange?: (seconds: number) => void; of: number[]; zero?: string; id?: string; label: string }) {
+export function Times({ value, onChange, of, zero, id, label, normal }: { value?: number | null; onChange?: (seconds: number) => void; of: number[]; zero?: string; id?: string; label: string; normal?: number }) {
   const { t } = useTranslation()
-  const every = [...new Set([...of, ...(value !== null && value !== undefined ? [value] : [])])].sort((a, b) => a - b)
+  const chosen = value ?? normal // what holds where nothing was said
+  const every = [...new Set([...of, ...(chosen !== undefined ? [chosen] : [])])].sort((a, b) => a - b)
   const shown = (seconds: number): string => {
     const { n, unit } = span(seconds)
     return `${n} ${t(`unit.${unit}`)}`
   }
-  return <Select id={id} aria-label={label} value={value ?? undefined} onChange={onChange} options={every.map((one) => ({ value: one, label: one === 0 && zero ? zero : shown(one) }))} />
+  return <Select id={id} aria-label={label} value={chosen} onChange={onChange} options={every.map((one) => ({ value: one, label: one === 0 && zero ? zero : shown(one) }))} />
 }
 
 const MINUTES = [60, 300, 600, 1800, 3600]
@@ -41,10 +42,10 @@ export function RuleRow({ place, kinds, connections, remove }: { place: number; 
           </Form.Item>
         )}
         {nature && counts(nature) && <Form.Item name={[place, 'at_least']} label={t('atLeast')}><InputNumber min={1} max={1_000_000} precision={0} placeholder={String(nature.at_least)} style={{ width: '100%' }} /></Form.Item>}
-        {nature?.growing && <Form.Item name={[place, 'within']} label={t('within')} initialValue={nature.within}><Times label={label(t('within'))} of={[0, ...MINUTES, 86_400]} zero={t('anyAge')} /></Form.Item>}
-        {kind === 'expiring' && <Form.Item name={[place, 'within']} label={t('before')} initialValue={nature?.within}><Times label={label(t('before'))} of={[1, 3, 7, 14, 30].map((n) => n * 86_400)} /></Form.Item>}
-        {nature?.timed && <Form.Item name={[place, 'lasting']} label={t('tooLong')} initialValue={nature.lasting}><Times label={label(t('tooLong'))} of={[300, 900, 1800, 3600, 7200, 14_400, 43_200, 86_400, 259_200]} /></Form.Item>}
-        {nature && nature.lasting > 0 && !nature.timed && <Form.Item name={[place, 'lasting']} label={t('lasting')} initialValue={nature.lasting}><Times label={label(t('lasting'))} of={[0, 30, ...MINUTES]} /></Form.Item>}
+        {nature?.growing && <Form.Item name={[place, 'within']} label={t('within')}><Times normal={nature?.within} label={label(t('within'))} of={[0, ...MINUTES, 86_400]} zero={t('anyAge')} /></Form.Item>}
+        {kind === 'expiring' && <Form.Item name={[place, 'within']} label={t('before')}><Times normal={nature?.within} label={label(t('before'))} of={[1, 3, 7, 14, 30].map((n) => n * 86_400)} /></Form.Item>}
+        {nature?.timed && <Form.Item name={[place, 'lasting']} label={t('tooLong')}><Times normal={nature?.lasting} label={label(t('tooLong'))} of={[300, 900, 1800, 3600, 7200, 14_400, 43_200, 86_400, 259_200]} /></Form.Item>}
+        {nature && nature.lasting > 0 && !nature.timed && <Form.Item name={[place, 'lasting']} label={t('lasting')}><Times normal={nature?.lasting} label={label(t('lasting'))} of={[0, 30, ...MINUTES]} /></Form.Item>}
         <Form.Item name={[place, 'always']} valuePropName="checked" label=" " colon={false}><Checkbox>{t('always')}</Checkbox></Form.Item>
       </div>
       {remove && <Button type="text" icon={<DeleteOutlined />} aria-label={`${common('remove')} ${say(nature?.name)}`} onClick={remove} />}
