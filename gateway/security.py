@@ -86,6 +86,7 @@ PERMISSIONS: dict[str, Role | None] = {
     "declaration_list": V, "declaration_get": V, "declaration_draft": ED,
     "declaration_create": ED, "declaration_update": ED, "declaration_delete": ED,
     "connection_list": V, "connection_get": V, "connection_test": OP, "connection_pause": OP,
+    "authorisation_start": ED, "authorisation_finish": None,
     "connection_create": ED, "connection_update": ED, "connection_delete": ED,
     "connection_enable": ED, "connection_disable": ED,
     "mapping_list": V, "mapping_get": V, "mapping_preview": ED, "mapping_publish": ED, "mapping_withdraw": ED,

@@ -9,6 +9,7 @@ from gateway.api import (
     alarms,
     alerts,
     audits,
+    authorisations,
     backfills,
     conflicts,
     connections,
@@ -42,7 +43,7 @@ from gateway.api import (
 
 PREFIX = "/api/v1"
 NOUNS = (
-    sessions, users, tokens, connectors, declarations, connections, mappings,
+    sessions, users, tokens, connectors, declarations, authorisations, connections, mappings,
     mapping_versions, routes, events, explaining,
     deliveries, timers, links, customers, conflicts, reconciliations, backfills, ledger, quarantine, audits,
     alerts, alarms, problem_codes, overview, live, failures, trials, models, samples, templates,

@@ -41,7 +41,9 @@ class Connection(paging.Part):
     secrets: list[str]
     hook_url: str | None = None
     missing: list[str] = Field(default_factory=list, description="Pointers to what keeps it from being enabled")
-    authorised_until: Annotated[datetime | None, Field(description="When a person must authorise again, if known")] = None
+    authorised_until: Annotated[datetime | None, Field(description="When a person must authorise again, if known")] = (
+        None
+    )
     etag: str
     created_at: datetime
     updated_at: datetime
@@ -107,7 +109,8 @@ def _shown(hub: services.Services, row: connections.Row, until: float | None = N
     return Connection(
         key=row.key, connector=row.connector, state=str(row.state),
         reason=paging.Words.model_validate(said) if said else None, config=row.config, secrets=sorted(row.sealed),
-        hook_url=hook, missing=missing, authorised_until=paging.moment(until), etag=paging.etag(row.version, row.updated_at),
+        hook_url=hook, missing=missing, authorised_until=paging.moment(until),
+        etag=paging.etag(row.version, row.updated_at),
         created_at=paging.instant(row.created_at), updated_at=paging.instant(row.updated_at),
     )  # fmt: skip
 

@@ -11,6 +11,7 @@ import { At, Copyable, Entity, Fact, State } from '@/kit/bits'
 import { Loaded, Nothing, Page } from '@/kit/page'
 import { useChange } from '@/kit/query'
 import { Moved, useSettled } from '@/kit/settled'
+import { Authorise } from './authorise'
 import { Badge } from './badge'
 import { Editor } from './editor'
 import { FirstPush } from './first-push'
@@ -64,6 +65,7 @@ function Content({ connection, connector }: { connection: Connection; connector:
   return (
     <>
       {connection.state === 'needs_auth' && <Alert type="error" showIcon title={t('reauth')} description={say(connection.reason)} style={{ marginBottom: 16 }} />}
+      <Authorise connection={connection} connector={connector} />
       {missing.length > 0 && <Alert type="warning" showIcon title={t('missing', { n: missing.length })} description={<code>{missing.map((one) => one.split('/').pop()).join(', ')}</code>} style={{ marginBottom: 16 }} />}
       <Tabs
         defaultActiveKey={state?.fresh && connection.hook_url ? 'hook' : 'settings'}
