@@ -16,7 +16,7 @@ from prometheus_client.core import Metric
 from gateway import __version__, api, pages, problems, telemetry, wiring
 from gateway.api import services
 from retry_queue import gap
-from retry_queue.ledger import backfills, cursors, findings, outbox, reconciliations, session, tallies, timers
+from retry_queue.ledger import backfills, breakers, cursors, findings, outbox, reconciliations, session, tallies, timers
 from retry_queue.ledger.states import ConnectionState
 from webhooks import receive, router, streams
 
@@ -142,6 +142,9 @@ async def gauges(hub: wiring.Hub) -> list[Metric]:
         drift = await reconciliations.drift(connection)
         history = await backfills.open_rows(connection)
         waiting = await timers.depth(connection)
+        shut: dict[tuple[str, ...], float] = {
+            place: float(row.shut) for place, row in (await breakers.every(connection))[0].items()
+        }
     now = await hub.ledger.now()
     kinds = ("received", "delivered", "duplicate", "filtered", "dead", "in_flight", "parked", "rejected")
     gauge = telemetry.gauge
@@ -190,7 +193,11 @@ async def gauges(hub: wiring.Hub) -> list[Metric]:
         gauge(
             "shuniu_queue_pending_age_seconds",
             "Age of the oldest untried delivery per target connection.",
-            {(row.connection_key,): max(now - row.oldest, 0.0) for row in depth if row.state == "pending"},
+            {
+                (row.connection_key,): max(now - row.oldest, 0.0)
+                for row in depth
+                if row.state == "pending" and not shut.get((row.connection_key, ""))
+            },
             ("connection",),
         ),
         gauge(
@@ -202,6 +209,12 @@ async def gauges(hub: wiring.Hub) -> list[Metric]:
                 if live.used
             },
             ("connection",),
+        ),
+        gauge(
+            "shuniu_breaker_open",
+            "1 while nothing but probes goes to a system, or to one operation of it.",
+            dict.fromkeys(((live.key, "") for live in hub.site.live.values() if live.used), 0.0) | shut,
+            ("connection", "operation"),
         ),
         gauge(
             "shuniu_poll_last_success_timestamp_seconds",

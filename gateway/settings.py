@@ -69,6 +69,8 @@ class Settings(BaseSettings):
     """Bytes of the largest accepted hook or API body."""
     metrics_port: Annotated[int, Field(ge=0, le=65535)] = 0
     """Where a worker or poller that runs alone answers /livez, /readyz and /metrics; 0: nowhere."""
+    probe_seconds: Annotated[float, Field(ge=0.05, le=3600)] = 30.0
+    """Seconds between two probes of a system whose breaker is open."""
     instance: str = ""
     """Which child of the supervisor this process is, such as ``worker-2``; set by it."""
     metrics_dir: Path = Path()
@@ -194,6 +196,7 @@ class Settings(BaseSettings):
             "LOG_LEVEL": self.log_level,
             "LOG_FORMAT": self.log_format,
             "MAX_BODY": str(self.max_body),
+            "PROBE_SECONDS": str(self.probe_seconds),
             "METRICS_DIR": str(self.metrics_dir),
             "METRICS_PORT": "0",  # the children of one supervisor are told about by the API
             "REDIS_URL": self.redis,

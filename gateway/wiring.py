@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from connectors.core import client, pacing
+from connectors.core import client
 from gateway import settings as settings_
-from retry_queue import append, credentials, dispatch, rest
+from retry_queue import append, credentials, dispatch, pacer, rest
 from retry_queue.ledger import configuration, secrets, session, workers
 from retry_queue.sync import site as sites
 
@@ -33,6 +33,7 @@ class Hub:
     site: sites.Site
     role: str
     tokens: credentials.LedgerTokens
+    pacer: pacer.SharedPacer
     stopped: asyncio.Event = field(default_factory=asyncio.Event)
 
     def current(self) -> sites.Site:
@@ -72,6 +73,7 @@ class Hub:
         await self.appender.close()
         await self.bell.close()
         await self.calls.aclose()
+        await self.pacer.aclose()
         async with self.ledger.write() as connection:
             await workers.bury(connection, [self.ledger.owner])
         await self.ledger.close()
@@ -87,16 +89,18 @@ async def build(config: settings_.Settings, role: str) -> Hub:
     site = await sites.load(ledger, sealer)
     bell = dispatch.Bell(config.redis)
     store = credentials.LedgerTokens(ledger, sealer)
+    paced = pacer.SharedPacer(ledger, config.redis)
     return Hub(
         settings=config,
         ledger=ledger,
         sealer=sealer,
-        calls=client.Client(store, pacing.LocalPacer(), files=config.data_dir / "files"),
+        calls=client.Client(store, paced, files=config.data_dir / "files"),
         bell=bell,
         appender=append.Appender(ledger, bell.ring),
         site=site,
         role=role,
         tokens=store,
+        pacer=paced,
     )
 
 

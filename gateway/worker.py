@@ -7,17 +7,20 @@ import asyncio
 import structlog
 
 from gateway import wiring
-from retry_queue import alert, backfill, dispatch, metrics, poll, pump, reconcile, tasks
+from retry_queue import alert, backfill, bulk, dispatch, metrics, poll, pump, reconcile, tasks
+from retry_queue.sync import breaker
 
 log = structlog.get_logger()
 
 
 async def run(hub: wiring.Hub, *, polls: bool = True, pumps: bool = True, pace: float = 1.0) -> None:
     """Works until ``hub.stopped``; what is under way is finished first (up to 25 s)."""
-    engine = pump.Pumps(hub.ledger, hub.calls, hub.sealer, hub.current, hub.reload)
+    rule = breaker.Rule(probe=hub.settings.probe_seconds)
+    engine = pump.Pumps(hub.ledger, hub.calls, hub.sealer, hub.current, hub.reload, rule)
     work: list[asyncio.Task[None]] = []
     if pumps:
         work.append(asyncio.create_task(engine.run(hub.stopped), name="pumps"))
+        work.append(asyncio.create_task(bulk.Replayer(hub.ledger).run(hub.stopped), name="replayer"))
         if hub.settings.redis:
             listener = dispatch.listen(hub.settings.redis, tasks.wake(engine.wake), hub.stopped)
             work.append(asyncio.create_task(listener, name="listener"))

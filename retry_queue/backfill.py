@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -24,8 +23,6 @@ from retry_queue.sync import site as sites
 
 LOOK = 1.0
 LEASE = 120.0
-AT_ONCE = 3
-"""Backfills that one process works on at a time."""
 BUDGET = 20.0
 """Records a second, when nobody says otherwise."""
 UNPLANNED = 8
@@ -35,17 +32,11 @@ UNDER_WAY = 200
 PATIENCE = 1.0
 """Seconds overdue after which live work counts as late."""
 RESTS = 0.1
-TRIES = 10
-"""Failures in a row after which a backfill is given up."""
 
 Span = tuple[datetime, datetime]
 """What one call reads: from, to."""
 
 log = structlog.get_logger()
-
-
-class Halted(Exception):
-    """This process is stopping; whoever comes next goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +76,10 @@ def offers(site: sites.Site, done: set[tuple[str, str]], now: float) -> list[Off
     return found
 
 
-class Backfiller(rest.Crew):
+class Backfiller(rest.Jobber[backfills.Row]):
     """Works on every backfill that is due. One per process that polls."""
+
+    LEASE = LEASE
 
     def __init__(
         self,
@@ -97,50 +90,16 @@ class Backfiller(rest.Crew):
         only: int | None = None,
     ) -> None:
         """``only``: work on this one and nothing else."""
-        super().__init__("backfill", LOOK)
-        self._ledger = ledger
+        super().__init__("backfill", LOOK, ledger, backfills.JOBS, only)
         self._site = site
         self._calls = calls
         self._appender = appender
-        self._only = only
 
-    async def step(self) -> None:
-        """Begins what is due."""
-        while len(self._running) < AT_ONCE:
-            async with self._ledger.write() as db:
-                row = await backfills.claim(db, self._ledger.owner, LEASE, self._only)
-            if row is None:
-                return
-            self._begin(self._one(row), f"backfill {row.id}")
+    def judged(self, error: Exception, failures: int) -> tuple[dict[str, str], float | None, bool]:
+        """What reading ended in, by the same table as deliveries."""
+        return (*judged(error, failures), not isinstance(error, errors.ConnectorError | sides.Unreadable))
 
-    async def _one(self, row: backfills.Row) -> None:
-        try:
-            await self._windows(row)
-            async with self._ledger.write() as db:
-                if await backfills.end(db, row, "done"):
-                    log.info("backfill.done", backfill=row.id, connection=row.connection_key, source=row.source)
-        except backfills.Lost:
-            return
-        except Halted:
-            with suppress(session.LedgerUnavailable):
-                async with self._ledger.write() as db:
-                    await backfills.release(db, [self._ledger.owner])
-        except session.LedgerUnavailable as error:
-            log.warning("backfill.waiting", backfill=row.id, error=str(error))  # the lease ends, somebody goes on
-        except Exception as error:
-            log.warning("backfill.stopped", backfill=row.id, kind=type(error).__name__, exc_info=_ours(error))
-            with suppress(session.LedgerUnavailable):
-                await self._stopped(row, error)
-
-    async def _stopped(self, row: backfills.Row, error: Exception) -> None:
-        words, delay = judged(error, row.failures)
-        async with self._ledger.write() as db:
-            if delay is not None and row.failures < TRIES:
-                await backfills.later(db, row, delay, words)
-            else:
-                await backfills.end(db, row, "failed", words)
-
-    async def _windows(self, row: backfills.Row) -> None:
+    async def work(self, row: backfills.Row) -> None:
         """Reads from where it is to its end. Raises Lost, Halted and what calls raise."""
         opened, source = self._source(row)
         counts = dict(row.counts)
@@ -186,7 +145,7 @@ class Backfiller(rest.Crew):
             counts["new"] = counts.get("new", 0) + sum(one is not None for one in made)
             metrics.BACKFILLED.labels(row.connection_key, row.source, row.cause).inc(len(events))
             if row.budget > 0:
-                await self._pause(len(events) / row.budget)
+                await self.pause(len(events) / row.budget)
             if asyncio.get_running_loop().time() - kept > LEASE / 4:  # a page may take longer than the lease
                 kept = asyncio.get_running_loop().time()
                 async with self._ledger.write() as db:
@@ -194,24 +153,20 @@ class Backfiller(rest.Crew):
         async with self._ledger.write() as db:
             await backfills.keep(db, row, None, counts, LEASE)
 
-    async def _pause(self, seconds: float) -> None:
-        if await rest.until(self._halt, seconds):
-            raise Halted
-
     async def _room(self, row: backfills.Row, counts: dict[str, int]) -> None:
         """Waits while live work is late or enough of history is under way. A gap is live itself.
 
         A command that works alone waits for nobody: no hub is there that anything could be in the way of.
         """
         if self._halt.is_set():
-            raise Halted
+            raise rest.Halted
         waited = 0.0
         while row.priority >= inbox.BACKFILL and self._only is None:
             async with self._ledger.read() as db:
                 found = await backfills.pressure(db, PATIENCE)
             if not found.late and found.unplanned < UNPLANNED and found.owed < UNDER_WAY:
                 return
-            await self._pause(RESTS)
+            await self.pause(RESTS)
             waited += RESTS
             if waited >= LEASE / 4:  # a long wait must not look like a death, and a person's pause is noticed
                 async with self._ledger.write() as db:
@@ -232,11 +187,6 @@ def judged(error: Exception, failures: int) -> tuple[dict[str, str], float | Non
     ruling = verdict.of_error(error, failures=failures, idempotent=kind, jitter=random.random())
     again = ruling.act in (verdict.Act.RETRY, verdict.Act.WAIT)
     return ruling.words, ruling.delay if again else None
-
-
-def _ours(error: Exception) -> Exception | None:
-    """An error that is ours to mend, for the log."""
-    return None if isinstance(error, errors.ConnectorError | sides.Unreadable) else error
 
 
 def window(

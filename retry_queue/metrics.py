@@ -31,6 +31,9 @@ RECONCILIATIONS = Counter(
     "shuniu_reconciliations_total", "Comparisons of two connections by how they ended.",
     ["left", "right", "entity", "outcome"],
 )  # fmt: skip
+BREAKERS = Counter(
+    "shuniu_breaker_transitions_total", "Changes of breakers by the state they came to.", ["connection", "state"]
+)
 BACKFILLED = Counter(
     "shuniu_backfill_records_total", "Records read again from a source's history.", ["connection", "source", "cause"]
 )

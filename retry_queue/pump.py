@@ -12,20 +12,31 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 
 import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from connectors.core import client
-from retry_queue import rest, settler
-from retry_queue.ledger import configuration, detours, inbox, lane, links, outbox, secrets, session, workers
+from retry_queue import gates, rest, settler, turns
+from retry_queue.ledger import (
+    breakers,
+    configuration,
+    detours,
+    inbox,
+    lane,
+    links,
+    outbox,
+    revival,
+    secrets,
+    session,
+    workers,
+)  # fmt: skip
 from retry_queue.ledger.states import DeliveryState
-from retry_queue.sync import context, deliver, intake, timers
+from retry_queue.sync import breaker, context, deliver, intake, timers
 from retry_queue.sync import site as sites
 
 SWEEP = 1.0
 SILENT = 10.0
 """Seconds without a heartbeat after which a process counts as dead."""
 INTAKE_BATCH = 100
-AHEAD = 200
-"""Deliveries claimed ahead of their call, at most."""
 HISTORY = (inbox.BACKFILL, inbox.BACKFILL)
 FAST = (inbox.FAST, inbox.FAST)
 URGENT = 16
@@ -34,43 +45,6 @@ STOPPING = 5.0
 """Seconds for the loops to come to their end by themselves."""
 
 log = structlog.get_logger()
-
-
-class Pace:
-    """How far ahead to claim: what can be called within a few seconds, so that no lease runs out in a queue."""
-
-    def __init__(self) -> None:
-        self._seconds = 0.05
-
-    def took(self, seconds: float) -> None:
-        self._seconds += 0.1 * (seconds - self._seconds)
-
-    def ahead(self, window: int) -> int:
-        """Deliveries to hold ready for ``window`` calls at a time."""
-        return max(window, min(AHEAD, int(window * 2.0 / max(self._seconds, 0.001))))
-
-
-class Turn:
-    """Tells a pump to look again: a call ended, the configuration changed, or there is work to claim.
-
-    ``due``: some work; ``fast``: work with a deadline of seconds, which does not wait for a free slot.
-    """
-
-    def __init__(self) -> None:
-        self.due = self.fast = False
-        self.history = False
-        """Imported history is owed, which may have what live work leaves."""
-        self._event = asyncio.Event()
-
-    def ring(self, *, due: bool, fast: bool = False) -> None:
-        self.due = self.due or due
-        self.fast = self.fast or fast
-        self._event.set()
-
-    async def come(self) -> None:
-        """Returns once for any number of rings since the last time."""
-        await self._event.wait()
-        self._event.clear()
 
 
 class Pumps:
@@ -83,15 +57,18 @@ class Pumps:
         sealer: secrets.Sealer,
         site: Callable[[], sites.Site],
         reload: Callable[[], Awaitable[None]],
+        rule: breaker.Rule = breaker.USUAL,
     ) -> None:
+        """``rule``: when the breaker of a target opens, and how it comes back."""
         self._ledger = ledger
+        self._gates = gates.Gates(rule)
         self._intake = intake.Intake(ledger, site, calls, sealer, reload, self._pokes, self.wake)
         self._courier = deliver.Courier(ledger, site, calls, sealer)
         self._site = site
         self._reload = reload
-        self._settler = settler.Settler(ledger)
+        self._settler = settler.Settler(ledger, self._gates, site)
         self._intake_bell = asyncio.Event()
-        self._turns: dict[str, Turn] = {}
+        self._turns: dict[str, turns.Turn] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._running: set[asyncio.Task[None]] = set()
         self._halt = asyncio.Event()
@@ -107,7 +84,7 @@ class Pumps:
         if target not in self._turns:
             if self._halt.is_set() or target not in self._site().live:
                 return
-            self._turns[target] = Turn()
+            self._turns[target] = turns.Turn()
             self._spawn(self._deliveries(target), f"pump {target}")
         self._turns[target].ring(due=True, fast=fast)
 
@@ -173,7 +150,7 @@ class Pumps:
         under_way: set[asyncio.Task[None]] = set()
         historic: set[asyncio.Task[None]] = set()
         loop = asyncio.get_running_loop()
-        pace = Pace()
+        pace = turns.Pace()
 
         def ended(task: asyncio.Task[None]) -> None:
             under_way.discard(task)
@@ -192,7 +169,17 @@ class Pumps:
         while not self._halt.is_set():
             live = self._site().live.get(target)
             usable = live is not None and live.delivers
-            window = live.opened.declaration.pacing.concurrency if live is not None and live.opened else 0
+            gate = self._gates.of(target, self._concurrency(target))
+            window = gate.width
+            if gate.shut:
+                for _, job in (*ready, *spare):
+                    self._keep(self._give_back(job.delivery))
+                ready.clear()
+                spare.clear()
+                if gate.due and usable and await self._probe(target, ready, loop.time()):
+                    start(*ready.popleft(), usable)
+                await turn.come()
+                continue
             if turn.fast and usable:
                 turn.fast = await self._refill(target, URGENT, ready, loop.time(), FAST) >= URGENT
             while ready and (len(under_way) < window or ready[0][1].delivery.urgent):
@@ -202,7 +189,8 @@ class Pumps:
                 historic.add(start(*spare.popleft(), usable))
             # What must not be repeated is claimed only to be called at once: after a crash all that was
             # claimed looks as if it might have been sent.
-            ahead = window - len(under_way) if target in self._site().careful else pace.ahead(window)
+            at_once = target in self._site().careful or window < self._concurrency(target)  # or it is recovering
+            ahead = window - len(under_way) if at_once else pace.ahead(window)
             wanted = ahead - len(ready) if usable else 0
             if turn.due and wanted > 0 and len(ready) <= window // 2:
                 turn.due = False
@@ -227,9 +215,13 @@ class Pumps:
     ) -> int:
         """Claims a batch; what needs no call is settled at once. Returns how many it got."""
         policies = self._site().policies
+        held = self._gates.of(target, 1).held
         try:
             async with self._ledger.write() as connection:
-                claimed = await outbox.claim(connection, target, wanted, self._ledger.owner, lane.LEASE, policies, of)
+                claimed = await outbox.claim(
+                    connection, target, wanted, self._ledger.owner, lane.LEASE, policies, of,
+                    held=held, period=self._gates.rule.probe,
+                )  # fmt: skip
             made = await self._prepared(claimed) if claimed else []
         except session.LedgerUnavailable as error:
             log.warning("claim.waiting", error=str(error))
@@ -247,6 +239,28 @@ class Pumps:
                 self._keep(self._settled(one, self._turns[target]))
         return len(made)
 
+    async def _probe(self, target: str, ready: deque[tuple[float, context.Job]], claimed_at: float) -> bool:
+        """Takes the one delivery that may try a target whose breaker is open; what needs no call is settled."""
+        owner, policies = self._ledger.owner, self._site().policies
+        try:
+            async with self._ledger.write() as connection:
+                period = self._gates.rule.probe
+                claimed = await outbox.probe(connection, target, owner, lane.LEASE, policies, period)
+            made = await self._prepared(claimed) if claimed else []
+        except session.LedgerUnavailable as error:
+            log.warning("claim.waiting", error=str(error))
+            return False
+        for one in made:
+            if isinstance(one, context.Job):
+                ready.append((claimed_at, one))
+            else:
+                self._keep(self._settled(one, self._turns[target]))
+        return bool(ready)
+
+    def _concurrency(self, target: str) -> int:
+        live = self._site().live.get(target)
+        return live.opened.declaration.pacing.concurrency if live is not None and live.opened else 0
+
     async def _prepared(self, claimed: Sequence[lane.ClaimedDelivery]) -> list[context.Job | lane.Result]:
         """Joined; what cannot be joined for a reason of its own is parked, and with the ledger away all go back."""
         try:
@@ -261,7 +275,7 @@ class Pumps:
                 return [deliver.internal(claimed[0], error)]
             return [one for delivery in claimed for one in await self._prepared([delivery])]
 
-    async def _one(self, job: context.Job, turn: Turn, pace: Pace) -> None:
+    async def _one(self, job: context.Job, turn: turns.Turn, pace: turns.Pace) -> None:
         try:
             result = await self._courier.deliver(job)
         except Exception as error:
@@ -276,7 +290,7 @@ class Pumps:
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
-    async def _settled(self, result: lane.Result, turn: Turn) -> None:
+    async def _settled(self, result: lane.Result, turn: turns.Turn) -> None:
         await self._settler.put(result)
         live = self._site().live.get(result.delivery.connection_key)
         if result.reason == "credential" and live is not None and live.delivers:
@@ -302,6 +316,23 @@ class Pumps:
             turn += 1
             await rest.until(self._halt, SWEEP)
 
+    async def _tend(self, connection: AsyncConnection, turn: int) -> None:
+        """What is over is forgotten, and what strayed is brought home."""
+        for target in [*self._gates.back]:
+            if await revival.hurry(connection, target) < revival.HURRIED:
+                self._gates.back.discard(target)
+        if turn % 60 == 45:
+            await timers.tidy(connection)
+            await detours.tidy(connection)
+        if turn % 5 == 2:
+            await links.gather(connection, 120.0)
+        if turn % 10 == 3:
+            await breakers.tidy(connection, max(self._gates.rule.window, 60.0), 3600.0)
+        if turn % 60 == 30:
+            healed = await outbox.heal(connection)
+            if healed:
+                log.error("lanes.healed", count=healed)
+
     async def _sweep(self, turn: int) -> None:
         self.progress += 1
         async with self._ledger.write() as connection:
@@ -311,15 +342,7 @@ class Pumps:
                 if dead:
                     log.warning("workers.buried", count=len(dead))
                     await workers.bury(connection, dead)
-            if turn % 60 == 45:
-                await timers.tidy(connection)
-                await detours.tidy(connection)
-            if turn % 5 == 2:
-                await links.gather(connection, 120.0)
-            if turn % 60 == 30:
-                healed = await outbox.heal(connection)
-                if healed:
-                    log.error("lanes.healed", count=healed)
+            await self._tend(connection, turn)
         if not alive and await workers.again(self._ledger):
             log.error("worker.taken_for_dead", owner=self._ledger.owner)
         async with self._ledger.read() as connection:
@@ -327,6 +350,7 @@ class Pumps:
             waits = await outbox.due(connection)
             history = await outbox.history(connection)
             first = await inbox.wait(connection)
+            await self._gates.load(connection)
         if epoch != self._site().epoch:
             await self._reload()
         loop = asyncio.get_running_loop()

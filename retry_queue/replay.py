@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from retry_queue.ledger import deliveries, inbox, outbox, session, tables, tallies
+from retry_queue.ledger import deliveries, inbox, revival, session, tables, tallies
 from retry_queue.ledger.states import DeliveryState, EventState
 
 REPLAYABLE = (DeliveryState.DEAD, DeliveryState.PARKED, DeliveryState.SKIPPED)
@@ -47,7 +47,7 @@ async def event(connection: AsyncConnection, slot: int, event_id: int) -> Replay
     if row.state == EventState.PLANNED:
         owed = await deliveries.of_event(connection, event_id)
         wanted = [one.id for one in owed if one.state in (DeliveryState.DEAD, DeliveryState.PARKED)]
-        return Replayed(deliveries=tuple(await outbox.revive(connection, wanted)))
+        return Replayed(deliveries=tuple(await revival.revive(connection, wanted)))
     revived = await inbox.revive(connection, [event_id])
     if revived and row.state == EventState.SKIPPED:
         undone = Counter({(row.connection_key, "filtered"): -1, (row.connection_key, f"skipped.{row.reason}"): -1})
@@ -55,24 +55,33 @@ async def event(connection: AsyncConnection, slot: int, event_id: int) -> Replay
     return Replayed(events=tuple(revived))
 
 
-async def some(connection: AsyncConnection, ids: Iterable[int]) -> Replayed:
-    """Replays deliveries in their lanes; those that are not parked, dead or skipped stay as they are."""
-    return Replayed(deliveries=tuple(await outbox.revive(connection, sorted(set(ids)))))
+async def some(connection: AsyncConnection, ids: Iterable[int], *, newest: bool = False) -> Replayed:
+    """Replays deliveries in their lanes; those that are not parked, dead or skipped stay as they are.
+
+    ``newest``: with the mapping in force by then, not the one they were planned with.
+    """
+    return Replayed(deliveries=tuple(await revival.revive(connection, sorted(set(ids)), newest=newest)))
+
+
+def checked(wanted: deliveries.Filter) -> deliveries.Filter:
+    """Raises ValueError when the filter names no state that can be replayed."""
+    if wanted.state not in REPLAYABLE:
+        raise ValueError(f"state must be one of {', '.join(REPLAYABLE)}")
+    return wanted
 
 
 async def matching(
-    ledger: session.Ledger, wanted: deliveries.Filter, limit: int, *, dry_run: bool
+    ledger: session.Ledger, wanted: deliveries.Filter, limit: int, *, dry_run: bool, newest: bool = False
 ) -> tuple[int, Replayed]:
     """Replays the oldest ``limit`` deliveries that fit; returns how many fit in all, and what was replayed.
 
     Raises ValueError when the filter names no state that can be replayed.
     """
-    if wanted.state not in REPLAYABLE:
-        raise ValueError(f"state must be one of {', '.join(REPLAYABLE)}")
+    checked(wanted)
     if dry_run:
         async with ledger.read() as connection:
             return await deliveries.count(connection, wanted), Replayed()
     async with ledger.write() as connection:
         fit = await deliveries.count(connection, wanted)
         ids = await deliveries.oldest(connection, wanted, min(limit, BULK))
-        return fit, await some(connection, ids)
+        return fit, await some(connection, ids, newest=newest)

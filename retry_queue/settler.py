@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 
 import orjson
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from retry_queue import metrics
+from retry_queue import gates, metrics
 from retry_queue.ledger import connections, lane, links, outbox, session, tallies
 from retry_queue.sync import claiming, deliver
+from retry_queue.sync import site as sites
 
 MAX_GROUP = 500
 LINGER = 0.003
@@ -23,8 +25,10 @@ log = structlog.get_logger()
 class Settler:
     """Writes results in groups; keeps them until the ledger takes them."""
 
-    def __init__(self, ledger: session.Ledger) -> None:
+    def __init__(self, ledger: session.Ledger, guard: gates.Gates, site: Callable[[], sites.Site]) -> None:
         self._ledger = ledger
+        self._gates = guard
+        self._site = site
         self._queue: list[tuple[lane.Result, asyncio.Future[None]]] = []
         self._bell = asyncio.Event()
         self._busy = False
@@ -58,6 +62,7 @@ class Settler:
                     for entity, names in joined:
                         await claiming.join(connection, entity, sorted(names.items()))
                     await tallies.add(connection, self._ledger.slot, _counts(results, ours))
+                    changes = await self._gates.record(connection, results, ours, self._site())
                     for result in results:
                         if result.delivery.id in ours and result.reason == "credential" and result.detail:
                             await _pause(connection, result)
@@ -70,6 +75,7 @@ class Settler:
                 log.exception("settle.refused", results=len(group))
                 await self._apart(group, error)
                 return
+        self._gates.took(changes)
         for result in results:
             metrics.attempt(result, ours=result.delivery.id in ours)
         for _, future in group:

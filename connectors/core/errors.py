@@ -38,14 +38,26 @@ class ConnectorError(Exception):
 
 
 class Throttled(ConnectorError):
-    """Too many calls. ``retry_after`` seconds; ``banned``: nothing may be sent before."""
+    """Too many calls. ``retry_after`` seconds; ``banned``: nothing may be sent before.
+
+    ``scope``: whom a ban is for (shop, app, ip).
+    """
 
     kind = "throttled"
 
-    def __init__(self, message: str, *, retry_after: float | None = None, banned: bool = False, **more: Any) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        banned: bool = False,
+        scope: str = "shop",
+        **more: Any,
+    ) -> None:
         super().__init__(message, **more)
         self.retry_after = retry_after
         self.banned = banned
+        self.scope = scope
 
 
 class Unavailable(ConnectorError):

@@ -27,6 +27,8 @@ class Finding:
     code: str | None = None
     retry_after: float | None = None
     hint: dict[str, str] = field(default_factory=dict)
+    scope: str = "shop"
+    """Whom a ban is for."""
 
 
 _HINTS: dict[str, tuple[str, str]] = {
@@ -100,7 +102,7 @@ class Reader:
             wait = self._told_wait(got)
         if wait is None:
             wait = spec.retry_after
-        return Finding(spec.becomes, message, code, wait, words)
+        return Finding(spec.becomes, message, code, wait, words, spec.scope)
 
     def _told_wait(self, got: answer.Answer) -> float | None:
         for read in self._retry_after:
@@ -223,6 +225,6 @@ def error(found: Finding, operation: str, *, safe: bool) -> errors.ConnectorErro
     if becomes in (ErrorClass.THROTTLED, ErrorClass.BANNED):
         more["retry_after"] = found.retry_after
         if becomes is ErrorClass.BANNED:
-            more["banned"] = True
+            more["banned"], more["scope"] = True, found.scope
             more["retry_after"] = found.retry_after if found.retry_after is not None else BAN
     return _TYPES[becomes](found.message, **more)

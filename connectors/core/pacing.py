@@ -21,8 +21,11 @@ class Pacer(Protocol):
     async def acquire(self, connection: model.Connection, operation: str) -> None:
         """Wait for the turn of this call, or raise errors.Throttled with the seconds to wait."""
 
-    def banned(self, connection: model.Connection, seconds: float) -> Awaitable[None] | None:
-        """The system sent us away: nothing goes out on this connection for ``seconds``."""
+    def banned(self, connection: model.Connection, seconds: float, scope: str = "shop") -> Awaitable[None] | None:
+        """The system sent us away: nothing goes out on this connection (its app, this address) for ``seconds``."""
+
+    def throttled(self, connection: model.Connection, operation: str, seconds: float) -> Awaitable[None] | None:
+        """The system asked us to slow down: no call like this one should start within ``seconds``."""
 
 
 class LocalPacer:
@@ -42,24 +45,12 @@ class LocalPacer:
     async def acquire(self, connection: model.Connection, operation: str) -> None:
         now = self._clock()
         self._refuse_banned(connection, now)
-        limits = [
-            (key_of(connection, limit, operation), limit)
-            for limit in connection.declaration.pacing.scopes
-            if not limit.operations or any(fnmatchcase(operation, pattern) for pattern in limit.operations)
-        ]
+        limits = limits_of(connection, operation)
         start = now
         for key, limit in limits:
             start = max(start, self._earliest(key, limit, now))
         if start - now > self._patience:
-            raise errors.Throttled(
-                f"{operation}: the declared limit is used up",
-                retry_after=start - now,
-                operation=operation,
-                hint={
-                    "zh": "已达到该系统声明的调用上限，稍后自动继续",
-                    "en": "The declared call limit is used up; goes on by itself",
-                },
-            )
+            raise used_up(operation, start - now)
         for key, _ in limits:
             bisect.insort(self._starts[key], start)
         if start > now:
@@ -74,22 +65,65 @@ class LocalPacer:
         return max(now, starts[-limit.limit] + limit.per) if len(starts) >= limit.limit else now
 
     def _refuse_banned(self, connection: model.Connection, now: float) -> None:
-        until = self._bans.get(connection.key, 0.0)
+        until = max(self._bans.get(key, 0.0) for key in ban_keys(connection))
         if until > now:
-            raise errors.Throttled(
-                "banned by the system",
-                retry_after=until - now,
-                banned=True,
-                hint={
-                    "zh": "对方系统暂时禁止调用，到时自动恢复",
-                    "en": "The system banned us; goes on when it is over",
-                },
-            )
+            raise refused(until - now)
 
-    def banned(self, connection: model.Connection, seconds: float) -> None:
-        """Nothing goes out on this connection for ``seconds``; a longer ban already known stays."""
-        until = self._clock() + seconds
-        self._bans[connection.key] = max(until, self._bans.get(connection.key, 0.0))
+    def banned(self, connection: model.Connection, seconds: float, scope: str = "shop") -> None:
+        """Nothing goes out for ``seconds``; a longer ban already known stays."""
+        key = ban_key(connection, scope)
+        self._bans[key] = max(self._clock() + seconds, self._bans.get(key, 0.0))
+
+    def throttled(self, connection: model.Connection, operation: str, seconds: float) -> None:
+        """Each caller was told how long to wait; a process that works alone has nobody else to tell."""
+
+
+def limits_of(connection: model.Connection, operation: str) -> list[tuple[str, declaration.PacingScope]]:
+    """The declared limits that a call of this operation counts for, each with its key."""
+    return [
+        (key_of(connection, limit, operation), limit)
+        for limit in connection.declaration.pacing.scopes
+        if not limit.operations or any(fnmatchcase(operation, pattern) for pattern in limit.operations)
+    ]
+
+
+def refused(seconds: float) -> errors.Throttled:
+    """The error of a call that a ban keeps back."""
+    return errors.Throttled(
+        "banned by the system",
+        retry_after=seconds,
+        banned=True,
+        hint={"zh": "对方系统暂时禁止调用，到时自动恢复", "en": "The system banned us; goes on when it is over"},
+    )
+
+
+def used_up(operation: str, seconds: float) -> errors.Throttled:
+    """The error of a call whose turn is too far away to wait for."""
+    return errors.Throttled(
+        f"{operation}: the declared limit is used up",
+        retry_after=seconds,
+        operation=operation,
+        hint={
+            "zh": "已达到该系统声明的调用上限，稍后自动继续",
+            "en": "The declared call limit is used up; goes on by itself",
+        },
+    )
+
+
+def ban_key(connection: model.Connection, scope: str) -> str:
+    """What one ban is for: the same key, the same ban."""
+    for limit in connection.declaration.pacing.scopes:
+        if scope in ("app", "ip") and limit.scope == scope:
+            return f"{scope}:{key_of(connection, limit, '')}"
+    return f"ip:{connection.declaration.id}" if scope == "ip" else f"shop:{connection.key}"
+
+
+def ban_keys(connection: model.Connection) -> tuple[str, ...]:
+    """Every ban that would concern a connection."""
+    kept: tuple[str, ...] | None = connection.memo.get("bans")
+    if kept is None:
+        kept = connection.memo["bans"] = tuple(ban_key(connection, scope) for scope in ("shop", "app", "ip"))
+    return kept
 
 
 def key_of(connection: model.Connection, limit: declaration.PacingScope, operation: str) -> str:

@@ -90,8 +90,12 @@ class Sending:
         if found.becomes is declaration.ErrorClass.DONE:
             return AlreadySo(found)
         error = failure.error(found, made.name, safe=made.safe)
-        if isinstance(error, errors.Throttled) and error.banned:
-            told = self._pacer.banned(self.way.connection, error.retry_after or failure.BAN)
+        if isinstance(error, errors.Throttled):
+            connection = self.way.connection
+            if error.banned:
+                told = self._pacer.banned(connection, error.retry_after or failure.BAN, error.scope)
+            else:
+                told = self._pacer.throttled(connection, made.name, error.retry_after or 0.0)
             if isawaitable(told):
                 await told
         return error

@@ -100,6 +100,9 @@ class ErrorRule(Part):
     """Seconds to wait."""
     retry_after_pattern: str | None = None
     """Regular expression over the message; its group 1 is the seconds to wait."""
+    scope: Literal["shop", "app", "ip"] = "shop"
+    """Whom a ban is for: this connection, every one of the same app, or every one from this address (as ``pacing``
+    tells them apart)."""
     hint: Text | None = None
 
 

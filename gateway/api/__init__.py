@@ -11,12 +11,14 @@ from gateway.api import (
     audits,
     authorisations,
     backfills,
+    breakers,
     conflicts,
     connections,
     connectors,
     customers,
     declarations,
     deliveries,
+    edits,
     events,
     explaining,
     failures,
@@ -30,6 +32,7 @@ from gateway.api import (
     problem_codes,
     quarantine,
     reconciliations,
+    replays,
     routes,
     samples,
     services,
@@ -43,9 +46,9 @@ from gateway.api import (
 
 PREFIX = "/api/v1"
 NOUNS = (
-    sessions, users, tokens, connectors, declarations, authorisations, connections, mappings,
-    mapping_versions, routes, events, explaining,
-    deliveries, timers, links, customers, conflicts, reconciliations, backfills, ledger, quarantine, audits,
+    sessions, users, tokens, connectors, declarations, authorisations, connections, breakers, mappings,
+    mapping_versions, routes, events, edits, explaining,
+    deliveries, replays, timers, links, customers, conflicts, reconciliations, backfills, ledger, quarantine, audits,
     alerts, alarms, problem_codes, overview, live, failures, trials, models, samples, templates,
 )  # fmt: skip
 

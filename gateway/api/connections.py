@@ -13,8 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from connectors.core import client, errors, model, scope
 from gateway import alerting, current, problems, schema, security, soundness
+from gateway.api import breakers as breaker_api
 from gateway.api import paging, services
-from retry_queue.ledger import audit, configuration, connections, logins
+from retry_queue.ledger import audit, breakers, configuration, connections, logins
 from retry_queue.ledger.states import ConnectionState
 from retry_queue.sync import site as sites
 from retry_queue.sync import symptoms
@@ -41,6 +42,10 @@ class Connection(paging.Part):
     secrets: list[str]
     hook_url: str | None = None
     missing: list[str] = Field(default_factory=list, description="Pointers to what keeps it from being enabled")
+    breaker: breaker_api.Breaker = Field(default_factory=breaker_api.Breaker)
+    operation_breakers: list[breaker_api.Breaker] = Field(
+        default_factory=list, description="Operations that the system limits by themselves and that are not closed"
+    )
     authorised_until: Annotated[datetime | None, Field(description="When a person must authorise again, if known")] = (
         None
     )
@@ -96,7 +101,9 @@ class TestResult(paging.Part):
     exchanges: list[Exchange] = Field(default_factory=list)
 
 
-def _shown(hub: services.Services, row: connections.Row, until: float | None = None) -> Connection:
+def _shown(
+    hub: services.Services, row: connections.Row, shut: breaker_api.Shut, until: float | None = None
+) -> Connection:
     live = sites.open_connection(row, hub.sealer, hub.site().connectors)
     hook = None
     missing: list[str] = []
@@ -110,6 +117,12 @@ def _shown(hub: services.Services, row: connections.Row, until: float | None = N
         key=row.key, connector=row.connector, state=str(row.state),
         reason=paging.Words.model_validate(said) if said else None, config=row.config, secrets=sorted(row.sealed),
         hook_url=hook, missing=missing, authorised_until=paging.moment(until),
+        breaker=breaker_api.shown(shut.get((row.key, ""))),
+        operation_breakers=[
+            breaker_api.shown(one)
+            for (key, operation), one in shut.items()
+            if key == row.key and operation and one.state != breakers.CLOSED
+        ],
         etag=paging.etag(row.version, row.updated_at),
         created_at=paging.instant(row.created_at), updated_at=paging.instant(row.updated_at),
     )  # fmt: skip
@@ -152,9 +165,10 @@ async def every(request: Request, limit: paging.Limit = 50, cursor: paging.Curso
     hub = services.of(request)
     async with hub.ledger.read() as connection:
         rows = await connections.all_rows(connection)
+        shut, _now = await breakers.every(connection)
     page, more = paging.sliced(rows, limit, cursor, lambda row: row.key)
     ends = await symptoms.grants(hub.ledger, hub.sealer, hub.site())
-    return Connections(items=[_shown(hub, row, ends.get(row.key)) for row in page], next_cursor=more)
+    return Connections(items=[_shown(hub, row, shut, ends.get(row.key)) for row in page], next_cursor=more)
 
 
 @routes.get("/{key}", operation_id="connection_get", summary="连接详情 Connection", responses=schema.responses(404))
@@ -162,9 +176,10 @@ async def one(request: Request, response: Response, key: str) -> Connection:
     """One connection with its ETag."""
     hub = services.of(request)
     async with hub.ledger.read() as connection:
+        shut, _now = await breakers.every(connection)
         row = await _get(connection, key)
         until = await symptoms.granted(connection, hub.sealer, key)
-    found = _shown(hub, row, until)
+    found = _shown(hub, row, shut, until)
     response.headers["ETag"] = found.etag
     return found
 
@@ -188,7 +203,7 @@ async def create(request: Request, response: Response, body: NewConnection) -> C
         await audit.append(
             connection, hub.sealer, hub.clock(), who.name, "connection.create", f"connection/{body.key}", detail
         )
-    found = _shown(hub, row)
+    found = _shown(hub, row, {})
     response.headers["ETag"] = found.etag
     return found
 
@@ -221,7 +236,8 @@ async def update(
         await audit.append(
             connection, hub.sealer, hub.clock(), who.name, "connection.update", f"connection/{key}", detail
         )
-    found = _shown(hub, row)
+        shut, _now = await breakers.every(connection)
+    found = _shown(hub, row, shut)
     response.headers["ETag"] = found.etag
     return found
 
@@ -243,6 +259,7 @@ async def remove(request: Request, key: str, if_match: IfMatch = None) -> None:
             shown = ", ".join(told[:10])
             raise problems.Problem("in_use", f"这些告警通过它通知：{shown}", f"these alerts tell people by it: {shown}")
         await connections.remove(connection, key)
+        await breakers.forget(connection, key)
         await logins.forget(connection, key)
         await audit.append(connection, hub.sealer, hub.clock(), who.name, "connection.delete", f"connection/{key}")
 
@@ -265,8 +282,9 @@ async def _turn(request: Request, key: str, state: ConnectionState) -> Connectio
                 connection, hub.sealer, hub.clock(), who.name, f"connection.{state}", f"connection/{key}"
             )
         row = await _get(connection, key)
+        shut, _now = await breakers.every(connection)
     hub.ring()
-    return _shown(hub, row)
+    return _shown(hub, row, shut)
 
 
 @routes.post("/{key}/enable", operation_id="connection_enable", summary="启用 Enable",

@@ -78,6 +78,9 @@ class DeliverySelection(paging.Part):
     until: AwareDatetime | None = None
     limit: Annotated[int, Field(ge=1, le=replay.BULK)] = 1000
     dry_run: bool = False
+    mapping: Annotated[
+        Literal["planned", "newest"], Field(description="newest: with the mapping in force, not the one planned with")
+    ] = "planned"
 
 
 class BulkResult(paging.Part):
@@ -225,16 +228,22 @@ async def one(request: Request, id: str) -> DeliveryDetail:
 
 @routes.post("/{id}/replay", operation_id="delivery_replay", summary="重放投递 Replay",
              responses=schema.responses(404, 409))  # fmt: skip
-async def again(request: Request, id: str) -> Delivery:
+async def again(
+    request: Request,
+    id: str,
+    mapping: Annotated[Literal["planned", "newest"], Query(description="Which version of the mapping")] = "planned",
+) -> Delivery:
     """Delivers a parked, dead or skipped one again, in its lane's order."""
     hub, who = services.of(request), security.principal(request)
     async with hub.ledger.write() as db:
         found = await _get(db, id)
-        done = await replay.some(db, [found.id])
+        done = await replay.some(db, [found.id], newest=mapping == "newest")
         if not done.deliveries:
             zh, en = f"状态为 {found.state} 的投递不能重放", f"a delivery that is {found.state} cannot be replayed"
             raise problems.Problem("conflict", zh, en)
-        await audit.append(db, hub.sealer, hub.clock(), who.name, "delivery.replay", f"delivery/{id}")
+        await audit.append(
+            db, hub.sealer, hub.clock(), who.name, "delivery.replay", f"delivery/{id}", {"mapping": mapping}
+        )
         found = await _get(db, id)
     hub.ring()
     return Delivery(**_fields(found))
@@ -245,7 +254,8 @@ async def many(request: Request, body: DeliverySelection) -> BulkResult:
     """Replays the oldest deliveries that fit; ``dry_run`` only counts them."""
     hub, who = services.of(request), security.principal(request)
     wanted = _filter(body.state, body.connection, body.route, body.reason, body.since, body.until)
-    matched, done = await replay.matching(hub.ledger, wanted, body.limit, dry_run=body.dry_run)
+    newest = body.mapping == "newest"
+    matched, done = await replay.matching(hub.ledger, wanted, body.limit, dry_run=body.dry_run, newest=newest)
     if not body.dry_run:
         detail = {**body.model_dump(mode="json", exclude_none=True), "replayed": len(done.deliveries)}
         async with hub.ledger.write() as db:

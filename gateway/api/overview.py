@@ -11,7 +11,7 @@ from fastapi import APIRouter, Query, Request
 from pydantic import Field
 
 from gateway.api import failures, ledger, paging, services
-from retry_queue.ledger import alarms, pulse, tallies, vitals
+from retry_queue.ledger import alarms, breakers, pulse, tallies, vitals
 from retry_queue.sync import alarm_words, symptoms
 from retry_queue.sync import route as sync_route
 from retry_queue.sync import site as sites
@@ -87,6 +87,7 @@ async def overview(request: Request, minutes: Minutes = 60) -> Overview:
         stuck = await pulse.stuck(db)
         causes = await pulse.causes(db)
         waiting = await vitals.conflicts(db)
+        shut = [row for row in (await breakers.every(db))[0].values() if row.shut]
         mute = await alarms.undelivered(db, hub.clock() - 86400.0)
     now = hub.clock()
     site = hub.site()
@@ -96,7 +97,8 @@ async def overview(request: Request, minutes: Minutes = 60) -> Overview:
         at=paging.instant(now), minutes=minutes, balance=ledger.Balance(**asdict(balance)),
         nodes=[_node(live, arrived, minutes, now) for live in site.live.values()],
         edges=[edge for one in site.routes.values() for edge in _edges(one, moved, stuck, minutes, now)],
-        todo=[*_todo(site, causes, balance), *_soon(ends, waiting, mute, now)], series=_series(arrived, minutes),
+        todo=[*_todo(site, causes, balance), *_shut(shut), *_soon(ends, waiting, mute, now)],
+        series=_series(arrived, minutes),
     )  # fmt: skip
 
 
@@ -178,6 +180,16 @@ def _todo(site: sites.Site, causes: list[pulse.Cause], balance: tallies.Balance)
     ]
     found += [Todo(kind="paused", to=live.key) for live in site.live.values() if str(live.state) == "paused"]
     return found
+
+
+def _shut(rows: list[breakers.Row]) -> list[Todo]:
+    """Systems that are not called for now; a breaker of one operation names it."""
+    return [
+        Todo(
+            kind="breaker", to=row.connection_key, words=paging.Words.model_validate(row.reason) if row.reason else None
+        )
+        for row in rows
+    ]
 
 
 def _soon(ends: dict[str, float], conflicts: int, mute: list[Any], now: float) -> list[Todo]:

@@ -14,10 +14,10 @@ import structlog
 import typer
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
-from connectors.core import client, pacing
+from connectors.core import client
 from gateway import problems
 from gateway.commands import shell
-from retry_queue import append, backfill, credentials, reconcile
+from retry_queue import append, backfill, credentials, pacer, reconcile
 from retry_queue.ledger import workers
 from retry_queue.sync import site as sites
 
@@ -65,7 +65,8 @@ async def opened(hub: shell.Opened) -> AsyncIterator[Hands]:
     if there:
         yield Hands(hub, site, None)
         return
-    calls = client.Client(credentials.LedgerTokens(hub.ledger, hub.sealer), pacing.LocalPacer())
+    paced = pacer.SharedPacer(hub.ledger, None)  # no other process is there; bans it left are kept
+    calls = client.Client(credentials.LedgerTokens(hub.ledger, hub.sealer), paced)
     appender = append.Appender(hub.ledger, lambda: None)
     made = Hands(hub, site, (calls, appender))
     with _plainly():

@@ -7,69 +7,21 @@ which costs nothing, because what is in the inbox already is no news.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from retry_queue.ledger import inbox, sql, upkeep
+from retry_queue.ledger import inbox, jobs, sql, upkeep
 
 T = upkeep.backfills
-OPEN = ("waiting", "running", "paused")
+OPEN = jobs.OPEN
+Lost = jobs.Lost
 
 _COLUMNS = (
     "id, connection_key, source, cause, window_start, window_end, state, cursor, counts, budget, priority, detail,"
     " fence, failures, requested_by, created_at, ended_at"
-)
-_CLAIM = sql.Statement(
-    f"""
-    UPDATE backfills SET state = 'running', owner = {{1}}, fence = fence + 1, next_at = {{now}} + {{2}}
-    WHERE id = (SELECT id FROM backfills WHERE state IN ('waiting', 'running') AND next_at <= {{now}}
-                AND (CAST({{3}} AS BIGINT) IS NULL OR id = {{3}}) ORDER BY priority, next_at, id LIMIT 1 {{lock}})
-    RETURNING {_COLUMNS}
-    """
-)
-_KEEP = sql.Statement(
-    """
-    UPDATE backfills SET cursor = coalesce({3}, cursor), counts = {4}, next_at = {now} + {5}, failures = 0,
-        detail = NULL
-    WHERE id = {1} AND fence = {2} AND state = 'running' RETURNING id
-    """
-)
-_LATER = sql.Statement(
-    """
-    UPDATE backfills SET owner = NULL, failures = failures + 1, next_at = {now} + {3}, detail = {4}
-    WHERE id = {1} AND fence = {2} AND state = 'running' RETURNING id
-    """
-)
-_END = sql.Statement(
-    """
-    UPDATE backfills SET state = {3}, detail = {4}, owner = NULL, ended_at = {now}
-    WHERE id = {1} AND fence = {2} AND state = 'running' RETURNING id
-    """
-)
-_TURN = {
-    "pause": sql.Statement(
-        "UPDATE backfills SET state = 'paused', fence = fence + 1, owner = NULL"
-        " WHERE id = {1} AND state IN ('waiting', 'running') RETURNING id"
-    ),
-    "resume": sql.Statement(
-        "UPDATE backfills SET state = 'waiting', next_at = {now}, failures = 0, ended_at = NULL, detail = NULL"
-        " WHERE id = {1} AND state IN ('paused', 'failed') RETURNING id"
-    ),
-    "cancel": sql.Statement(
-        "UPDATE backfills SET state = 'cancelled', fence = fence + 1, owner = NULL, ended_at = {now}"
-        " WHERE id = {1} AND state IN ('waiting', 'running', 'paused', 'failed') RETURNING id"
-    ),
-}
-_RELEASE = sql.Statement(
-    """
-    UPDATE backfills SET owner = NULL, next_at = {now}
-    FROM {src} WHERE backfills.state = 'running' AND backfills.owner = src.owner
-    """,
-    "owner text",
 )
 # What is under way for history, and whether something live is late: history waits for both.
 _PRESSURE = sql.Statement(
@@ -137,19 +89,11 @@ class Pressure:
     late: bool
 
 
-class Lost(Exception):
-    """Somebody else has this row by now, or a person paused or ended it."""
-
-
 def _row(found: Any) -> Row:
     values = list(found)
     for place, empty in ((7, {}), (8, {}), (11, None)):
         values[place] = json.loads(values[place]) if values[place] else empty
     return Row(*values)
-
-
-def _text(value: Any) -> str | None:
-    return None if value is None else json.dumps(value, ensure_ascii=False)
 
 
 async def create(connection: AsyncConnection, wanted: New, now: float) -> int:
@@ -163,38 +107,9 @@ async def create(connection: AsyncConnection, wanted: New, now: float) -> int:
     return int((await connection.execute(insert(T).values(**values).returning(T.c.id))).scalar_one())
 
 
-async def claim(connection: AsyncConnection, owner: str, lease: float, only: int | None = None) -> Row | None:
-    """Leases the one that is due (or ``only`` this one), gaps before history, for ``lease`` seconds."""
-    rows = await _CLAIM.run(connection, (), owner, lease, only)
-    return _row(rows[0]) if rows else None
-
-
-async def keep(
-    connection: AsyncConnection, row: Row, cursor: Mapping[str, Any] | None, counts: Mapping[str, int], lease: float
-) -> None:
-    """Notes how far it is (``cursor`` None: only the counts). Raises Lost."""
-    if not await _KEEP.run(connection, (), row.id, row.fence, _text(cursor), _text(counts), lease):
-        raise Lost
-
-
-async def later(connection: AsyncConnection, row: Row, delay: float, words: Mapping[str, str] | None) -> bool:
-    """Gives it back after a failure, due again after ``delay`` seconds."""
-    return bool(await _LATER.run(connection, (), row.id, row.fence, delay, _text(words)))
-
-
-async def end(connection: AsyncConnection, row: Row, state: str, words: Mapping[str, str] | None = None) -> bool:
-    """Ends it as ``done`` or ``failed``; False when it was not ours any more."""
-    return bool(await _END.run(connection, (), row.id, row.fence, state, _text(words)))
-
-
-async def turn(connection: AsyncConnection, number: int, what: str) -> bool:
-    """``pause``, ``resume`` or ``cancel`` by a person; False when its state does not allow it."""
-    return bool(await _TURN[what].run(connection, (), number))
-
-
-async def release(connection: AsyncConnection, owners: Sequence[str]) -> None:
-    """Gives back what dead processes were at."""
-    await _RELEASE.run(connection, [(owner,) for owner in owners])
+JOBS = jobs.Jobs("backfills", _COLUMNS, "priority, next_at, id", _row)
+claim, keep, later, end = JOBS.claim, JOBS.keep, JOBS.later, JOBS.end
+turn, release = JOBS.turn, JOBS.release
 
 
 async def pressure(connection: AsyncConnection, patience: float) -> Pressure:

@@ -169,9 +169,15 @@ async def count(connection: AsyncConnection, wanted: Filter) -> int:
     return int((await connection.execute(query)).scalar_one())
 
 
-async def oldest(connection: AsyncConnection, wanted: Filter, limit: int) -> list[int]:
-    """Ids of those that fit, the oldest first."""
+async def oldest(
+    connection: AsyncConnection, wanted: Filter, limit: int, after: int = 0, upto: int | None = None
+) -> list[int]:
+    """Ids of those that fit, the oldest first, above ``after`` and up to ``upto``."""
     query = select(D.c.id).where(*wanted.clauses()).order_by(D.c.id).limit(limit)
+    if after:
+        query = query.where(D.c.id > after)
+    if upto is not None:
+        query = query.where(D.c.id <= upto)
     return list((await connection.execute(query)).scalars())
 
 

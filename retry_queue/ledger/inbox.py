@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -112,10 +113,41 @@ _CLAIM = sql.Statement(
     UPDATE inbox SET owner = {2}, fence = fence + 1, next_at = {now} + {3}
     FROM due WHERE inbox.id = due.id
     RETURNING inbox.id, fence, failures, priority, dedupe,
-        CASE WHEN reason = 'replay' OR dedupe LIKE '#repair:%' THEN 1 ELSE 0 END AS replay
+        CASE WHEN reason = 'replay' OR dedupe LIKE '#repair:%' THEN 1 ELSE 0 END AS replay, inbox.connection_key
     """,
     "connection_key text",
 )
+# The connections that have something due, found one after the other by the index and not by reading what is due;
+# of each the oldest few. Only asked when one connection fills whole claims.
+_NEXT = """
+    WITH RECURSIVE turn(key) AS (
+        SELECT min(connection_key) FROM inbox WHERE state = 'received' AND priority = 1
+        UNION ALL
+        SELECT (SELECT min(i.connection_key) FROM inbox i WHERE i.state = 'received' AND i.priority = 1
+                AND i.connection_key > turn.key) FROM turn WHERE turn.key IS NOT NULL
+    ), due AS MATERIALIZED (
+        SELECT %s AND turn.key NOT IN (SELECT connection_key FROM {src})
+    )
+    UPDATE inbox SET owner = {2}, fence = fence + 1, next_at = {now} + {3} FROM due WHERE inbox.id = due.id
+    RETURNING inbox.id, fence, failures, priority, dedupe,
+        CASE WHEN reason = 'replay' OR dedupe LIKE '#repair:%%' THEN 1 ELSE 0 END AS replay, inbox.connection_key
+"""
+_OLDEST = """
+    SELECT n.id FROM inbox n WHERE n.state = 'received' AND n.priority = 1 AND n.connection_key = turn.key
+      AND n.next_at <= {now} ORDER BY n.next_at, n.id LIMIT {1} {lock}
+"""
+_SHARES = {
+    "postgresql": sql.Statement(
+        _NEXT % f"o.id FROM turn CROSS JOIN LATERAL ({_OLDEST}) o WHERE turn.key IS NOT NULL", "connection_key text"
+    ),
+    "sqlite": sql.Statement(
+        _NEXT % f"i.id FROM turn JOIN inbox i ON i.id IN ({_OLDEST}) WHERE turn.key IS NOT NULL", "connection_key text"
+    ),
+}
+SHARE = 0.5
+"""A connection that has more of a full claim than this gets company from the others."""
+EACH = 20
+"""How much of each other connection comes along."""
 _LOAD = sql.Statement(
     """
     SELECT e.id, src.fence, src.failures, e.connection_key, e.source, e.message, e.entity, e.record, e.payload,
@@ -196,8 +228,16 @@ async def append(connection: AsyncConnection, events: Sequence[NewEvent]) -> lis
 async def claim(
     connection: AsyncConnection, limit: int, owner: str, lease: float, busy: Sequence[str] = ()
 ) -> list[ClaimedEvent]:
-    """Leases up to ``limit`` due events for ``lease`` seconds, fast ones first; of ``busy`` connections only those."""
-    leased = await _CLAIM.run(connection, [(key,) for key in busy] or [("",)], limit, owner, lease)
+    """Leases up to ``limit`` due events for ``lease`` seconds, fast ones first; of ``busy`` connections only those.
+
+    In a burst of one connection the others have their share: the oldest few of each come along, beyond ``limit``.
+    """
+    leased = list(await _CLAIM.run(connection, [(key,) for key in busy] or [("",)], limit, owner, lease))
+    if len(leased) >= limit:
+        ((most, n),) = Counter(row.connection_key for row in leased).most_common(1)
+        if n > limit * SHARE:
+            others = _SHARES[connection.dialect.name]
+            leased += await others.run(connection, [(key,) for key in (*busy, most)], EACH, owner, lease)
     loaded = await _LOAD.run(
         connection, [(row.id, row.fence, row.failures, row.replay, row.priority, row.dedupe) for row in leased]
     )

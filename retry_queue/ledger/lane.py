@@ -87,6 +87,8 @@ class ClaimedDelivery:
     """Its route has later steps."""
     interrupted: bool = False
     """An earlier attempt was cut off: whether its call happened is not known."""
+    probe: tuple[str, str] | None = None
+    """The shut breaker (connection, operation) that it tries; its failure is not counted against it."""
 
     @property
     def urgent(self) -> bool:
@@ -116,6 +118,8 @@ class Result:
     """False when nothing was attempted (the connection is paused, a slot ran out): no attempt row."""
     binding: records.Binding | None = None
     """What the delivery leaves on the target's record row."""
+    banned: float | None = None
+    """Seconds for which the system sent us away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +134,7 @@ class Waiting:
     state: str
     version: float | None
     wait: float
+    operation: str = ""
 
 
 SUPERSEDE, SKIP = "supersede", "skip"

@@ -14,8 +14,11 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from retry_queue.ledger import inbox, lane, links, records, sql, stages
+from retry_queue.ledger import breakers, inbox, lane, links, records, sql, stages
 from retry_queue.ledger.states import TERMINAL_DELIVERY, DeliveryState
+
+HELD = 60.0
+"""Seconds that a lane behind an operation's shut breaker rests at most before it is looked at again."""
 
 _LANES = sql.Statement(
     """
@@ -46,6 +49,8 @@ _CLAIM = sql.Statement(
     """
     WITH due AS MATERIALIZED (
         SELECT lane FROM lanes WHERE connection_key = {1} AND next_at <= {now} AND priority BETWEEN {5} AND {6}
+          AND ({7} = 1 OR NOT EXISTS (SELECT 1 FROM breakers b WHERE b.connection_key = {1} AND b.operation = ''
+                                      AND b.state IN ('open', 'half_open')))
           AND NOT EXISTS (SELECT 1 FROM detours x JOIN lanes o ON o.lane = x.behind WHERE x.lane = lanes.lane)
           AND NOT EXISTS (SELECT 1 FROM detours x JOIN lanes o ON o.lane = x.lane
                           WHERE x.behind = lanes.lane AND o.owner IS NOT NULL AND o.next_at > {now})
@@ -58,7 +63,8 @@ _CLAIM = sql.Statement(
 )
 _QUEUE = sql.Statement(
     """
-    SELECT d.id, d.lane, d.route_key, d.position, d.kind, d.state, d.version, d.next_at - {now} AS wait
+    SELECT d.id, d.lane, d.route_key, d.position, d.kind, d.state, d.version, d.next_at - {now} AS wait,
+           d.operation
     FROM {src} JOIN deliveries d ON d.lane = src.lane
     WHERE d.state IN ('pending', 'in_flight', 'retrying', 'parked')
     ORDER BY d.lane, d.id
@@ -159,27 +165,6 @@ _DEPTH = sql.Statement(
     WHERE d.state IN ('pending', 'in_flight', 'retrying', 'parked') GROUP BY d.connection_key, d.state
     """
 )
-_OVERTAKEN = sql.Statement(
-    f"""
-    UPDATE deliveries SET state = 'superseded', reason = 'newer_state', detail = NULL, settled_at = {{now}}
-    FROM {{src}} WHERE deliveries.id = src.id AND deliveries.state IN ('parked', 'dead', 'skipped')
-      AND deliveries.kind = 'state' AND EXISTS (
-        SELECT 1 FROM deliveries n WHERE n.record_id = deliveries.record_id AND n.route_key = deliveries.route_key
-          AND n.position = deliveries.position AND n.state IN ('delivered', 'in_flight')
-          AND (n.version > deliveries.version + {records.VERSION_SLACK} OR (n.id > deliveries.id
-            AND coalesce(n.version >= deliveries.version - {records.VERSION_SLACK}, true))))
-    """,
-    "id int",
-)
-_REVIVE = sql.Statement(
-    """
-    UPDATE deliveries SET state = 'pending', failures = 0, crashes = 0, next_at = {now}, reason = NULL,
-        detail = NULL, settled_at = NULL
-    FROM {src} WHERE deliveries.id = src.id AND deliveries.state IN ('parked', 'dead', 'skipped')
-    RETURNING deliveries.id, deliveries.lane, deliveries.connection_key
-    """,
-    "id int",
-)
 
 
 async def plan(connection: AsyncConnection, owed: Sequence[lane.NewDelivery]) -> int:
@@ -214,15 +199,21 @@ async def claim(
     lease: float,
     policies: Mapping[str, str],
     priorities: tuple[int, int] = (inbox.FAST, inbox.BACKFILL),
+    *,
+    probe: bool = False,
+    held: Mapping[str, float] | None = None,
+    period: float = 30.0,
 ) -> list[lane.ClaimedDelivery]:
     """Leases up to ``limit`` due lanes of one target, of these ``priorities``, and takes the head of each.
 
     ``policies``: what routes say about a head that is parked or failing. Superseded states are
     ended here; a lane whose head cannot be taken yet is given back with its proper due time.
+    Behind a shut breaker nothing is due but a ``probe``, whose right the caller has. ``held`` are operations whose
+    own breaker is shut, with the seconds until their next probe: one head goes as that probe, every ``period``.
     """
     leases = {
         row.lane: lane.Lease(*row)
-        for row in await _CLAIM.run(connection, (), connection_key, limit, owner, lease, *priorities)
+        for row in await _CLAIM.run(connection, (), connection_key, limit, owner, lease, *priorities, int(probe))
     }
     if not leases:
         return []
@@ -234,17 +225,26 @@ async def claim(
     passed: list[tuple[int]] = []
     closing: list[tuple[str, int, int]] = []
     freeing: list[tuple[str, int, int, float]] = []
-    for name, held in leases.items():
+    probes: dict[int, breakers.Place] = {}
+    for name, ours in leases.items():
         view = lane.order(queues[name], policies)
-        passed += [(i,) for i in view.passed]
         resolved += [(i, str(DeliveryState.SUPERSEDED), "newer_state") for i in view.superseded]
+        wait = (held or {}).get(view.head.operation) if view.head is not None else None
+        if view.head is not None and wait is not None:
+            place = (connection_key, view.head.operation)
+            if wait <= 0 and place not in probes.values() and await breakers.token(connection, place, owner, period):
+                probes[view.head.id] = place
+            else:
+                freeing.append((name, ours.fence, ours.seq, min(max(wait, 1.0), HELD)))
+                continue
+        passed += [(i,) for i in view.passed]
         if view.head is not None:
-            heads[view.head.id] = (view, held)
+            heads[view.head.id] = (view, ours)
         elif view.next_wait is None:
-            closing.append((name, held.fence, held.seq))
-            freeing.append((name, held.fence, held.seq, 0.0))
+            closing.append((name, ours.fence, ours.seq))
+            freeing.append((name, ours.fence, ours.seq, 0.0))
         else:
-            freeing.append((name, held.fence, held.seq, view.next_wait))
+            freeing.append((name, ours.fence, ours.seq, view.next_wait))
     gone = await _RESOLVE.run(connection, resolved)
     await advance(connection, {row.event_id for row in gone})
     await _PASSED.run(connection, passed)
@@ -261,7 +261,24 @@ async def claim(
         delivery.more = view.next_wait is not None
         delivery.next_wait = view.next_wait
         delivery.interrupted = bool(crashed[delivery.id])
+        delivery.probe = probes.get(delivery.id)
         claimed.append(delivery)
+    return claimed
+
+
+async def probe(
+    connection: AsyncConnection, connection_key: str, owner: str, lease: float, policies: Mapping[str, str],
+    period: float,
+) -> list[lane.ClaimedDelivery]:  # fmt: skip
+    """The one delivery that may try a target whose breaker is open; none while that is not due."""
+    place = (connection_key, "")
+    if not await breakers.token(connection, place, owner, period):
+        return []
+    claimed = await claim(connection, connection_key, 1, owner, lease, policies, probe=True)
+    for one in claimed:
+        one.probe = place
+    if not claimed:
+        await breakers.untoken(connection, place, owner)
     return claimed
 
 
@@ -271,18 +288,11 @@ async def settle(
     """Writes results and frees their lanes; returns the ids that were still ours, adds to ``joined`` what was."""
     rows = [
         (
-            r.delivery.id,
-            r.delivery.attempt,
-            str(r.state),
-            r.reason,
-            r.detail,
-            r.delay,
-            int(r.failed),
-            _cut(r.target_record, 200),
-            int(r.state in TERMINAL_DELIVERY),
+            r.delivery.id, r.delivery.attempt, str(r.state), r.reason, r.detail, r.delay, int(r.failed),
+            _cut(r.target_record, 200), int(r.state in TERMINAL_DELIVERY),
         )
         for r in results
-    ]
+    ]  # fmt: skip
     chained = [r for r in results if r.delivery.chained and r.state in TERMINAL_DELIVERY]
     if chained and connection.dialect.name == "postgresql":  # two steps ending at once must see each other
         await stages.guard(connection, {r.delivery.event_id for r in chained})
@@ -295,19 +305,13 @@ async def settle(
         connection,
         [
             (
-                r.delivery.id,
-                r.delivery.attempt,
-                r.outcome,
-                _cut(r.code, 120),
-                _cut(r.message, 4000),
-                r.exchanges,
-                r.duration,
-                worker,
+                r.delivery.id, r.delivery.attempt, r.outcome, _cut(r.code, 120), _cut(r.message, 4000), r.exchanges,
+                r.duration, worker,
             )
             for r in mine
             if r.tried
         ],
-    )
+    )  # fmt: skip
     (joined if joined is not None else []).extend(
         await links.bind(connection, [r.binding for r in mine if r.binding is not None])
     )
@@ -334,8 +338,13 @@ async def settle(
 async def advance(connection: AsyncConnection, events: Iterable[int]) -> int:
     """Lets the next steps of routes go whose earlier ones have all ended well; returns how many deliveries."""
     lanes = await stages.due(connection, events)
-    await _LANES.run(connection, [(name, key, 1, delay) for name, (key, delay) in sorted(lanes.items())])
+    await rouse(connection, {name: (key, inbox.LIVE, delay) for name, (key, delay) in lanes.items()})
     return len(lanes)
+
+
+async def rouse(connection: AsyncConnection, lanes: Mapping[str, tuple[str, int, float]]) -> None:
+    """Makes lanes due: lane -> (target, priority, seconds until then)."""
+    await _LANES.run(connection, [(name, *about) for name, about in sorted(lanes.items())])
 
 
 def _cut(text: str | None, limit: int) -> str | None:
@@ -380,16 +389,3 @@ async def heal(connection: AsyncConnection) -> int:
     Nothing is known to cause either.
     """
     return await advance(connection, await stages.blocked(connection)) + len(await _ORPHANS.run(connection))
-
-
-async def revive(connection: AsyncConnection, ids: Sequence[int]) -> list[int]:
-    """Replays parked, dead or skipped deliveries in their lanes; returns those revived.
-
-    A state that a newer one has overtaken is not sent again: it ends as superseded.
-    """
-    await _OVERTAKEN.run(connection, [(i,) for i in ids])
-    rows = await _REVIVE.run(connection, [(i,) for i in ids])
-    await stages.mend(connection, [row.id for row in rows])
-    lanes = {row.lane: row.connection_key for row in rows}
-    await _LANES.run(connection, [(name, key, 1, 0.0) for name, key in sorted(lanes.items())])
-    return [row.id for row in rows]

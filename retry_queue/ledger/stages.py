@@ -76,7 +76,12 @@ async def due(connection: AsyncConnection, events: Iterable[int]) -> dict[str, t
 
 async def cut(connection: AsyncConnection, failed: Sequence[lane.ClaimedDelivery]) -> None:
     """Ends what waits for a step that was given up; a replay of that step brings it back."""
-    await _CUT.run(connection, [(d.event_id, d.route_key, d.stage, WORDS) for d in failed])
+    await cut_off(connection, [(d.event_id, d.route_key, d.stage) for d in failed])
+
+
+async def cut_off(connection: AsyncConnection, steps: Sequence[tuple[int, str, int]]) -> None:
+    """The same by (event, route, step)."""
+    await _CUT.run(connection, [(*step, WORDS) for step in steps])
 
 
 async def mend(connection: AsyncConnection, ids: Sequence[int]) -> None:

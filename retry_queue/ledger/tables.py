@@ -124,6 +124,7 @@ inbox = Table(
     Column("received_at", Double, nullable=False),
     UniqueConstraint("connection_key", "dedupe"),
     partial("ix_inbox_due", "priority", "next_at", "id", where="state = 'received'"),
+    partial("ix_inbox_turn", "connection_key", "next_at", "id", where="state = 'received' AND priority = 1"),
     partial("ix_inbox_parked", "id", where="state = 'parked'"),
     sqlite_autoincrement=True,
 )

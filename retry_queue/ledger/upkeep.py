@@ -1,4 +1,4 @@
-"""Tables for what keeps systems equal: merged records, conflicts, reconciliation, backfills, timers.
+"""Tables for what keeps systems equal: merged records, conflicts, reconciliation, backfills, timers, and breakers.
 
 In the same metadata and by the same rules as ``tables.py``: moments are Unix seconds, JSON is text.
 """
@@ -133,6 +133,72 @@ backfills = Table(
     Column("ended_at", Double),
     tables.partial("ix_backfills_due", "next_at", "id", where="state IN ('waiting', 'running')"),
     sqlite_autoincrement=True,
+)
+
+replays = Table(
+    "replays",
+    metadata,
+    Column("id", RowId, primary_key=True, autoincrement=True),
+    Column("wanted", Text, nullable=False),  # JSON: the filter, as in deliveries.Filter
+    Column("mapping", String(8), nullable=False),  # planned | newest
+    Column("upto", RowId, nullable=False),  # deliveries planned later are not in it
+    Column("state", String(10), nullable=False),  # waiting | running | paused | done | failed | cancelled
+    Column("cursor", Text),  # JSON {at, recent}: up to which id, and which of the last are not ended
+    Column("counts", Text),  # JSON: matched, looked_at, replayed, superseded, taken_back
+    Column("budget", Double, nullable=False),  # deliveries a second at most; 0: no bound
+    Column("detail", Text),  # JSON {zh, en}
+    Column("owner", String(40)),
+    Column("fence", Integer, nullable=False, server_default="0"),
+    Column("next_at", Double, nullable=False),
+    Column("failures", Integer, nullable=False, server_default="0"),
+    Column("requested_by", String(80), nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("ended_at", Double),
+    tables.partial("ix_replays_due", "next_at", "id", where="state IN ('waiting', 'running')"),
+    sqlite_autoincrement=True,
+)
+
+edits = Table(
+    "edits",
+    metadata,
+    Column("id", RowId, primary_key=True, autoincrement=True),
+    Column("event_id", RowId, nullable=False),
+    Column("what", String(10), nullable=False),  # payload | canonical
+    Column("before", Text, nullable=False),  # as it was
+    Column("changes", Text, nullable=False),  # JSON [{path, before, after}]
+    Column("note", Text, nullable=False),
+    Column("by", String(80), nullable=False),
+    Column("at", Double, nullable=False),
+    Index("ix_edits_event_id", "event_id", "id"),
+    sqlite_autoincrement=True,
+)
+
+breakers = Table(
+    "breakers",
+    metadata,
+    Column("connection_key", Key, primary_key=True),
+    Column("operation", String(80), primary_key=True),  # empty: the whole connection
+    Column("state", String(10), nullable=False),  # closed | open | half_open | ramping
+    Column("since", Double, nullable=False),
+    Column("streak", Integer, nullable=False),  # failures in a row
+    Column("streak_at", Double, nullable=False),
+    Column("good", Integer, nullable=False),  # calls since window_at
+    Column("bad", Integer, nullable=False),
+    Column("window_at", Double, nullable=False),
+    Column("next_probe_at", Double, nullable=False),
+    Column("reason", Text),  # JSON {zh, en, code}
+    Column("prober", String(40)),
+    Column("by", String(80)),  # the person who opened it
+)
+
+paces = Table(
+    "paces",
+    metadata,
+    Column("key", String(64), primary_key=True),  # digest of what shares a limit
+    Column("next_at", Double, nullable=False),  # when the next call may start; of a ban: when it is over
+    Column("kind", String(8), nullable=False),  # turn | ban
+    Column("connection_key", Key),  # of a ban: whose, for people
+    tables.partial("ix_paces_bans", "next_at", where="kind = 'ban'"),
 )
 
 timers = Table(

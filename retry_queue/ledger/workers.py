@@ -8,7 +8,18 @@ from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from retry_queue.ledger import backfills, cursors, inbox, outbox, reconciliations, session, sql, tables
+from retry_queue.ledger import (
+    backfills,
+    breakers,
+    cursors,
+    inbox,
+    outbox,
+    reconciliations,
+    replays,
+    session,
+    sql,
+    tables,
+)
 
 W = tables.workers
 _ENTER = sql.Statement(
@@ -75,4 +86,6 @@ async def bury(connection: AsyncConnection, owners: list[str]) -> None:
     await cursors.release(connection, owners)
     await reconciliations.release(connection, owners)
     await backfills.release(connection, owners)
+    await replays.JOBS.release(connection, owners)
+    await breakers.release(connection, owners)
     await connection.execute(delete(W).where(W.c.owner.in_(owners)))

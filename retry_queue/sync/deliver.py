@@ -15,7 +15,7 @@ from connectors.core import client, declaration, errors, model
 from mappings import errors as mapping_errors
 from retry_queue.ledger import lane, merged, records, secrets, session
 from retry_queue.ledger.states import DeliveryState
-from retry_queue.sync import backoff, context, echo, flows, merge, plan, timers, verdict, words
+from retry_queue.sync import backoff, breaker, context, echo, flows, merge, plan, timers, verdict, words
 from retry_queue.sync import site as sites
 
 DEADLINE = 55.0
@@ -25,6 +25,9 @@ LINK_WAIT = (1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 1800.0)
 """How long to wait for a record that is referred to and not linked yet, before a person is asked."""
 AWAITED = 6
 """How many of those waits are spent on a link that would only tell more: our write may be in its own retries."""
+
+PROBED = 3
+"""Failures that a probe counts as at most when it is judged."""
 
 INTERNAL = "internal"
 """The outcome of an attempt that an error of ours ended."""
@@ -220,9 +223,11 @@ class Courier:
 
     def _judge(self, error: BaseException, job: context.Job, operation: declaration.Operation) -> verdict.Verdict:
         kind = declaration.Idempotency.QUERY_FIRST if operation.flow else operation.idempotent
+        # A probe tries the system, not its record: it is never the failure too many.
+        failures = job.delivery.failures if job.delivery.probe is None else min(job.delivery.failures, PROBED)
         return verdict.of_error(
             error,
-            failures=job.delivery.failures,
+            failures=failures,
             idempotent=kind,
             jitter=random.random(),
         )
@@ -238,6 +243,7 @@ class Courier:
         operation: declaration.Operation | None = None,
     ) -> lane.Result:
         state, failed = _STATES[ruling.act]
+        failed = failed and not (job.delivery.probe is not None and ruling.reason in breaker.FAILED)
         delivered = ruling.act is verdict.Act.DELIVERED
         return lane.Result(
             delivery=job.delivery,
@@ -253,6 +259,7 @@ class Courier:
             exchanges=_written(exchanges),
             target_record=outcome.record_id if outcome else None,
             hold=hold,
+            banned=ruling.banned,
             binding=self._binding(job, outcome, operation) if delivered and outcome and operation else None,
         )
 

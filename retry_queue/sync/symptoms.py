@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from connectors.core import grant
-from retry_queue.ledger import reconciliations, secrets, session, tallies, tokens, vitals
+from retry_queue.ledger import breakers, reconciliations, secrets, session, tallies, tokens, vitals
 from retry_queue.ledger.states import ConnectionState
 from retry_queue.sync import alarm
 from retry_queue.sync import site as sites
@@ -27,11 +27,16 @@ async def read(
         signs = await vitals.read(db, sources & working, [key for key, one in live.items() if one.delivers])
         balance = await tallies.balance(db)
         drift = await reconciliations.drift(db)
+        shut = {place: row for place, row in (await breakers.every(db))[0].items() if row.shut}
     found = list(_counted(signs))
     for key, one in live.items():
         broken = one.opened is None and one.state is ConnectionState.ENABLED
         if one.state is ConnectionState.NEEDS_AUTH or broken:
             found.append(alarm.Finding("needs_auth", key, 1, (key,), one.problem))
+    for (key, operation), row in shut.items():
+        if key in live:
+            name = f"{key} · {operation}" if operation else key
+            found.append(alarm.Finding("breaker", name, 1, (key,), row.reason))
     for key, until in grants.items():
         if key in live:
             found.append(alarm.Finding("expiring", key, max(until - now, 0.0), (key,)))

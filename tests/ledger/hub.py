@@ -18,6 +18,7 @@ from gateway import settings, wiring
 from retry_queue import append, dispatch, pump, tasks
 from retry_queue.ledger import configuration, connections, secrets, session, tallies
 from retry_queue.ledger.states import ConnectionState
+from retry_queue.sync import breaker
 from tests.ledger import making, target
 from webhooks import receive
 
@@ -114,13 +115,13 @@ class Worker:
         return await making.rows(self.ledger, "SELECT * FROM deliveries ORDER BY id")
 
 
-async def build(url: str, redis: str | None = None) -> Worker:
+async def build(url: str, redis: str | None = None, rule: breaker.Rule = breaker.USUAL) -> Worker:
     """A worker that is not running yet."""
     config = settings.Settings(database_url=url, secret_key=MASTER)
     hub = await wiring.build(config, "test")
     hub.bell = dispatch.Bell(redis)
     hub.appender = append.Appender(hub.ledger, hub.bell.ring)
-    pumps = pump.Pumps(hub.ledger, hub.calls, hub.sealer, hub.current, hub.reload)
+    pumps = pump.Pumps(hub.ledger, hub.calls, hub.sealer, hub.current, hub.reload, rule)
     made = Worker(hub, pumps, receive.Receiver(hub.door, hub.appender))
     if redis is not None:
         made.work.append(asyncio.create_task(dispatch.listen(redis, tasks.wake(pumps.wake), hub.stopped)))
@@ -128,9 +129,9 @@ async def build(url: str, redis: str | None = None) -> Worker:
 
 
 @asynccontextmanager
-async def running(url: str, redis: str | None = None) -> AsyncIterator[Worker]:
+async def running(url: str, redis: str | None = None, rule: breaker.Rule = breaker.USUAL) -> AsyncIterator[Worker]:
     """A worker at work; stopped in order at the end, which must not take long."""
-    made = await build(url, redis)
+    made = await build(url, redis, rule)
     made.work.append(asyncio.create_task(made.pumps.run(made.hub.stopped)))
     try:
         yield made

@@ -7,6 +7,7 @@ import base64
 import hmac
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ import pytest
 from connectors.core import grant, jsontext
 from connectors.simulator import engine
 from retry_queue import alert
-from retry_queue.ledger import alarms, configuration, connections, cursors, session, tokens
+from retry_queue.ledger import alarms, breakers, configuration, connections, cursors, session, tokens
 from retry_queue.ledger.states import ConnectionState
 from tests.conformance import messaging
 from tests.ledger import hub as hubs
@@ -195,8 +196,8 @@ async def test_every_kind_is_found_where_it_is(
     worker: hubs.Worker, ledger: session.Ledger, notes: target.Target
 ) -> None:
     rules = ["parked", {"kind": "dead", "within": "0s"}, {"kind": "quarantine", "at_least": 2}, "overdue", "needs_auth",
-             {"kind": "difference", "for": "0s"}, "expiring", "failing", {"kind": "silent", "for": "1h"}, "drift",
-             "conflicts"]  # fmt: skip
+             "breaker", {"kind": "difference", "for": "0s"}, "expiring", "failing", {"kind": "silent", "for": "1h"},
+             "drift", "conflicts"]  # fmt: skip
     await configured(ledger, {"key": "ops", "rules": rules, "to": NOTES, "language": "en"})
     watcher = await watching(worker)
     for name, state in (("p", "parked"), ("d", "dead"), ("o", "pending")):
@@ -228,6 +229,14 @@ async def test_every_kind_is_found_where_it_is(
         await tokens.lock(db, "erp", 0, 1.0)
         extra = grant.carried("r", time.time() + 3 * 86400, ("x",))
         await tokens.put(db, worker.hub.sealer, "erp", 0, "t", extra, time.time() + 3600)
+        held, now = await breakers.hold(db, [("erp", ""), ("erp", "record.put"), ("shop", "")])
+        said = {"zh": "对方系统暂时不可用", "en": "the system is unavailable", "code": "unavailable"}
+        shut = [
+            replace(row, state=breakers.OPEN, since=now, reason=said)
+            for place, row in held.items()
+            if place[0] == "erp"
+        ]
+        await breakers.write(db, shut, [])
     await hubs.sink(ledger, "http://127.0.0.1:9", "broken")
     await hubs.set_state(ledger, "broken", ConnectionState.NEEDS_AUTH)
     await worker.hub.refresh()
@@ -236,7 +245,7 @@ async def test_every_kind_is_found_where_it_is(
     assert {(row.kind, row.subject) for row in rows} == {
         ("parked", "erp"), ("dead", "erp"), ("quarantine", "shop"), ("overdue", "erp"), ("needs_auth", "broken"),
         ("difference", ""), ("expiring", "erp"), ("failing", "shop"), ("silent", "shop"), ("conflicts", ""),
-        ("drift", "shop ↔ erp · order"),
+        ("drift", "shop ↔ erp · order"), ("breaker", "erp"), ("breaker", "erp · record.put"),
     }  # fmt: skip
     (text,) = texts(notes)
     for line in (

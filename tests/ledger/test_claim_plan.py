@@ -92,8 +92,16 @@ async def test_the_inbox_claim_reads_what_it_takes(full: session.Ledger) -> None
     assert sum(touched.values()) <= 250, touched
 
 
+async def test_shares_are_found_without_reading_the_burst(full: session.Ledger) -> None:
+    """Which connections have something due, and the oldest of each: not by way of what one of them has waiting."""
+    await making.append(full, *(making.event(f"o{n}", key=f"other{n % 5}") for n in range(200)))
+    touched = read(await explained(full, inbox._SHARES["postgresql"], [("shop",)], 20, "w1", 60.0), "inbox")
+    assert "" not in touched, touched
+    assert sum(touched.values()) <= 800, touched
+
+
 async def test_the_lane_claim_reads_what_it_takes(full: session.Ledger) -> None:
-    touched = read(await explained(full, outbox._CLAIM, [], "erp", 64, "w1", 60.0, 0, 1), "lanes")
+    touched = read(await explained(full, outbox._CLAIM, [], "erp", 64, "w1", 60.0, 0, 1, 0), "lanes")
     assert "" not in touched, touched
     assert touched["ix_lanes_due"] <= 70
     assert sum(touched.values()) <= 200, touched
@@ -105,7 +113,7 @@ async def test_what_waits_is_not_read_when_nothing_is_due(full: session.Ledger) 
     await making.change(full, "UPDATE inbox SET next_at = 1e12 WHERE state = 'received'")
     async with full.engine.connect() as connection:
         await (await connection.execution_options(isolation_level="AUTOCOMMIT")).execute(text("VACUUM ANALYZE"))
-    lanes = read(await explained(full, outbox._CLAIM, [], "erp", 64, "w1", 60.0, 0, 1), "lanes")
+    lanes = read(await explained(full, outbox._CLAIM, [], "erp", 64, "w1", 60.0, 0, 1, 0), "lanes")
     assert sum(lanes.values()) == 0, lanes
     received = read(await explained(full, inbox._CLAIM, [("",)], 100, "w1", 60.0), "inbox")
     assert sum(received.values()) == 0, received

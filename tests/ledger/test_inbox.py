@@ -163,3 +163,18 @@ async def test_nothing_due_is_said_so(ledger: session.Ledger) -> None:
         assert await inbox.wait(connection) is None
     assert await claim(ledger) == []
     assert await settle(ledger) == set()
+
+
+async def test_a_burst_of_one_connection_leaves_the_others_their_share(ledger: session.Ledger) -> None:
+    """What came after a thousand events of somebody else is claimed with the next hundred, the oldest first."""
+    await making.append(ledger, *(making.event(f"b{n}", key="burst") for n in range(300)))
+    await making.append(ledger, *(making.event(f"o{n}", key=key) for n in range(30) for key in ("calm", "quiet")))
+    async with ledger.write() as connection:
+        first = await inbox.claim(connection, 100, "w1", 60.0)
+        second = await inbox.claim(connection, 100, "w1", 60.0, ["quiet"])
+    keys = [one.connection_key for one in first]
+    assert [keys.count(key) for key in ("burst", "calm", "quiet")] == [100, 20, 20]
+    assert [one.record for one in first if one.connection_key == "calm"] == [f"o{n}" for n in range(20)]
+    keys = [one.connection_key for one in second]
+    assert [keys.count(key) for key in ("burst", "calm", "quiet")] == [100, 10, 0], "one that is busy gets no more"
+    assert len({one.id for one in (*first, *second)}) == 250

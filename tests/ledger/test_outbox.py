@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from retry_queue.ledger import deliveries, lane, outbox, records, session, workers
+from retry_queue.ledger import deliveries, lane, outbox, records, revival, session, workers
 from retry_queue.ledger.states import DeliveryState as State
 from tests.ledger import making
 
@@ -188,7 +188,7 @@ async def test_a_parked_one_is_replayed_before_what_waits_behind_it(ledger: sess
     (found,) = await making.claim(ledger)
     await making.settle(ledger, making.result(found, State.PARKED, failed=True, reason="mapping", detail="{}"))
     async with ledger.write() as connection:
-        assert await outbox.revive(connection, [first, second]) == [first]
+        assert await revival.revive(connection, [first, second]) == [first]
     (again,) = await making.claim(ledger)
     assert (again.id, again.failures, again.attempt, again.interrupted) == (first, 0, 2, False)
     await making.settle(ledger, making.result(again))
@@ -213,7 +213,7 @@ async def test_a_replay_never_overwrites_a_newer_state(ledger: session.Ledger) -
     (found,) = await making.claim(ledger)
     await making.settle(ledger, making.result(found, State.DEAD))
     async with ledger.write() as connection:
-        assert sorted(await outbox.revive(connection, [old, unknown, message, new, other])) == [message, other]
+        assert sorted(await revival.revive(connection, [old, unknown, message, new, other])) == [message, other]
     assert await making.states(ledger) == {
         old: "superseded", unknown: "superseded", message: "pending", new: "delivered", other: "pending",
     }  # fmt: skip
@@ -227,7 +227,7 @@ async def test_a_replay_during_the_newer_states_call_waits_for_nothing(open_ledg
     await making.owe(ledger, "b", kind="state", version=2)
     (flying,) = await making.claim(ledger)
     async with ledger.write() as connection:
-        assert await outbox.revive(connection, [old]) == []
+        assert await revival.revive(connection, [old]) == []
     await making.settle(ledger, making.result(flying))
     assert await making.claim(ledger) == []
     assert (await making.states(ledger))[old] == "superseded"

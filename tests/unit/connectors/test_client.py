@@ -281,14 +281,14 @@ async def test_an_asynchronous_pacer_is_told_too(peer):
     told = []
 
     class Shared(pacing.LocalPacer):
-        async def banned(self, connection, seconds):
-            told.append((connection.key, seconds))
+        async def banned(self, connection, seconds, scope="shop"):
+            told.append((connection.key, seconds, scope))
 
     calls = client.Client(auth.MemoryTokens(), Shared())
     peer.decide = lambda seen: answer({"errcode": 7})
     await failing(calls, connected(SPEC, peer.url))
     await calls.aclose()
-    assert told == [("c1", 60)]
+    assert told == [("c1", 60, "shop")]
 
 
 async def test_secrets_and_phones_do_not_show(calls, peer):

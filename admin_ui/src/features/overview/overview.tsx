@@ -95,7 +95,7 @@ function Todos({ todo }: { todo: Overview['todo'] }) {
   const [all, setAll] = useState(false)
   const shown = all ? todo : todo.slice(0, 6)
   const to = (one: Schemas['Todo']): string =>
-    ['needs_auth', 'paused', 'expiring'].includes(one.kind) ? `/connections/${one.to}` : (WHERE[one.kind] ?? '/failures')
+    ['needs_auth', 'paused', 'expiring', 'breaker'].includes(one.kind) ? `/connections/${one.to}` : (WHERE[one.kind] ?? '/failures')
   return (
     <section className="panel todos" aria-labelledby="todo-title">
       <h2 id="todo-title">{t('todo')}{todo.length > 0 && <small className="count">{todo.length}</small>}</h2>

@@ -87,6 +87,22 @@ def upgrade() -> None:
     with op.batch_alter_table('backfills', schema=None) as batch_op:
         batch_op.create_index('ix_backfills_due', ['next_at', 'id'], unique=False, postgresql_where=sa.text("state IN ('waiting', 'running')"), sqlite_where=sa.text("state IN ('waiting', 'running')"))
 
+    op.create_table('breakers',
+        sa.Column('connection_key', sa.String(length=80), nullable=False),
+        sa.Column('operation', sa.String(length=80), nullable=False),
+        sa.Column('state', sa.String(length=10), nullable=False),
+        sa.Column('since', sa.Double(), nullable=False),
+        sa.Column('streak', sa.Integer(), nullable=False),
+        sa.Column('streak_at', sa.Double(), nullable=False),
+        sa.Column('good', sa.Integer(), nullable=False),
+        sa.Column('bad', sa.Integer(), nullable=False),
+        sa.Column('window_at', sa.Double(), nullable=False),
+        sa.Column('next_probe_at', sa.Double(), nullable=False),
+        sa.Column('reason', sa.Text(), nullable=True),
+        sa.Column('prober', sa.String(length=40), nullable=True),
+        sa.Column('by', sa.String(length=80), nullable=True),
+        sa.PrimaryKeyConstraint('connection_key', 'operation', name=op.f('pk_breakers'))
+    )
     op.create_table('conflicts',
         sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
         sa.Column('link_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
@@ -156,6 +172,16 @@ def upgrade() -> None:
         sa.Column('updated_at', sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint('link_id', name=op.f('pk_merged'))
     )
+    op.create_table('paces',
+        sa.Column('key', sa.String(length=64), nullable=False),
+        sa.Column('next_at', sa.Double(), nullable=False),
+        sa.Column('kind', sa.String(length=8), nullable=False),
+        sa.Column('connection_key', sa.String(length=80), nullable=True),
+        sa.PrimaryKeyConstraint('key', name=op.f('pk_paces'))
+    )
+    with op.batch_alter_table('paces', schema=None) as batch_op:
+        batch_op.create_index('ix_paces_bans', ['next_at'], unique=False, postgresql_where=sa.text("kind = 'ban'"), sqlite_where=sa.text("kind = 'ban'"))
+
     op.create_table('quotas',
         sa.Column('connection_key', sa.String(length=80), nullable=False),
         sa.Column('subject', sa.String(length=64), nullable=False),
@@ -188,6 +214,44 @@ def upgrade() -> None:
     )
     with op.batch_alter_table('reconciliations', schema=None) as batch_op:
         batch_op.create_index('ix_reconciliations_due', ['next_at', 'id'], unique=False, postgresql_where=sa.text("state IN ('waiting', 'running')"), sqlite_where=sa.text("state IN ('waiting', 'running')"))
+
+    op.create_table('replays',
+        sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
+        sa.Column('wanted', sa.Text(), nullable=False),
+        sa.Column('mapping', sa.String(length=8), nullable=False),
+        sa.Column('upto', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+        sa.Column('state', sa.String(length=10), nullable=False),
+        sa.Column('cursor', sa.Text(), nullable=True),
+        sa.Column('counts', sa.Text(), nullable=True),
+        sa.Column('budget', sa.Double(), nullable=False),
+        sa.Column('detail', sa.Text(), nullable=True),
+        sa.Column('owner', sa.String(length=40), nullable=True),
+        sa.Column('fence', sa.Integer(), server_default='0', nullable=False),
+        sa.Column('next_at', sa.Double(), nullable=False),
+        sa.Column('failures', sa.Integer(), server_default='0', nullable=False),
+        sa.Column('requested_by', sa.String(length=80), nullable=False),
+        sa.Column('created_at', sa.Double(), nullable=False),
+        sa.Column('ended_at', sa.Double(), nullable=True),
+        sa.PrimaryKeyConstraint('id', name=op.f('pk_replays')),
+        sqlite_autoincrement=True
+    )
+    with op.batch_alter_table('replays', schema=None) as batch_op:
+        batch_op.create_index('ix_replays_due', ['next_at', 'id'], unique=False, postgresql_where=sa.text("state IN ('waiting', 'running')"), sqlite_where=sa.text("state IN ('waiting', 'running')"))
+
+    op.create_table('edits',
+        sa.Column('id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=True, nullable=False),
+        sa.Column('event_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), nullable=False),
+        sa.Column('what', sa.String(length=10), nullable=False),
+        sa.Column('before', sa.Text(), nullable=False),
+        sa.Column('changes', sa.Text(), nullable=False),
+        sa.Column('note', sa.Text(), nullable=False),
+        sa.Column('by', sa.String(length=80), nullable=False),
+        sa.Column('at', sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint('id', name=op.f('pk_edits')),
+        sqlite_autoincrement=True
+    )
+    with op.batch_alter_table('edits', schema=None) as batch_op:
+        batch_op.create_index('ix_edits_event_id', ['event_id', 'id'], unique=False)
 
     op.create_table('sightings',
         sa.Column('reconciliation_id', sa.BigInteger().with_variant(sa.Integer(), 'sqlite'), autoincrement=False, nullable=False),
@@ -251,6 +315,9 @@ def upgrade() -> None:
         batch_op.create_index('ix_link_history_record_id', ['record_id', 'id'], unique=False)
         batch_op.create_index('ix_link_history_at', ['at'], unique=False)
 
+    with op.batch_alter_table('inbox', schema=None) as batch_op:
+        batch_op.create_index('ix_inbox_turn', ['connection_key', 'next_at', 'id'], unique=False, postgresql_where=sa.text("state = 'received' AND priority = 1"), sqlite_where=sa.text("state = 'received' AND priority = 1"))
+
     with op.batch_alter_table('deliveries', schema=None) as batch_op:
         batch_op.add_column(sa.Column('stage', sa.SmallInteger(), server_default='0', nullable=False))
         batch_op.add_column(sa.Column('mapping', sa.String(length=120), nullable=True))
@@ -265,6 +332,9 @@ def downgrade() -> None:
         batch_op.drop_column('passed')
         batch_op.drop_column('mapping')
         batch_op.drop_column('stage')
+
+    with op.batch_alter_table('inbox', schema=None) as batch_op:
+        batch_op.drop_index('ix_inbox_turn', postgresql_where=sa.text("state = 'received' AND priority = 1"), sqlite_where=sa.text("state = 'received' AND priority = 1"))
 
     with op.batch_alter_table('link_history', schema=None) as batch_op:
         batch_op.drop_index('ix_link_history_at')
@@ -293,11 +363,23 @@ def downgrade() -> None:
         batch_op.drop_index('ix_sightings_link_id')
 
     op.drop_table('sightings')
+    with op.batch_alter_table('edits', schema=None) as batch_op:
+        batch_op.drop_index('ix_edits_event_id')
+
+    op.drop_table('edits')
+    with op.batch_alter_table('replays', schema=None) as batch_op:
+        batch_op.drop_index('ix_replays_due', postgresql_where=sa.text("state IN ('waiting', 'running')"), sqlite_where=sa.text("state IN ('waiting', 'running')"))
+
+    op.drop_table('replays')
     with op.batch_alter_table('reconciliations', schema=None) as batch_op:
         batch_op.drop_index('ix_reconciliations_due', postgresql_where=sa.text("state IN ('waiting', 'running')"), sqlite_where=sa.text("state IN ('waiting', 'running')"))
 
     op.drop_table('reconciliations')
     op.drop_table('quotas')
+    with op.batch_alter_table('paces', schema=None) as batch_op:
+        batch_op.drop_index('ix_paces_bans', postgresql_where=sa.text("kind = 'ban'"), sqlite_where=sa.text("kind = 'ban'"))
+
+    op.drop_table('paces')
     op.drop_table('merged')
     with op.batch_alter_table('matches', schema=None) as batch_op:
         batch_op.drop_index('ix_matches_open', postgresql_where=sa.text("state = 'open'"), sqlite_where=sa.text("state = 'open'"))
@@ -315,6 +397,7 @@ def downgrade() -> None:
         batch_op.drop_index('ix_conflicts_link_id')
 
     op.drop_table('conflicts')
+    op.drop_table('breakers')
     with op.batch_alter_table('backfills', schema=None) as batch_op:
         batch_op.drop_index('ix_backfills_due', postgresql_where=sa.text("state IN ('waiting', 'running')"), sqlite_where=sa.text("state IN ('waiting', 'running')"))
 

@@ -1,0 +1,186 @@
+"""Limits and bans that many processes share, by Redis and without it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import orjson
+import pytest
+from redis import asyncio as aioredis
+
+from connectors.core import errors
+from retry_queue import pacer
+from retry_queue.ledger import session
+from tests.ledger import making, paced, target
+
+NOWHERE = "unix:///nowhere/at/all.sock?db=0"
+Make = Callable[..., pacer.SharedPacer]
+
+
+@pytest.fixture
+async def make(ledger: session.Ledger) -> AsyncIterator[Make]:
+    made: list[pacer.SharedPacer] = []
+
+    def one(url: str | None, **how: Any) -> pacer.SharedPacer:
+        made.append(pacer.SharedPacer(ledger, url, **how))
+        return made[-1]
+
+    yield one
+    for each in made:
+        await each.aclose()
+
+
+@pytest.fixture(params=["redis", "ledger"])
+async def url(request: pytest.FixtureRequest) -> AsyncIterator[str]:
+    """Where turns are handed out: a Redis that is there and empty, or one that is away."""
+    if request.param == "ledger":
+        yield NOWHERE
+        return
+    found: str = request.getfixturevalue("valkey_url")
+    redis = aioredis.Redis.from_url(found)
+    await redis.flushall()
+    yield found
+    await redis.aclose()
+
+
+async def starts(pacers: list[pacer.SharedPacer], calls: int, operation: str = "a") -> list[float]:
+    """When each of so many calls, spread over the pacers, was let go."""
+    one = paced.connection("http://127.0.0.1:1")
+    found: list[float] = []
+
+    async def call(number: int) -> None:
+        await pacers[number % len(pacers)].acquire(one, operation)
+        found.append(time.monotonic())
+
+    await asyncio.gather(*(call(n) for n in range(calls)))
+    return sorted(found)
+
+
+def most(times: list[float], stretch: float) -> int:
+    return max(sum(at <= other < at + stretch for other in times) for at in times)
+
+
+async def test_one_limit_over_several_pacers(make: Make, url: str) -> None:
+    """Never more than the limit in its period, and never many at once: no stampede at a refill."""
+    times = await starts([make(url) for _ in range(3)], 90)
+    assert most(times, 0.97) <= 40
+    assert most(times, 0.02) <= 8, "spread, not all in one moment"
+    assert 1.2 <= times[-1] - times[0] <= 6.0, "and not much slower than allowed"
+
+
+async def test_scopes_add_up_and_apps_do_not_share(make: Make, valkey_url: str) -> None:
+    one, other = make(valkey_url, patience=0.0), make(valkey_url, patience=5.0)
+    await starts([other], 30, "b")
+    with pytest.raises(errors.Throttled) as caught:
+        await one.acquire(paced.connection("http://127.0.0.1:1"), "b")
+    assert 0 < (caught.value.retry_after or 0) <= 1.0
+    assert not caught.value.banned
+    await other.acquire(paced.connection("http://127.0.0.1:1"), "a")
+    await one.acquire(paced.connection("http://127.0.0.1:1", "c2", "another app"), "b")
+
+
+async def test_a_ban_reaches_everybody_and_outlives_redis(make: Make, url: str) -> None:
+    first, second = make(url), make(url)
+    mine, same, other = (paced.connection("http://127.0.0.1:1", *of) for of in (("c1",), ("c2",), ("c3", "x")))
+    await second.acquire(mine, "a")
+    await first.banned(mine, 30.0, "app")
+    await asyncio.sleep(0.25 if url == NOWHERE else 0.03)
+    for one in (first, second, make(url)):
+        for who in (mine, same):
+            with pytest.raises(errors.Throttled) as caught:
+                await one.acquire(who, "a")
+            assert caught.value.banned
+            assert 25 < (caught.value.retry_after or 0) <= 30
+        await one.acquire(other, "a")
+    if url != NOWHERE:
+        redis = aioredis.Redis.from_url(url)
+        await redis.flushall()
+        await redis.aclose()
+        with pytest.raises(errors.Throttled):
+            await make(url).acquire(mine, "a")
+
+
+async def test_what_they_ask_for_holds_everybody(make: Make, valkey_url: str) -> None:
+    """429 with a time: calls of all workers start after it, and not in the same moment."""
+    first, second = make(valkey_url), make(valkey_url)
+    one = paced.connection("http://127.0.0.1:1")
+    begun = time.monotonic()
+    await first.throttled(one, "a", 0.5)
+    times = await starts([first, second], 10)
+    assert times[0] - begun >= 0.49
+    assert times[-1] - times[0] >= 0.05
+
+
+async def test_redis_goes_away_in_the_middle(make: Make, ledger: session.Ledger, valkey_url: str) -> None:
+    one = make(valkey_url)
+    await starts([one], 5)
+    assert await making.rows(ledger, "SELECT kind FROM paces") == []
+    await one.aclose()
+    one._redis.connection_pool = aioredis.ConnectionPool.from_url(NOWHERE)
+    times = await starts([one], 20)
+    assert most(times, 0.2) <= 10
+    (row,) = await making.rows(ledger, "SELECT kind FROM paces")
+    assert row.kind == "turn"
+
+
+async def test_redis_and_the_ledger_learn_nothing_about_whose_it_is(
+    make: Make, ledger: session.Ledger, valkey_url: str
+) -> None:
+    one = make(valkey_url)
+    connection = paced.connection("http://127.0.0.1:1", "secret-shop-canary")
+    await one.acquire(connection, "a")
+    await one.throttled(connection, "a", 0.1)
+    await one.banned(connection, 1.0)
+    redis = aioredis.Redis.from_url(valkey_url)
+    keys = b" ".join([key async for key in redis.scan_iter()])
+    held = await redis.hgetall(pacer.HELD)
+    await redis.aclose()
+    assert b"canary" not in keys + b"".join(held) + b"".join(held.values())
+    assert keys
+    assert all("canary" not in row.key for row in await making.rows(ledger, "SELECT key FROM paces"))
+
+
+@pytest.mark.parametrize("redis", [True, False])
+async def test_several_processes_keep_a_ban(postgres_url: str, valkey_url: str, redis: bool) -> None:
+    """T-23, counted at the system: calls within a ban = 0, but for those that were on their way."""
+    async with hosted() as (system, answered):
+        command = [sys.executable, "-m", "tests.ledger.paced", postgres_url, valkey_url if redis else "-", system.url]
+        children = [
+            await asyncio.create_subprocess_exec(*command, "4.5", stdout=asyncio.subprocess.PIPE, env=dict(os.environ))
+            for _ in range(3)
+        ]
+        async with asyncio.timeout(40):
+            said = [orjson.loads((await child.communicate())[0]) for child in children]
+    assert answered, "the system sent somebody away"
+    assert all(one.get("banned") for one in said), said
+    on_its_way = 0.1 if redis else 0.4
+    during = [at for at in (call.at for call in system.calls) if answered[0] + on_its_way < at < answered[0] + 1.95]
+    assert during == []
+    times = [call.at for call in system.calls]
+    assert most(times, 0.95) <= 41, "and over all of them no more than the limit"
+    assert times[-1] > answered[0] + 2.0, "it goes on afterwards"
+
+
+@asynccontextmanager
+async def hosted() -> AsyncIterator[tuple[target.Target, list[float]]]:
+    """A system that bans at its thirtieth call, and when it did."""
+    system, answered = target.Target(), list[float]()
+
+    def judge(_body: Any) -> target.Answer | None:
+        if len(system.calls) == 30 and not answered:
+            answered.append(asyncio.get_running_loop().time())
+            return target.Answer(418)
+        return None
+
+    system.judge = judge
+    await system.up()
+    try:
+        yield system, answered
+    finally:
+        await system.down()
