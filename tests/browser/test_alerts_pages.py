@@ -91,3 +91,19 @@ def test_each_role_sees_what_it_may(visit: Any, duty: str, role: str) -> None:
     assert page.locator(".card-button").count() == (page.locator("ul.cards > li").count() if changes else 0)
     if role == "viewer":
         expect(page.get_by_role("button", name="我来处理")).to_have_count(0)
+
+
+def test_a_person_holds_a_system_back_and_lets_it_go_again(visit: Any, duty: str) -> None:
+    visitor = visit("editor")
+    page = visitor.go(f"/connections/{duty}")
+    page.get_by_role("tab", name="停用与删除").click()
+    page.get_by_role("button", name="断开").click()
+    expect(page.get_by_text("已熔断：暂不调用这个系统")).to_be_visible()
+    expect(page.get_by_text("由 editor 断开")).to_be_visible()
+    visitor.go("/")
+    todo = page.locator(".todo-breaker")
+    expect(todo).to_contain_text(duty)
+    todo.get_by_role("link").click()
+    page.get_by_role("button", name="立即恢复").click()
+    expect(page.get_by_text("已熔断：暂不调用这个系统")).to_have_count(0)
+    assert not visitor.complaints, visitor.complaints[:3]
