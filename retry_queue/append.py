@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import secrets
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 
@@ -140,17 +139,22 @@ def _refuse(group: list[Waiting], error: Exception) -> None:
 
 
 def new_event(key: str, source: str, found: model.SourceEvent, *, reread: bool = False) -> inbox.NewEvent:
-    """A source event as the inbox takes it."""
+    """A source event as the inbox takes it.
+
+    Its trace follows from what it is: told again to a ledger that was put back or made anew, it leads to the same
+    idempotency keys.
+    """
+    dedupe = _fit(found.dedupe, 120)
     return inbox.NewEvent(
         connection_key=key,
         source=source,
         message=found.message,
         entity=found.entity,
         record=_fit(found.record, 200) if found.record else None,
-        dedupe=_fit(found.dedupe, 120),
+        dedupe=dedupe,
         payload=found.payload.decode(),
         occurred_at=found.occurred_at.timestamp() if found.occurred_at else None,
-        trace=secrets.token_hex(16),
+        trace=hashlib.sha256(f"{key}\x00{dedupe}".encode()).hexdigest()[:32],
         priority=inbox.FAST if found.fast else inbox.LIVE,
         reread=reread,
     )
