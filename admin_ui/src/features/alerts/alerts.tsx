@@ -16,6 +16,7 @@ import { useChange, usePaged, whole } from '@/kit/query'
 import { Editor } from './editor'
 import type { Channel } from './fields'
 import type { Alert, RuleKind } from './values'
+import '@/style/alerts.css'
 
 type Alarm = Schemas['Alarm']
 const page = (cursor: string | undefined) => ({ params: { query: { limit: 100, cursor } } })

@@ -10,6 +10,7 @@ import { At, Copyable } from '@/kit/bits'
 import { useChange } from '@/kit/query'
 import { applies } from '@/lib/form-values'
 import { span } from '@/lib/time'
+import '@/style/alerts.css'
 
 /** Whether a connection with these settings is authorised in the browser. */
 export function authorises(connector: Connector, values: Record<string, unknown>): boolean {

@@ -7,6 +7,7 @@ import type { Connection } from '@/data/catalogue'
 import { useSay } from '@/i18n'
 import { Ago, At } from '@/kit/bits'
 import { useChange } from '@/kit/query'
+import '@/style/alerts.css'
 
 type State = Schemas['Breaker']
 
