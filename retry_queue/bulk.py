@@ -38,7 +38,8 @@ class Replayer(rest.Jobber[replays.Row]):
         while True:
             took = 0
             async with self._ledger.write() as db:
-                recent = await replays.owed(db, recent)
+                await replays.JOBS.hold(db, row)
+                recent, untried = await replays.owed(db, recent)
                 room = min(piece, UNDER_WAY - len(recent))
                 ids = await deliveries.oldest(db, row.wanted, room, at, row.upto) if room > 0 else []
                 if ids:
@@ -50,12 +51,12 @@ class Replayer(rest.Jobber[replays.Row]):
                     counts["looked_at"] = counts.get("looked_at", 0) + len(ids)
                     counts["replayed"] = counts.get("replayed", 0) + len(made)
                     counts["superseded"] = counts.get("superseded", 0) + len(ids) - len(made)
-                if ids or idle >= self.LEASE / 4 or room > 0:
+                if ids or idle >= self.LEASE / 4 or (room > 0 and not untried):
                     # A long wait must not look like a death; and whoever was cancelled or paused learns it here.
                     await replays.JOBS.keep(db, row, {"at": at, "recent": recent}, counts, self.LEASE)
                     idle = 0.0
-            if room > 0 and not ids:
-                return
+            if room > 0 and not ids and not untried:
+                return  # the last of them can be cancelled until somebody tries it
             rests = took / row.budget if row.budget > 0 and took else RESTS if not took else 0.0
             idle += rests
             await self.pause(rests)

@@ -197,9 +197,9 @@ class Pumps:
                 if await self._refill(target, wanted, ready, loop.time()) >= wanted:
                     turn.due = True
                 continue
-            room = share - len(historic) - len(spare) if usable and not ready else 0
-            if turn.history and room > 0:
-                turn.history = await self._refill(target, room, spare, loop.time(), HISTORY) >= room
+            room = (share - len(historic) if at_once else pace.ahead(share)) - len(spare) if usable and not ready else 0
+            if turn.history and room > 0 and len(spare) <= share // 2:
+                turn.history = await self._refill(target, room, spare, loop.time(), HISTORY) > 0
                 continue
             await turn.come()
         for _, job in (*ready, *spare):

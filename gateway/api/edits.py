@@ -22,7 +22,7 @@ routes = APIRouter(prefix="/events", tags=["events"])
 What = Literal["payload", "canonical"]
 
 
-class Edit(paging.Part):
+class EventEdit(paging.Part):
     """What to put in its place, and why. Without ``dry_run`` it is replayed at once."""
 
     what: Annotated[
@@ -38,7 +38,7 @@ class Edit(paging.Part):
     dry_run: bool = False
 
 
-class Change(paging.Part):
+class ValueChange(paging.Part):
     """One value that differs; personal data masked."""
 
     path: Annotated[str, Field(examples=["receiver.phone"])]
@@ -46,27 +46,27 @@ class Change(paging.Part):
     after: Any = None
 
 
-class Edited(paging.Part):
+class EventEdited(paging.Part):
     """What an edit changes, and what was set going."""
 
-    changes: list[Change]
+    changes: list[ValueChange]
     replayed: event_api.ReplayResult
     dry_run: bool
 
 
-class Kept(paging.Part):
+class KeptEdit(paging.Part):
     """One edit of the past."""
 
     id: str
     what: What
-    changes: list[Change]
+    changes: list[ValueChange]
     note: str
     by: str
     at: datetime
 
 
-class Edits(paging.Page):
-    items: list[Kept]
+class EventEdits(paging.Page):
+    items: list[KeptEdit]
 
 
 def differences(before: Any, after: Any, path: str = "") -> list[dict[str, Any]]:
@@ -95,13 +95,13 @@ def restored(edited: Any, before: Any, shown: Any) -> Any:
     return before if edited == shown else edited
 
 
-def _masked(changes: list[dict[str, Any]]) -> list[Change]:
+def _masked(changes: list[dict[str, Any]]) -> list[ValueChange]:
     shown = []
     for one in changes:
         key = one["path"].rpartition(".")[2]
         inside = one["path"].split(".")[:-1]
         sides = {side: delivery_api.plain(privacy.masked(one[side], key, inside)) for side in ("before", "after")}
-        shown.append(Change(path=one["path"], **sides))
+        shown.append(ValueChange(path=one["path"], **sides))
     return shown
 
 
@@ -118,7 +118,7 @@ def _before(story: events.Story, what: What) -> str:
     )
 
 
-def _parsed(body: Edit, story: events.Story, before: str) -> tuple[Any, Any]:
+def _parsed(body: EventEdit, story: events.Story, before: str) -> tuple[Any, Any]:
     """(before, after), checked. Raises the problem ``invalid``."""
     old = jsontext.loads(before)
     try:
@@ -147,7 +147,7 @@ def _parsed(body: Edit, story: events.Story, before: str) -> tuple[Any, Any]:
 
 @routes.post("/{id}/edit", operation_id="event_edit", summary="修改并重放 Edit and replay",
              responses=schema.responses(404, 409))  # fmt: skip
-async def edit(request: Request, id: str, body: Edit) -> Edited:
+async def edit(request: Request, id: str, body: EventEdit) -> EventEdited:
     """Mends an event and tries again what was not delivered; what was delivered is never sent again.
 
     ``dry_run`` only tells what would change. What was there before, what changed, who did it and why are kept.
@@ -159,7 +159,7 @@ async def edit(request: Request, id: str, body: Edit) -> Edited:
         old, new = _parsed(body, story, before)
         changes = differences(old, new)
         if body.dry_run or not changes:
-            return Edited(changes=_masked(changes), replayed=_nothing(), dry_run=True)
+            return EventEdited(changes=_masked(changes), replayed=_nothing(), dry_run=True)
         after = jsontext.dumps(new).decode()
         done = await replay.event(db, hub.ledger.slot, story.id)
         if not done.events and not done.deliveries:
@@ -170,7 +170,7 @@ async def edit(request: Request, id: str, body: Edit) -> Edited:
         await audit.append(db, hub.sealer, hub.clock(), who.name, "event.edit", f"event/{id}", detail)
     hub.ring()
     result = event_api.ReplayResult(events=[str(i) for i in done.events], deliveries=[str(i) for i in done.deliveries])
-    return Edited(changes=_masked(changes), replayed=result, dry_run=False)
+    return EventEdited(changes=_masked(changes), replayed=result, dry_run=False)
 
 
 def _nothing() -> event_api.ReplayResult:
@@ -178,16 +178,16 @@ def _nothing() -> event_api.ReplayResult:
 
 
 @routes.get("/{id}/edits", operation_id="event_edits", summary="修改记录 Edits", responses=schema.responses(404))
-async def past(request: Request, id: str) -> Edits:
+async def past(request: Request, id: str) -> EventEdits:
     """Every edit of an event, the oldest first; personal data masked."""
     async with services.of(request).ledger.read() as db:
         story = await event_api.found(db, id)
         kept = await edits.of_event(db, story.id)
     items = [
-        Kept.model_validate(
+        KeptEdit.model_validate(
             {"id": str(one.id), "what": one.what, "changes": _masked(one.changes), "note": one.note, "by": one.by,
              "at": paging.instant(one.at)}
         )
         for one in kept
     ]  # fmt: skip
-    return Edits(items=items, next_cursor=None)
+    return EventEdits(items=items, next_cursor=None)

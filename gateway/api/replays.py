@@ -24,7 +24,7 @@ Mapping = Annotated[
 ]
 
 
-class Chosen(paging.Part):
+class ReplayChoice(paging.Part):
     """Which deliveries: those of one state that fit everything else that is given."""
 
     state: Literal["dead", "parked", "skipped"] = "dead"
@@ -35,20 +35,20 @@ class Chosen(paging.Part):
     until: AwareDatetime | None = None
 
 
-class Start(Chosen):
+class ReplayStart(ReplayChoice):
     """A replay to begin."""
 
     mapping: Mapping = "planned"
     budget: Annotated[float, Field(ge=0, le=10_000, description="Deliveries a second at most; 0: no bound")] = BUDGET
 
 
-class Count(paging.Part):
+class ReplayCount(paging.Part):
     """How many deliveries a replay would go through."""
 
     matched: int
 
 
-class Counts(paging.Part):
+class ReplayCounts(paging.Part):
     """``matched`` at the start; ``superseded`` were overtaken by a newer state; ``taken_back`` by a cancel."""
 
     matched: int = 0
@@ -62,12 +62,12 @@ class Replay(paging.Part):
     """A replay and how far it is."""
 
     id: Annotated[str, Field(examples=["3"])]
-    chosen: Chosen
+    chosen: ReplayChoice
     mapping: Mapping
     budget: float
     state: State
     progress: Annotated[float, Field(description="0 to 1")]
-    counts: Counts
+    counts: ReplayCounts
     words: paging.Words | None = None
     requested_by: str
     created_at: datetime
@@ -78,7 +78,7 @@ class Replays(paging.Page):
     items: list[Replay]
 
 
-def chosen(body: Chosen) -> deliveries.Filter:
+def chosen(body: ReplayChoice) -> deliveries.Filter:
     """The filter that a body means."""
     return deliveries.Filter(
         state=body.state,
@@ -99,8 +99,8 @@ def shown(row: rows.Row) -> Replay:
     }  # fmt: skip
     return Replay.model_validate(
         {
-            "id": str(row.id), "chosen": Chosen.model_validate(said), "mapping": row.mapping, "budget": row.budget,
-            "state": row.state, "progress": round(row.share, 4), "counts": Counts.model_validate(row.counts),
+            "id": str(row.id), "chosen": ReplayChoice.model_validate(said), "mapping": row.mapping,
+            "budget": row.budget, "state": row.state, "progress": round(row.share, 4), "counts": ReplayCounts.model_validate(row.counts),
             "words": row.detail, "requested_by": row.requested_by, "created_at": paging.instant(row.created_at),
             "ended_at": paging.moment(row.ended_at),
         }
@@ -124,14 +124,14 @@ async def every(request: Request, limit: paging.Limit = 50, cursor: paging.Curso
 
 
 @routes.post("/count", operation_id="replay_count", summary="试算 Count")
-async def count(request: Request, body: Chosen) -> Count:
+async def count(request: Request, body: ReplayChoice) -> ReplayCount:
     """How many would be replayed; nothing is."""
     async with services.of(request).ledger.read() as db:
-        return Count(matched=await deliveries.count(db, chosen(body)))
+        return ReplayCount(matched=await deliveries.count(db, chosen(body)))
 
 
 @routes.post("", operation_id="replay_start", summary="批量重放 Start", status_code=201)
-async def start(request: Request, body: Start) -> Replay:
+async def start(request: Request, body: ReplayStart) -> Replay:
     """Replays everything that fits by now, oldest first; what was delivered is never sent again."""
     hub, who = services.of(request), security.principal(request)
     async with hub.ledger.write() as db:

@@ -1,24 +1,20 @@
-"""The ledger on the command line: balance, replay, migrate."""
+"""The ledger on the command line: balance, migrate."""
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from gateway.commands import shell
-from retry_queue import replay as replaying
-from retry_queue.ledger import audit, deliveries, session, tallies
-
-ACTOR = "cli"
+from retry_queue.ledger import audit, session, tallies
 
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
     app.command("ledger")(ledger)
-    app.command("replay")(replay)
     app.command("migrate")(migrate)
 
 
@@ -47,57 +43,6 @@ def ledger(
             typer.echo(one)
     if balance.difference or wrong:
         raise typer.Exit(1)
-
-
-def replay(
-    event: Annotated[int | None, typer.Option(help="事件编号 / an event's id")] = None,
-    delivery: Annotated[int | None, typer.Option(help="投递编号 / a delivery's id")] = None,
-    state: Annotated[str | None, typer.Option(help="dead | parked | skipped")] = None,
-    connection: Annotated[str | None, typer.Option(help="目标连接 / target connection")] = None,
-    route: Annotated[str | None, typer.Option(help="路由 / route")] = None,
-    reason: Annotated[str | None, typer.Option(help="原因 / reason")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=replaying.BULK)] = 1000,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="只数不做 / only count")] = False,
-    as_json: shell.Json = False,
-) -> None:
-    """重放一个事件、一个投递，或按条件批量重放 / replay an event, a delivery, or all that fit a filter."""
-    if sum(one is not None for one in (event, delivery, state)) != 1:
-        raise shell.fail("请给出 --event、--delivery 或 --state 之一", "give one of --event, --delivery, --state")
-    if state is not None and state not in replaying.REPLAYABLE:
-        shown = ", ".join(replaying.REPLAYABLE)
-        raise shell.fail(f"--state 应为 {shown} 之一", f"--state is one of {shown}")
-
-    async def step(hub: shell.Opened) -> dict[str, Any]:
-        if state is not None:
-            wanted = deliveries.Filter(state, connection, route, reason)
-            matched, done = await replaying.matching(hub.ledger, wanted, limit, dry_run=dry_run)
-        else:
-            async with hub.ledger.write() as db:
-                if event is not None:
-                    done = await replaying.event(db, hub.ledger.slot, event)
-                else:
-                    done = await replaying.some(db, [delivery or 0])
-                matched = len(done.events) + len(done.deliveries)
-        if done.events or done.deliveries:
-            detail = {"event": event, "delivery": delivery, "state": state, "route": route, "connection": connection}
-            said = {key: value for key, value in detail.items() if value is not None}
-            async with hub.ledger.write() as db:
-                await audit.append(db, hub.sealer, await hub.ledger.now(), ACTOR, "replay", "cli", said)
-        return {
-            "matched": matched,
-            "events": [str(i) for i in done.events],
-            "deliveries": [str(i) for i in done.deliveries],
-            "dry_run": dry_run,
-        }
-
-    done = shell.run(step)
-    if as_json:
-        shell.show(done)
-    else:
-        count = len(done["events"]) + len(done["deliveries"])
-        shell.say(f"符合 {done['matched']}，已重放 {count}", f"{done['matched']} fit, {count} replayed")
-    if not done["matched"] and state is None:
-        raise shell.fail("没有可重放的内容（已送达、正在处理或不存在）", "nothing to replay", 1)
 
 
 def migrate(

@@ -49,6 +49,9 @@ class Jobs(Generic[R]):
             RETURNING {columns}
             """
         )
+        self._hold = sql.Statement(
+            f"UPDATE {table} SET owner = owner WHERE id = {{1}} AND fence = {{2}} AND state = 'running' RETURNING id"
+        )
         self._keep = sql.Statement(
             f"""
             UPDATE {table} SET cursor = coalesce({{3}}, cursor), counts = {{4}}, next_at = {{now}} + {{5}},
@@ -92,6 +95,11 @@ class Jobs(Generic[R]):
         """Leases the one that is due (or ``only`` this one) for ``lease`` seconds."""
         rows = await self._claim.run(connection, (), owner, lease, only)
         return self._row(rows[0]) if rows else None
+
+    async def hold(self, connection: AsyncConnection, row: R) -> None:
+        """Locks the row before anything that a cancel might touch too, so that they take turns. Raises Lost."""
+        if not await self._hold.run(connection, (), row.id, row.fence):
+            raise Lost
 
     async def keep(
         self,

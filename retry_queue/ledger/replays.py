@@ -25,8 +25,8 @@ _COLUMNS = (
 )
 _OWED = sql.Statement(
     """
-    SELECT d.id FROM {src} JOIN deliveries d ON d.id = src.id WHERE d.state IN ('pending', 'in_flight', 'retrying')
-    ORDER BY d.id
+    SELECT d.id, CASE WHEN d.state = 'pending' THEN 1 ELSE 0 END AS untried FROM {src}
+    JOIN deliveries d ON d.id = src.id WHERE d.state IN ('pending', 'in_flight', 'retrying') ORDER BY d.id
     """,
     "id int",
 )
@@ -95,9 +95,10 @@ async def create(
     return int((await connection.execute(insert(T).values(**values).returning(T.c.id))).scalar_one())
 
 
-async def owed(connection: AsyncConnection, ids: Sequence[int]) -> list[int]:
-    """Which of these have not ended."""
-    return [row.id for row in await _OWED.run(connection, [(i,) for i in ids])]
+async def owed(connection: AsyncConnection, ids: Sequence[int]) -> tuple[list[int], bool]:
+    """Which of these have not ended, and whether nobody has tried some of them yet."""
+    rows = await _OWED.run(connection, [(i,) for i in ids])
+    return [row.id for row in rows], any(row.untried for row in rows)
 
 
 async def cancel(connection: AsyncConnection, number: int) -> Row | None:

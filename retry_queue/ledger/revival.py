@@ -31,13 +31,37 @@ _REVIVE = sql.Statement(
     "id int",
 )
 
+# As claims do, the lanes first, and none that a claim is at: what it takes is under way.
+_REACH = sql.Statement(
+    """
+    SELECT lane FROM lanes WHERE owner IS NULL AND lane IN (
+        SELECT d.lane FROM {src} JOIN deliveries d ON d.id = src.id WHERE d.state = 'pending')
+    ORDER BY lane {lock}
+    """,
+    "id int",
+)
+_LANE = sql.Statement("SELECT d.id, d.lane FROM {src} JOIN deliveries d ON d.id = src.id", "id int")
 _TAKE_BACK = sql.Statement(
     """
     UPDATE deliveries SET state = CAST({1} AS VARCHAR), settled_at = CASE WHEN {1} = 'parked' THEN NULL ELSE {now} END
     FROM {src} WHERE deliveries.id = src.id AND deliveries.state = 'pending' AND deliveries.next_at < 1e11
-    RETURNING deliveries.id, deliveries.event_id, deliveries.route_key, deliveries.stage
+    RETURNING deliveries.id, deliveries.event_id, deliveries.route_key, deliveries.stage, deliveries.lane
     """,
     "id int",
+)
+_EMPTY = sql.Statement(
+    """
+    SELECT l.lane, l.fence, l.seq FROM {src} JOIN lanes l ON l.lane = src.lane WHERE l.owner IS NULL AND NOT EXISTS (
+        SELECT 1 FROM deliveries d WHERE d.lane = l.lane AND d.state IN ('pending', 'in_flight', 'retrying', 'parked'))
+    ORDER BY l.lane
+    """,
+    "lane text",
+)
+# Only where nobody claimed it and nothing was planned since it was seen to be empty.
+_CLOSE = sql.Statement(
+    "DELETE FROM lanes WHERE EXISTS (SELECT 1 FROM {src} WHERE lanes.lane = src.lane AND lanes.fence = src.fence"
+    " AND lanes.seq = src.seq)",
+    "lane text, fence int, seq int",
 )
 _LATE = sql.Statement(
     """
@@ -89,7 +113,11 @@ async def revive(
 
 async def take_back(connection: AsyncConnection, ids: Sequence[int], state: str) -> int:
     """Gives revived deliveries that nobody has tried since their state back; returns how many."""
-    rows = await _TAKE_BACK.run(connection, [(i,) for i in ids], state)
+    lanes = {row.lane for row in await _REACH.run(connection, [(i,) for i in ids])}
+    found = await _LANE.run(connection, [(i,) for i in ids])
+    rows = await _TAKE_BACK.run(connection, [(row.id,) for row in found if row.lane in lanes], state)
+    empty = await _EMPTY.run(connection, [(lane,) for lane in sorted({row.lane for row in rows})])
+    await _CLOSE.run(connection, [tuple(row) for row in empty])
     if state == "dead":
         await stages.cut_off(connection, [(row.event_id, row.route_key, row.stage) for row in rows])
     return len(rows)

@@ -103,8 +103,8 @@ class Stand:
             return {one: found[one] for one in wanted if one in found}
 
         found = await making.until(lambda: seen if len(seen := arrived()) == len(wanted) else None, 120.0, name)
-        waits = [found[one] - self.sent[one] for one in wanted]
-        return statistics.quantiles(waits, n=20)[-1]
+        waits = [float(found[one] - self.sent[one]) for one in wanted]
+        return float(statistics.quantiles(waits, n=20)[-1])
 
     async def all_at(self, key: str, name: str, size: int, seconds: float) -> None:
         """Waits until every order called so is in a target."""

@@ -361,3 +361,16 @@ def test_a_database_that_is_away_is_told(run: Run, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("SHUNIU_SECRET_KEY", "k" * 40)
     result = run("ledger", code=2)
     assert "台账不可用" in result.stderr
+
+
+def test_replay_of_everything_is_a_job(run: Run, hub: Path) -> None:
+    """Without a running hub it waits for one; it can be listed and cancelled."""
+    run("apply", "-f", str(hub))
+    made = data(run("replay", "--state", "dead", "--all", "--rate", "50", "--newest-mapping", "--json"))
+    assert (made["state"], made["mapping"], made["chosen"]) == ("waiting", "newest", {"state": "dead"})
+    assert [one["id"] for one in data(run("replay", "--list", "--json"))] == [made["id"]]
+    assert data(run("replay", "--cancel", made["id"], "--json"))["state"] == "cancelled"
+    run("replay", "--cancel", made["id"], code=1)
+    run("replay", "--cancel", "99", code=2)
+    run("replay", "--list", "--state", "dead", code=2)
+    assert data(run("replay", "--state", "dead", "--all", "--dry-run", "--json"))["matched"] == 0
