@@ -100,7 +100,8 @@ def shown(row: rows.Row) -> Replay:
     return Replay.model_validate(
         {
             "id": str(row.id), "chosen": ReplayChoice.model_validate(said), "mapping": row.mapping,
-            "budget": row.budget, "state": row.state, "progress": round(row.share, 4), "counts": ReplayCounts.model_validate(row.counts),
+            "budget": row.budget, "state": row.state, "progress": round(row.share, 4),
+            "counts": ReplayCounts.model_validate(row.counts),
             "words": row.detail, "requested_by": row.requested_by, "created_at": paging.instant(row.created_at),
             "ended_at": paging.moment(row.ended_at),
         }
