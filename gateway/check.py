@@ -16,13 +16,23 @@ from typing import Any, Literal
 import pydantic
 
 from connectors.core import declaration, errors, grade, plan, registry, signing, verify
-from gateway import consistency, current, declarations, hub_file, problems, route_soundness, schedules, soundness
+from gateway import (
+    alerting,
+    consistency,
+    current,
+    declarations,
+    hub_file,
+    problems,
+    route_soundness,
+    schedules,
+    soundness,
+)
 from mappings import check as mapping_check
 from mappings import errors as mapping_errors
 from mappings import library, linter
 from retry_queue.ledger.states import ConnectionState
+from retry_queue.sync import alarm, schedule
 from retry_queue.sync import route as routes
-from retry_queue.sync import schedule
 
 Level = Literal["error", "warning", "info"]
 _HAN = re.compile(r"[一-鿿]")
@@ -273,6 +283,13 @@ def _schedules(report: Report, now: current.Current) -> None:
             faults = soundness.shape(error, schedule.Schedule)
         for fault in faults:
             report.say("error", f"reconciliation {key}{fault.pointer}", fault.zh, fault.en)
+    for key, given in now.alerts.items():
+        try:
+            faults = alerting.faults(alarm.Alert.model_validate(given), world)
+        except pydantic.ValidationError as error:
+            faults = soundness.shape(error, alarm.Alert)
+        for fault in faults:
+            report.say("error", f"alert {key}{fault.pointer}", fault.zh, fault.en)
 
 
 def drafted(report: Report, found: list[hub_file.Problem]) -> None:

@@ -13,13 +13,14 @@ from connectors.core import catalogue
 from gateway import route_soundness
 from mappings import engine, library
 from mappings import errors as mapping_errors
-from retry_queue import reconcile
+from retry_queue import alert, reconcile
 from retry_queue.ledger import configuration, connections
 from retry_queue.sync import route
 
 TEMPLATES = "templates"
 ENTITIES = "entities"
 RECONCILIATIONS = reconcile.SETTING
+ALERTS = alert.SETTING
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class Current:
     entities: Mapping[str, dict[str, Any]]
     reconciliations: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     declarations: Mapping[str, str] = field(default_factory=dict)
+    alerts: Mapping[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def connectors(self) -> catalogue.Catalogue:
@@ -88,6 +90,7 @@ async def load(connection: AsyncConnection) -> Current:
     templates = await configuration.setting(connection, TEMPLATES) or []
     entities = await configuration.setting(connection, ENTITIES) or {}
     turns = await configuration.setting(connection, RECONCILIATIONS) or []
+    alerts = await configuration.setting(connection, ALERTS) or []
     return Current(
         {row.key: row for row in rows},
         {row.key: row for row in routes},
@@ -96,4 +99,5 @@ async def load(connection: AsyncConnection) -> Current:
         entities,
         {one["key"]: one for one in turns},
         await configuration.declarations(connection),
+        {one["key"]: one for one in alerts},
     )

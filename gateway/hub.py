@@ -6,20 +6,18 @@ exported file, applied where its variables are set, changes nothing either.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway import current, hub_file, problems, route_soundness, schedules, soundness
+from gateway import alerting, current, hub_file, problems, route_soundness, schedules, soundness
 from mappings import engine
 from retry_queue.ledger import audit, configuration, connections, logins, secrets, session
 from retry_queue.ledger.states import ConnectionState
+from retry_queue.sync import alarm, schedule
 from retry_queue.sync import route as routes
-from retry_queue.sync import schedule
 
 HIDDEN = "***"
 Wanted = hub_file.Draft | Callable[[current.Current], hub_file.Draft]
@@ -81,15 +79,23 @@ def check(draft: hub_file.Draft, now: current.Current, *, prune: bool = False) -
             if key not in known and key not in named:
                 fault = soundness.unknown("unknown_connection", ("连接", "connection"), key, known, *path)
                 draft.say(fault, *draft.place("entities", name))
+    _by_themselves(draft, world, named)
+    if not prune:
+        _left_behind(draft, now, world)
+    unique = list(dict.fromkeys(draft.problems))
+    return sorted(unique, key=lambda one: one.line)
+
+
+def _by_themselves(draft: hub_file.Draft, world: route_soundness.World, named: set[str]) -> None:
+    """Comparisons and alerts: nothing relies on them."""
     for key, turn in draft.reconciliations.items():
         for fault in schedules.faults(turn, world):
             if fault.code == "unknown_connection" and getattr(turn, str(fault.path[0])).connection in named:
                 continue
             draft.say(fault, *draft.place("reconciliations", key))
-    if not prune:
-        _left_behind(draft, now, world)
-    unique = list(dict.fromkeys(draft.problems))
-    return sorted(unique, key=lambda one: one.line)
+    for key, alert in draft.alerts.items():
+        for fault in alerting.faults(alert, world, named):
+            draft.say(fault, *draft.place("alerts", key))
 
 
 def _left_behind(draft: hub_file.Draft, now: current.Current, world: route_soundness.World) -> None:
@@ -145,19 +151,26 @@ def compare(
         found += _change("entity", name, now.entities.get(name), _dump(rule))
     for key, given in draft.routes.items():
         stored = now.routes.get(key)
-        found += _change("route", key, _route(stored) if stored else None, _spec(given))
-    for key, turn in draft.reconciliations.items():
-        found += _change("reconciliation", key, now.reconciliations.get(key), _dump(turn))
+        found += _change("route", key, route_shown(stored) if stored else None, _spec(given))
+    for kind, there, given_ones in _listed(draft, now):
+        for key, one in given_ones.items():
+            found += _change(kind, key, there.get(key), _dump(one))
     if prune:
         found += _removals(draft, now)
     return found
 
 
+def _listed(
+    draft: hub_file.Draft, now: current.Current
+) -> tuple[tuple[str, Mapping[str, Any], Mapping[str, Any]], ...]:
+    """What is made anew from the file as it stands, and nothing else relies on: (kind, before, wanted)."""
+    return ("reconciliation", now.reconciliations, draft.reconciliations), ("alert", now.alerts, draft.alerts)
+
+
 def _removals(draft: hub_file.Draft, now: current.Current) -> Iterator[Change]:
     sections: tuple[tuple[str, Mapping[Any, Any], Mapping[Any, Any]], ...] = (
         ("route", now.routes, draft.routes),
-        ("reconciliation", now.reconciliations, draft.reconciliations),
-        ("connection", now.connections, draft.connections),
+        *_listed(draft, now), ("connection", now.connections, draft.connections),
         ("mapping", now.mappings, draft.mappings), ("template", now.templates, draft.templates),
         ("entity", now.entities, draft.entities), ("declaration", now.declarations, draft.declarations),
     )  # fmt: skip
@@ -189,7 +202,7 @@ def _wanted(wanted: hub_file.WantedConnection, row: connections.Row | None, seal
     return made
 
 
-def _route(row: configuration.RouteRow) -> dict[str, Any]:
+def route_shown(row: configuration.RouteRow) -> dict[str, Any]:
     return _spec(routes.Route.model_validate({**row.spec, "key": row.key, "enabled": row.enabled}))
 
 
@@ -197,8 +210,8 @@ def _spec(given: routes.Route) -> dict[str, Any]:
     return {**current.route_spec(given), "enabled": given.enabled}
 
 
-def _dump(given: routes.Template | routes.EntityRule | schedule.Schedule) -> dict[str, Any]:
-    return given.model_dump(mode="json", exclude_defaults=True)
+def _dump(given: routes.Template | routes.EntityRule | schedule.Schedule | alarm.Alert) -> dict[str, Any]:
+    return given.model_dump(mode="json", exclude_defaults=True, by_alias=True)
 
 
 def _change(kind: str, key: str, old: dict[str, Any] | None, new: dict[str, Any]) -> list[Change]:
@@ -298,6 +311,7 @@ async def _settings(
         ("entity", current.ENTITIES, now.entities, draft.entities),
         ("declaration", configuration.DECLARATIONS, now.declarations, draft.declarations),
         ("reconciliation", current.RECONCILIATIONS, now.reconciliations, draft.reconciliations),
+        ("alert", current.ALERTS, now.alerts, draft.alerts),
     ):
         mine = [one for one in changes if one.kind == kind]
         if not mine:
@@ -336,64 +350,3 @@ async def diff(
     if wrong:
         raise hub_file.Broken(wrong)
     return compare(draft, now, sealer, prune=prune)
-
-
-# --- export -------------------------------------------------------------------------------------
-
-
-class _Dumper(yaml.SafeDumper):
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
-
-
-def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None)
-
-
-_Dumper.add_representer(str, _text)
-
-
-def variable(key: str, field: str) -> str:
-    """The environment variable an exported secret is read from."""
-    return re.sub(r"[^A-Z0-9]+", "_", f"{key}_{field}".upper())
-
-
-async def export(ledger: session.Ledger) -> tuple[str, list[str]]:
-    """The whole configuration as a file, and the variables its secrets are read from."""
-    async with ledger.read() as connection:
-        now = await current.load(connection)
-    needed: list[str] = []
-    document: dict[str, Any] = {"apiVersion": hub_file.API_VERSION}
-    if now.declarations:
-        document["declarations"] = [{"body": text} for text in now.declarations.values()]
-    document["connections"] = []
-    for key, row in now.connections.items():
-        entry: dict[str, Any] = {"key": key, "connector": row.connector}
-        if row.config:
-            entry["config"] = {
-                name: hub_file.escape(value) if isinstance(value, str) else value for name, value in row.config.items()
-            }
-        if row.sealed:
-            entry["secrets"] = {name: f"${{{variable(key, name)}}}" for name in sorted(row.sealed)}
-            needed += [variable(key, name) for name in sorted(row.sealed)]
-        if row.state in (ConnectionState.PAUSED, ConnectionState.DISABLED):
-            entry["state"] = str(row.state)
-        document["connections"].append(entry)
-    mappings = now.mappings.items()
-    document["mappings"] = [{"connector": place[0], "name": place[1], "body": row.body} for place, row in mappings]
-    document["templates"] = [dict(one) for one in now.templates.values()]
-    document["entities"] = now.entities
-    document["routes"] = [_exported(row) for row in now.routes.values()]
-    document["reconciliations"] = [dict(one) for one in now.reconciliations.values()]
-    text = yaml.dump(document, Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=110)
-    return text, needed
-
-
-def _exported(row: configuration.RouteRow) -> dict[str, Any]:
-    spec = _route(row)
-    enabled = spec.pop("enabled")
-    names = ("label", "from", "when", "to", "then", "after", "unless", "hours", "order")
-    order: dict[str, Any] = {name: spec[name] for name in names if name in spec}
-    if order.get("after"):
-        order["after"] = f"{order['after']:g}s"
-    return {"key": row.key, **order, **({} if enabled else {"enabled": False})}

@@ -22,11 +22,11 @@ from gateway import declarations, settings, soundness
 from gateway.problems import Fault
 from mappings import canonical, check, library, linter, places, yaml_text
 from retry_queue.ledger.states import ConnectionState
+from retry_queue.sync import alarm, schedule
 from retry_queue.sync import route as routes
-from retry_queue.sync import schedule
 
 API_VERSION = "shuniu/v1"
-SECTIONS = ("declarations", "connections", "mappings", "templates", "entities", "routes", "reconciliations")
+SECTIONS = ("declarations", "connections", "mappings", "templates", "entities", "routes", "reconciliations", "alerts")
 _STATES = {"enabled": ConnectionState.ENABLED, "paused": ConnectionState.PAUSED, "disabled": ConnectionState.DISABLED}
 
 
@@ -78,6 +78,7 @@ class Draft:
     entities: dict[str, routes.EntityRule] = field(default_factory=dict)
     routes: dict[str, routes.Route] = field(default_factory=dict)
     reconciliations: dict[str, schedule.Schedule] = field(default_factory=dict)
+    alerts: dict[str, alarm.Alert] = field(default_factory=dict)
     where: dict[tuple[str, str], tuple[str | int, ...]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     later: list[Callable[[catalogue.Catalogue], None]] = field(default_factory=list)
@@ -161,20 +162,21 @@ def read(
         reader.connection(index, entry)
     for index, entry in reader.entries(data, "mappings"):
         reader.mapping(index, entry)
-    for index, entry in reader.entries(data, "templates"):
-        made = reader.shaped(routes.Template, entry, ("templates", index))
-        if made is not None and reader.fresh("templates", made.key, index):
-            draft.templates[made.key] = made
+    for section, model_type, into in _keyed(draft):
+        for index, entry in reader.entries(data, section):
+            made = reader.shaped(model_type, plain(entry), (section, index))
+            if made is not None and reader.fresh(section, made.key, index):
+                into[made.key] = made
     reader.entities(data.get("entities"))
-    for index, entry in reader.entries(data, "routes"):
-        route = reader.shaped(routes.Route, entry, ("routes", index))
-        if route is not None and reader.fresh("routes", route.key, index):
-            draft.routes[route.key] = route
-    for index, entry in reader.entries(data, "reconciliations"):
-        turn = reader.shaped(schedule.Schedule, plain(entry), ("reconciliations", index))
-        if turn is not None and reader.fresh("reconciliations", turn.key, index):
-            draft.reconciliations[turn.key] = turn
     return draft
+
+
+def _keyed(draft: Draft) -> Iterator[tuple[str, type[Any], dict[str, Any]]]:
+    """The sections that are lists of things with a key, what they are made of, and where they go."""
+    yield "templates", routes.Template, draft.templates
+    yield "routes", routes.Route, draft.routes
+    yield "reconciliations", schedule.Schedule, draft.reconciliations
+    yield "alerts", alarm.Alert, draft.alerts
 
 
 class _Reader:

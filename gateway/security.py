@@ -86,6 +86,7 @@ PERMISSIONS: dict[str, Role | None] = {
     "declaration_list": V, "declaration_get": V, "declaration_draft": ED,
     "declaration_create": ED, "declaration_update": ED, "declaration_delete": ED,
     "connection_list": V, "connection_get": V, "connection_test": OP, "connection_pause": OP,
+    "authorisation_start": ED, "authorisation_finish": None,
     "breaker_open": OP, "breaker_close": OP,
     "connection_create": ED, "connection_update": ED, "connection_delete": ED,
     "connection_enable": ED, "connection_disable": ED,
@@ -113,6 +114,8 @@ PERMISSIONS: dict[str, Role | None] = {
     "quarantine_list": V, "audit_list": OW, "audit_verify": OW,
     "overview_get": V, "live_listen": V, "failure_list": V, "model_list": V, "model_get": V,
     "sample_list": V, "sample_get": V, "trial_connection": ED, "trial_route": ED,
+    "alert_list": V, "alert_get": V, "alert_channels": V, "alert_kinds": V, "alert_trial": ED,
+    "alert_put": ED, "alert_delete": ED, "alarm_list": V, "notice_list": V, "alarm_acknowledge": OP,
     "template_list": V, "template_put": ED, "template_delete": ED,
 }  # fmt: skip
 """operationId -> the least role that may; None: anybody. What is not here is denied."""

@@ -7,7 +7,7 @@ import asyncio
 import structlog
 
 from gateway import wiring
-from retry_queue import backfill, bulk, dispatch, metrics, poll, pump, reconcile, tasks
+from retry_queue import alert, backfill, bulk, dispatch, metrics, poll, pump, reconcile, tasks
 from retry_queue.sync import breaker
 
 log = structlog.get_logger()
@@ -35,6 +35,8 @@ async def run(hub: wiring.Hub, *, polls: bool = True, pumps: bool = True, pace: 
         work.append(asyncio.create_task(comparing.run(hub.stopped), name="reconciler"))
         history = backfill.Backfiller(hub.ledger, hub.current, hub.calls, hub.appender)
         work.append(asyncio.create_task(history.run(hub.stopped), name="backfiller"))
+        watcher = alert.Watcher(hub.ledger, hub.current, hub.calls, hub.sealer, hub.settings.public_url)
+        work.append(asyncio.create_task(watcher.run(hub.stopped), name="alerts"))
     beat = asyncio.create_task(_progress(engine), name="progress")
     log.info("worker.ready", owner=hub.ledger.owner, slot=hub.ledger.slot)
     halt = asyncio.create_task(hub.stopped.wait())

@@ -37,6 +37,9 @@ BREAKERS = Counter(
 BACKFILLED = Counter(
     "shuniu_backfill_records_total", "Records read again from a source's history.", ["connection", "source", "cause"]
 )
+ALERT_MESSAGES = Counter(
+    "shuniu_alert_messages_total", "Messages of alerts by channel and how they ended.", ["connection", "outcome"]
+)
 PROGRESS = Gauge(
     "shuniu_worker_progress_timestamp_seconds", "When a worker last went round its loops.", multiprocess_mode="livemax"
 )

@@ -41,6 +41,7 @@ Failure = terms.Failure
 Basic = terms.Basic
 PacingScope = terms.PacingScope
 Pacing = terms.Pacing
+Authorise = terms.Authorise
 
 
 class RequestSpec(terms.Part):
@@ -349,6 +350,7 @@ class Declaration(terms.Part):
     fields: list[FieldSpec]
     time: TimeFormat = TimeFormat()
     auth: list[Auth] = Field(default_factory=list)
+    authorise: Authorise | None = None
     signing: Signing = Signing()
     success: Condition
     failure: Failure = Failure()
@@ -389,6 +391,9 @@ class Declaration(terms.Part):
             wrong += [f"events.{key}: no message '{name}'" for name in source.messages if name not in self.messages]
         keys = [field.key for field in self.fields]
         wrong += [f"fields: '{key}' twice" for key in sorted({k for k in keys if keys.count(k) > 1})]
+        filled = self.authorise.fills if self.authorise else ()
+        hidden = {field.key for field in self.fields if field.secret}
+        wrong += [f"authorise.fills: no secret field '{key}'" for key in filled if key not in hidden]
         if wrong:
             raise ValueError("; ".join(wrong))
         return self

@@ -143,3 +143,18 @@ class Pacing(Part):
     concurrency: int = Field(default=8, gt=0, le=256)
     """Calls in flight per connection and worker process."""
     scopes: list[PacingScope] = Field(default_factory=list)
+
+
+class Authorise(Part):
+    """A person agrees in a browser, and the platform sends them back with a code: how it begins and what comes of it.
+
+    ``url`` and ``query`` may name ``${config.*}``, ``${redirect}`` (where the platform sends people back to) and
+    ``${state}`` (which it must give back).
+    """
+
+    url: str
+    query: dict[str, Any] = Field(default_factory=dict)
+    fills: dict[Slug, Slug]
+    """Secret field -> the parameter of the way back that it is filled from."""
+    when: dict[str, str | list[str]] = Field(default_factory=dict)
+    """Only when a config field has (one of) this value."""

@@ -6,7 +6,10 @@ from fastapi import APIRouter, Depends
 
 from gateway import schema, security
 from gateway.api import (
+    alarms,
+    alerts,
     audits,
+    authorisations,
     backfills,
     breakers,
     conflicts,
@@ -44,10 +47,10 @@ from gateway.api import (
 
 PREFIX = "/api/v1"
 NOUNS = (
-    sessions, users, tokens, connectors, declarations, connections, breakers, mappings,
+    sessions, users, tokens, connectors, declarations, authorisations, connections, breakers, mappings,
     mapping_versions, routes, recipes, events, edits, explaining,
     deliveries, replays, timers, links, customers, conflicts, reconciliations, backfills, ledger, quarantine, audits,
-    problem_codes, overview, live, failures, trials, models, samples, templates,
+    alerts, alarms, problem_codes, overview, live, failures, trials, models, samples, templates,
 )  # fmt: skip
 
 

@@ -12,12 +12,13 @@ from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from connectors.core import client, errors, model, scope
-from gateway import problems, schema, security, soundness
+from gateway import alerting, current, problems, schema, security, soundness
 from gateway.api import breakers as breaker_api
 from gateway.api import paging, services
 from retry_queue.ledger import audit, breakers, configuration, connections, logins
 from retry_queue.ledger.states import ConnectionState
 from retry_queue.sync import site as sites
+from retry_queue.sync import symptoms
 
 routes = APIRouter(prefix="/connections", tags=["connections"])
 TEST_SECONDS = 40.0
@@ -44,6 +45,9 @@ class Connection(paging.Part):
     breaker: breaker_api.Breaker = Field(default_factory=breaker_api.Breaker)
     operation_breakers: list[breaker_api.Breaker] = Field(
         default_factory=list, description="Operations that the system limits by themselves and that are not closed"
+    )
+    authorised_until: Annotated[datetime | None, Field(description="When a person must authorise again, if known")] = (
+        None
     )
     etag: str
     created_at: datetime
@@ -97,7 +101,9 @@ class TestResult(paging.Part):
     exchanges: list[Exchange] = Field(default_factory=list)
 
 
-def _shown(hub: services.Services, row: connections.Row, shut: breaker_api.Shut) -> Connection:
+def _shown(
+    hub: services.Services, row: connections.Row, shut: breaker_api.Shut, until: float | None = None
+) -> Connection:
     live = sites.open_connection(row, hub.sealer, hub.site().connectors)
     hook = None
     missing: list[str] = []
@@ -110,7 +116,8 @@ def _shown(hub: services.Services, row: connections.Row, shut: breaker_api.Shut)
     return Connection(
         key=row.key, connector=row.connector, state=str(row.state),
         reason=paging.Words.model_validate(said) if said else None, config=row.config, secrets=sorted(row.sealed),
-        hook_url=hook, missing=missing, breaker=breaker_api.shown(shut.get((row.key, ""))),
+        hook_url=hook, missing=missing, authorised_until=paging.moment(until),
+        breaker=breaker_api.shown(shut.get((row.key, ""))),
         operation_breakers=[
             breaker_api.shown(one)
             for (key, operation), one in shut.items()
@@ -160,7 +167,8 @@ async def every(request: Request, limit: paging.Limit = 50, cursor: paging.Curso
         rows = await connections.all_rows(connection)
         shut, _now = await breakers.every(connection)
     page, more = paging.sliced(rows, limit, cursor, lambda row: row.key)
-    return Connections(items=[_shown(hub, row, shut) for row in page], next_cursor=more)
+    ends = await symptoms.grants(hub.ledger, hub.sealer, hub.site())
+    return Connections(items=[_shown(hub, row, shut, ends.get(row.key)) for row in page], next_cursor=more)
 
 
 @routes.get("/{key}", operation_id="connection_get", summary="连接详情 Connection", responses=schema.responses(404))
@@ -169,7 +177,9 @@ async def one(request: Request, response: Response, key: str) -> Connection:
     hub = services.of(request)
     async with hub.ledger.read() as connection:
         shut, _now = await breakers.every(connection)
-        found = _shown(hub, await _get(connection, key), shut)
+        row = await _get(connection, key)
+        until = await symptoms.granted(connection, hub.sealer, key)
+    found = _shown(hub, row, shut, until)
     response.headers["ETag"] = found.etag
     return found
 
@@ -244,6 +254,10 @@ async def remove(request: Request, key: str, if_match: IfMatch = None) -> None:
         if users:
             shown = ", ".join(users[:10])
             raise problems.Problem("in_use", f"这些路由仍在使用它：{shown}", f"these routes use it: {shown}")
+        told = alerting.uses(await configuration.setting(connection, current.ALERTS) or [], key)
+        if told:
+            shown = ", ".join(told[:10])
+            raise problems.Problem("in_use", f"这些告警通过它通知：{shown}", f"these alerts tell people by it: {shown}")
         await connections.remove(connection, key)
         await breakers.forget(connection, key)
         await logins.forget(connection, key)

@@ -67,12 +67,21 @@ class Door(paging.Part):
     when: dict[str, str | list[str]]
 
 
+class Authorisation(paging.Part):
+    """Authorised in the browser: ``fills`` are the fields that need not be typed then."""
+
+    fills: list[str]
+    when: dict[str, str | list[str]]
+    redirect: Annotated[str, Field(description="What to enter at the platform as the application's callback")]
+
+
 class Connector(ConnectorSummary):
     """A connector with everything a form and a route editor need, and its README for the admin."""
 
     fields: list[FormField]
     operations: list[OperationSummary]
     doors: list[Door]
+    authorise: Authorisation | None = None
     readme: str
     unconfirmed: list[str]
 
@@ -98,8 +107,10 @@ def _every(connectors: catalogue.Catalogue) -> list[declaration.Declaration]:
     return found
 
 
-def detail(spec: declaration.Declaration, readme: str) -> Connector:
+def detail(spec: declaration.Declaration, readme: str, public_url: str = "") -> Connector:
     """The whole of a declaration that people see."""
+    way = spec.authorise
+    redirect = f"{public_url}/api/v1/authorisations/callback"
     return Connector(
         **_summary(spec),
         fields=[FormField.model_validate(one.model_dump()) for one in spec.fields],
@@ -125,6 +136,7 @@ def detail(spec: declaration.Declaration, readme: str) -> Connector:
             )
             for name, one in spec.events.items()
         ],
+        authorise=Authorisation(fills=sorted(way.fills), when=way.when, redirect=redirect) if way else None,
         readme=readme,
         unconfirmed=spec.unconfirmed,
     )
@@ -159,4 +171,4 @@ async def one(request: Request, id: str) -> Connector:
         return detail(spec, "")
     file = registry.folder(id).joinpath("README.md")
     readme = await asyncio.to_thread(lambda: file.read_text(encoding="utf-8") if file.is_file() else "")
-    return detail(spec, readme)
+    return detail(spec, readme, services.of(request).settings.public_url)

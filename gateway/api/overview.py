@@ -11,12 +11,15 @@ from fastapi import APIRouter, Query, Request
 from pydantic import Field
 
 from gateway.api import failures, ledger, paging, services
-from retry_queue.ledger import pulse, tallies
+from retry_queue.ledger import alarms, breakers, pulse, tallies, vitals
+from retry_queue.sync import alarm_words, symptoms
 from retry_queue.sync import route as sync_route
 from retry_queue.sync import site as sites
 
 routes = APIRouter(prefix="/overview", tags=["overview"])
 RATE_MINUTES = 5
+SOON = 14 * 86400.0
+"""Seconds before the end of an authorisation from which a person should think of it."""
 Minutes = Annotated[int, Query(ge=5, le=180, description="How far back the series go")]
 
 
@@ -83,13 +86,19 @@ async def overview(request: Request, minutes: Minutes = 60) -> Overview:
         moved = await pulse.moved(db, minutes)
         stuck = await pulse.stuck(db)
         causes = await pulse.causes(db)
+        waiting = await vitals.conflicts(db)
+        shut = [row for row in (await breakers.every(db))[0].values() if row.shut]
+        mute = await alarms.undelivered(db, hub.clock() - 86400.0)
     now = hub.clock()
     site = hub.site()
+    ends = {key: until for key, until in (await symptoms.grants(hub.ledger, hub.sealer, site)).items()
+            if until - now < SOON}  # fmt: skip
     return Overview(
         at=paging.instant(now), minutes=minutes, balance=ledger.Balance(**asdict(balance)),
         nodes=[_node(live, arrived, minutes, now) for live in site.live.values()],
         edges=[edge for one in site.routes.values() for edge in _edges(one, moved, stuck, minutes, now)],
-        todo=_todo(site, causes, balance), series=_series(arrived, minutes),
+        todo=[*_todo(site, causes, balance), *_shut(shut), *_soon(ends, waiting, mute, now)],
+        series=_series(arrived, minutes),
     )  # fmt: skip
 
 
@@ -170,4 +179,28 @@ def _todo(site: sites.Site, causes: list[pulse.Cause], balance: tallies.Balance)
         for one in causes[:20]
     ]
     found += [Todo(kind="paused", to=live.key) for live in site.live.values() if str(live.state) == "paused"]
+    return found
+
+
+def _shut(rows: list[breakers.Row]) -> list[Todo]:
+    """Systems that are not called for now; a breaker of one operation names it."""
+    return [
+        Todo(
+            kind="breaker", to=row.connection_key, words=paging.Words.model_validate(row.reason) if row.reason else None
+        )
+        for row in rows
+    ]
+
+
+def _soon(ends: dict[str, float], conflicts: int, mute: list[Any], now: float) -> list[Todo]:
+    """What is not broken yet, or not in the way of any event."""
+    found = []
+    for key, until in sorted(ends.items(), key=lambda one: one[1]):
+        zh, en = alarm_words.lasting(max(until - now, 0.0))
+        found.append(Todo(kind="expiring", to=key, words=paging.Words(zh=f"还有 {zh}到期", en=f"ends in {en}")))
+    if conflicts:
+        found.append(Todo(kind="conflicts", to="", count=conflicts))
+    for row in mute:
+        words = paging.Words.model_validate_json(row.detail) if row.detail else None
+        found.append(Todo(kind="channel", to=row.connection_key, words=words))
     return found

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from gateway import hub, hub_file
+from gateway import hub, hub_export, hub_file
 from gateway.commands import shell
 
 File = Annotated[str, typer.Option("--file", "-f", help="hub.yaml，- 表示标准输入 / a file, - for stdin")]
@@ -100,7 +100,7 @@ def export(
     as_json: shell.Json = False,
 ) -> None:
     """导出当前配置（密钥写成 ${变量}） / write the configuration, secrets as ${VARIABLES}."""
-    text, needed = shell.run(lambda one: hub.export(one.ledger))
+    text, needed = shell.run(lambda one: hub_export.export(one.ledger))
     if as_json:
         shell.show({"file": text, "variables": needed})
         return

@@ -71,6 +71,7 @@ _MARKS = sql.Statement(
     UNION ALL SELECT 'attempts', coalesce(max(id), 0) FROM attempts
     UNION ALL SELECT 'configuration', coalesce(max(version), 0) FROM settings WHERE key = 'epoch'
     UNION ALL SELECT 'audit', coalesce(max(id), 0) FROM audit
+    UNION ALL SELECT 'alerts', coalesce(max(id), 0) + (SELECT count(*) FROM alarms WHERE state = 'firing') FROM notices
     UNION ALL SELECT 'quarantine', coalesce(max(id), 0) FROM quarantine
     """
 )

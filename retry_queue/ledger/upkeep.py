@@ -271,3 +271,44 @@ matches = Table(
     Index("ix_matches_left_link", "left_link", "right_link"),
     sqlite_autoincrement=True,
 )
+
+alarms = Table(
+    "alarms",
+    metadata,
+    Column("id", RowId, primary_key=True, autoincrement=True),
+    Column("alert_key", Key, nullable=False),
+    Column("kind", String(20), nullable=False),
+    Column("subject", String(200), nullable=False),  # a connection, what two compare, or empty: the hub
+    Column("state", String(10), nullable=False),  # waiting | firing | ended
+    Column("n", Double, nullable=False),  # how many, or seconds
+    Column("detail", Text),  # JSON {zh, en}
+    Column("always", SmallInteger, nullable=False, server_default="0"),  # told outside of the hours too
+    Column("since", Double, nullable=False),
+    Column("fired_at", Double),
+    Column("told_at", Double),
+    Column("acknowledged_by", String(80)),
+    Column("ended_at", Double),
+    Column("end_told", SmallInteger, nullable=False, server_default="0"),
+    tables.partial("ix_alarms_open", "alert_key", "id", where="state <> 'ended' OR end_told = 0"),
+    sqlite_autoincrement=True,
+)
+
+notices = Table(
+    "notices",
+    metadata,
+    Column("id", RowId, primary_key=True, autoincrement=True),
+    Column("alert_key", Key, nullable=False),
+    Column("connection_key", Key, nullable=False),
+    Column("operation", String(80), nullable=False),
+    Column("recipients", Text, nullable=False),  # JSON list
+    Column("body", Text, nullable=False),  # JSON {title, text, url}
+    Column("state", String(10), nullable=False),  # waiting | sent | failed
+    Column("next_at", Double, nullable=False),  # due; while it is sent: when the lease ends
+    Column("fence", Integer, nullable=False, server_default="0"),
+    Column("failures", Integer, nullable=False, server_default="0"),
+    Column("detail", Text),  # JSON {zh, en}: why it was not taken
+    Column("created_at", Double, nullable=False),
+    Column("ended_at", Double),
+    tables.partial("ix_notices_due", "next_at", "id", where="state = 'waiting'"),
+    sqlite_autoincrement=True,
+)

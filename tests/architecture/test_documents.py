@@ -18,7 +18,7 @@ from connectors.simulator import faults
 from gateway import api, cli, current, hub, hub_file, settings
 from mappings import canonical, check, functions, library, linter, spec
 from retry_queue.ledger import upkeep
-from retry_queue.sync import plan, route, schedule
+from retry_queue.sync import alarm, plan, route, schedule
 from scripts import house
 from tests.conformance import proving, rehearsal
 
@@ -290,7 +290,7 @@ def _names(*models: type[Any]) -> Iterator[str]:
 REFERENCES = {
     "docs/hub-yaml.md": {
         *hub_file.SECTIONS, *_names(route.Route, route.Source, route.Target, route.Template, route.EntityRule),
-        *_names(schedule.Schedule), *canonical.MODELS,
+        *_names(schedule.Schedule, alarm.Alert, alarm.Rule, alarm.Channel), *alarm.KINDS, *canonical.MODELS,
     },
     "docs/mapping-files.md": {
         *_names(spec.Spec, spec.Rule, spec.Table, spec.Example), *spec.CODECS, *functions.FUNCTIONS, *functions.METHODS,
@@ -331,6 +331,7 @@ def test_the_parts_of_hub_yaml_can_be_read() -> None:
     assert draft.templates
     assert draft.entities
     assert draft.reconciliations
+    assert draft.alerts
 
 
 def test_the_example_of_a_mapping_works() -> None:

@@ -16,7 +16,7 @@ SHOTS = services.ROOT / "docs" / "screenshots"
 FORM, MAPPING = "kingdee", "taobao/order"
 PAGES = {
     "overview": "/", "events": "/events", "event": "/events/{event}", "failures": "/failures",
-    "links": "/links?q={number}", "connections": "/connections", "gallery": "/connections/new",
+    "alerts": "/alerts", "links": "/links?q={number}", "connections": "/connections", "gallery": "/connections/new",
     "wizard": f"/connections/new/{FORM}", "connection": "/connections/own-shop", "routes": "/routes",
     "routes-canvas": "/routes?view=canvas", "route": "/routes/order-to-erp", "recipes": "/routes/recipes",
     "mappings": "/mappings", "mapping": f"/mappings/{MAPPING}", "templates": "/templates", "users": "/users",

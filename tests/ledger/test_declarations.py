@@ -10,7 +10,7 @@ import pytest
 
 from connectors.core import auth, catalogue, client, errors, model, pacing
 from connectors.core.own import source
-from gateway import hub, hub_file
+from gateway import hub, hub_export, hub_file
 from retry_queue import poll
 from retry_queue.ledger import session, upkeep
 from tests.ledger import hub as hubs
@@ -224,7 +224,7 @@ connections:
   - {{key: front, connector: office, config: {{base_url: "{house.url}"}}, secrets: {{api_key: k}}}}
 """
     assert [one.line for one in await apply(ledger, short)] == ["+ connection front"]
-    exported, _ = await hub.export(ledger)
+    exported, _ = await hub_export.export(ledger)
     again = hub_file.read(exported, "out.yaml", variables={"FRONT_API_KEY": "k"})
     assert await hub.diff(ledger, hubs.SEALER, again, prune=True) == []
     with pytest.raises(hub_file.Broken) as caught:

@@ -5,6 +5,174 @@
  */
 
 export interface paths {
+    "/api/v1/alarms": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 触发的告警 Alarms
+         * @description What fires and what has fired, the newest first.
+         */
+        get: operations["alarm_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/alarms/{number}/acknowledge": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 我来处理 Acknowledge
+         * @description Somebody takes care of it: it is not repeated, and its end is still told.
+         */
+        post: operations["alarm_acknowledge"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/alarms/notices": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 告警消息 Messages of alerts
+         * @description The messages that alerts sent, the newest first.
+         */
+        get: operations["notice_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/alerts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 告警列表 Alerts
+         * @description Every alert, by key.
+         */
+        get: operations["alert_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/alerts/{key}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 告警详情 Alert
+         * @description One alert.
+         */
+        get: operations["alert_get"];
+        /**
+         * 保存告警 Save
+         * @description Makes or replaces an alert.
+         */
+        put: operations["alert_put"];
+        post?: never;
+        /**
+         * 删除告警 Remove
+         * @description Removes an alert; what fires by it is over without a word.
+         */
+        delete: operations["alert_delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/alerts/channels": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 可用渠道 Channels
+         * @description Everything that can carry a message: operations of the connections there are.
+         */
+        get: operations["alert_channels"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/alerts/kinds": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 可告警的情况 What can be told of
+         * @description Every kind of trouble a rule may name.
+         */
+        get: operations["alert_kinds"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/alerts/trial": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 发送测试消息 Send a test
+         * @description Sends a test message to every channel of an alert, stored or not. A failure is an answer, not a problem.
+         */
+        post: operations["alert_trial"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/audit": {
         parameters: {
             query?: never;
@@ -39,6 +207,26 @@ export interface paths {
          * @description Reads the whole chain: edited, removed or cut-off entries are named.
          */
         post: operations["audit_verify"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/authorisations/callback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 授权回调 Back from authorising
+         * @description Takes the code in, tries it, and leads the person to the connection; "authorised" says how it went.
+         */
+        get: operations["authorisation_finish"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -278,6 +466,26 @@ export interface paths {
          * @description Removes a connection that no route uses; its history stays.
          */
         delete: operations["connection_delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/connections/{key}/authorise": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 去授权 Authorise
+         * @description The platform's page on which a person agrees to what this connection may do.
+         */
+        post: operations["authorisation_start"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -2166,6 +2374,211 @@ export interface components {
             zh: string;
         };
         /**
+         * Alarm
+         * @description One trouble under one alert. ``subject`` is a connection, what two compare, or empty: the hub as a whole.
+         */
+        Alarm: {
+            /** Acknowledged By */
+            acknowledged_by?: string | null;
+            /** Alert */
+            alert: string;
+            /** Ended At */
+            ended_at?: string | null;
+            /**
+             * Fired At
+             * Format: date-time
+             */
+            fired_at: string;
+            /**
+             * Id
+             * @example 7
+             */
+            id: string;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "parked" | "dead" | "quarantine" | "difference" | "overdue" | "breaker" | "needs_auth" | "expiring" | "failing" | "silent" | "drift" | "conflicts";
+            /**
+             * State
+             * @description firing or ended
+             * @example firing
+             */
+            state: string;
+            /** Subject */
+            subject: string;
+            /** Told At */
+            told_at?: string | null;
+            words: components["schemas"]["Words"];
+        };
+        /** Alarms */
+        Alarms: {
+            /** Items */
+            items: components["schemas"]["Alarm"][];
+            /**
+             * Next Cursor
+             * @description Ask with this for the next page
+             * @example MTIz
+             */
+            next_cursor?: string | null;
+        };
+        /**
+         * Alert
+         * @description Rules told together in one message, to every channel.
+         *
+         *     What is new goes out at most once in ``gather`` seconds, what goes on is told again every ``repeat`` (0: never).
+         *     Outside of ``hours`` it is quiet, except for rules that say ``always``; what ended by then is never told.
+         */
+        "Alert-Input": {
+            /**
+             * Enabled
+             * @default true
+             */
+            enabled: boolean;
+            /**
+             * Gather
+             * @default 60
+             */
+            gather: number;
+            hours?: components["schemas"]["Hours-Input"] | null;
+            /** Key */
+            key: string;
+            /** Label */
+            label?: string | null;
+            /**
+             * Language
+             * @default zh
+             * @enum {string}
+             */
+            language: "zh" | "en";
+            /**
+             * Repeat
+             * @default 14400
+             */
+            repeat: number;
+            /**
+             * Resolved
+             * @default true
+             */
+            resolved: boolean;
+            /** Rules */
+            rules: components["schemas"]["Rule"][];
+            /** To */
+            to: components["schemas"]["Channel"][];
+        };
+        /**
+         * Alert
+         * @description Rules told together in one message, to every channel.
+         *
+         *     What is new goes out at most once in ``gather`` seconds, what goes on is told again every ``repeat`` (0: never).
+         *     Outside of ``hours`` it is quiet, except for rules that say ``always``; what ended by then is never told.
+         */
+        "Alert-Output": {
+            /**
+             * Enabled
+             * @default true
+             */
+            enabled: boolean;
+            /**
+             * Gather
+             * @default 60
+             */
+            gather: number;
+            hours?: components["schemas"]["Hours-Output"] | null;
+            /** Key */
+            key: string;
+            /** Label */
+            label?: string | null;
+            /**
+             * Language
+             * @default zh
+             * @enum {string}
+             */
+            language: "zh" | "en";
+            /**
+             * Repeat
+             * @default 14400
+             */
+            repeat: number;
+            /**
+             * Resolved
+             * @default true
+             */
+            resolved: boolean;
+            /** Rules */
+            rules: components["schemas"]["Rule"][];
+            /** To */
+            to: components["schemas"]["Channel"][];
+        };
+        /**
+         * AlertChannel
+         * @description An operation that takes messages. ``recipients``: it must be told whom to send to.
+         */
+        AlertChannel: {
+            /**
+             * Connection
+             * @example duty-group
+             */
+            connection: string;
+            /** Connector */
+            connector: string;
+            label: components["schemas"]["Words"];
+            /**
+             * Operation
+             * @example robot.send
+             */
+            operation: string;
+            /** Recipients */
+            recipients: boolean;
+            /**
+             * State
+             * @example enabled
+             */
+            state: string;
+        };
+        /** AlertChannels */
+        AlertChannels: {
+            /** Items */
+            items: components["schemas"]["AlertChannel"][];
+            /**
+             * Next Cursor
+             * @description Ask with this for the next page
+             * @example MTIz
+             */
+            next_cursor?: string | null;
+        };
+        /**
+         * AlertDetail
+         * @description An alert, and how many alarms of it fire now.
+         */
+        AlertDetail: {
+            alert: components["schemas"]["Alert-Output"];
+            /**
+             * Firing
+             * @default 0
+             */
+            firing: number;
+        };
+        /** Alerts */
+        Alerts: {
+            /** Items */
+            items: components["schemas"]["AlertDetail"][];
+            /**
+             * Next Cursor
+             * @description Ask with this for the next page
+             * @example MTIz
+             */
+            next_cursor?: string | null;
+        };
+        /**
+         * AlertTrial
+         * @description How it went, per channel.
+         */
+        AlertTrial: {
+            /** Results */
+            results: components["schemas"]["Tried"][];
+        };
+        /**
          * Attempt
          * @description One try with its HTTP exchanges, secrets masked, personal data too unless revealed.
          */
@@ -2205,6 +2618,23 @@ export interface components {
             differences: string[];
             /** Ok */
             ok: boolean;
+        };
+        /**
+         * Authorisation
+         * @description Authorised in the browser: ``fills`` are the fields that need not be typed then.
+         */
+        Authorisation: {
+            /** Fills */
+            fills: string[];
+            /**
+             * Redirect
+             * @description What to enter at the platform as the application's callback
+             */
+            redirect: string;
+            /** When */
+            when: {
+                [key: string]: string | string[];
+            };
         };
         /**
          * Backfill
@@ -2440,6 +2870,18 @@ export interface components {
             /** Problems */
             problems: string[];
         };
+        /**
+         * Channel
+         * @description Whom to tell: an operation of a connection that sends messages; ``recipients`` in that system's own space.
+         */
+        Channel: {
+            /** Connection */
+            connection: string;
+            /** Operation */
+            operation: string;
+            /** Recipients */
+            recipients?: string[];
+        };
         /** Choice */
         Choice: {
             label: components["schemas"]["Text"];
@@ -2531,6 +2973,11 @@ export interface components {
          * @description A connection. ``secrets`` names those that are set; ``hook_url`` is where the system sends its pushes.
          */
         Connection: {
+            /**
+             * Authorised Until
+             * @description When a person must authorise again, if known
+             */
+            authorised_until?: string | null;
             breaker?: components["schemas"]["Breaker"];
             /**
              * Config
@@ -2647,6 +3094,7 @@ export interface components {
         Connector: {
             /** Aliases */
             aliases: string[];
+            authorise?: components["schemas"]["Authorisation"] | null;
             /** Category */
             category: string;
             /** Docs Url */
@@ -2981,6 +3429,13 @@ export interface components {
              * @default 1000
              */
             limit: number;
+            /**
+             * Mapping
+             * @description newest: with the mapping in force, not the one planned with
+             * @default planned
+             * @enum {string}
+             */
+            mapping: "planned" | "newest";
             /** Reason */
             reason?: string | null;
             /** Route */
@@ -2994,6 +3449,19 @@ export interface components {
             state: "dead" | "parked" | "skipped";
             /** Until */
             until?: string | null;
+        };
+        /**
+         * Departure
+         * @description Where the person goes to agree. ``redirect`` must be entered at the platform as the application's callback.
+         */
+        Departure: {
+            /** Redirect */
+            redirect: string;
+            /**
+             * Url
+             * @example https://open.example.com/oauth/authorize?state=…
+             */
+            url: string;
         };
         /** Differences */
         Differences: {
@@ -4189,6 +4657,55 @@ export interface components {
             /** State */
             state: string;
         };
+        /**
+         * Notice
+         * @description One message to one channel.
+         */
+        Notice: {
+            /** Alert */
+            alert: string;
+            /** Connection */
+            connection: string;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /** Ended At */
+            ended_at?: string | null;
+            /**
+             * Id
+             * @example 12
+             */
+            id: string;
+            /** Operation */
+            operation: string;
+            /** Recipients */
+            recipients: string[];
+            /**
+             * State
+             * @description waiting, sent or failed
+             * @example sent
+             */
+            state: string;
+            /** Text */
+            text: string;
+            /** Title */
+            title: string;
+            /** @description Why it was not taken */
+            words?: components["schemas"]["Words"] | null;
+        };
+        /** Notices */
+        Notices: {
+            /** Items */
+            items: components["schemas"]["Notice"][];
+            /**
+             * Next Cursor
+             * @description Ask with this for the next page
+             * @example MTIz
+             */
+            next_cursor?: string | null;
+        };
         /** Offers */
         Offers: {
             /** Items */
@@ -4951,6 +5468,74 @@ export interface components {
             zh: string;
         };
         /**
+         * Rule
+         * @description One kind of trouble. ``always``: told outside of the hours as well.
+         */
+        Rule: {
+            /**
+             * Always
+             * @default false
+             */
+            always: boolean;
+            /** At Least */
+            at_least?: number | null;
+            /** Connections */
+            connections?: string[];
+            /** For */
+            for?: number | null;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "parked" | "dead" | "quarantine" | "difference" | "overdue" | "breaker" | "needs_auth" | "expiring" | "failing" | "silent" | "drift" | "conflicts";
+            /** Within */
+            within?: number | null;
+        };
+        /**
+         * RuleKind
+         * @description What can be told of, and what holds where a rule says nothing; times in seconds.
+         */
+        RuleKind: {
+            /** At Least */
+            at_least: number;
+            /**
+             * Growing
+             * @description Whether growth within a time may be meant
+             */
+            growing: boolean;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "parked" | "dead" | "quarantine" | "difference" | "overdue" | "breaker" | "needs_auth" | "expiring" | "failing" | "silent" | "drift" | "conflicts";
+            /**
+             * Lasting
+             * @description How long it must last; for timed kinds: how long is too long
+             */
+            lasting: number;
+            name: components["schemas"]["Words"];
+            /** Timed */
+            timed: boolean;
+            /**
+             * Whole
+             * @description About the hub as a whole, not about connections
+             */
+            whole: boolean;
+            /** Within */
+            within: number;
+        };
+        /** RuleKinds */
+        RuleKinds: {
+            /** Items */
+            items: components["schemas"]["RuleKind"][];
+            /**
+             * Next Cursor
+             * @description Ask with this for the next page
+             * @example MTIz
+             */
+            next_cursor?: string | null;
+        };
+        /**
          * Sample
          * @description A sample's content; numbers that JavaScript cannot hold are text.
          */
@@ -5469,6 +6054,19 @@ export interface components {
             result?: unknown;
         };
         /**
+         * Tried
+         * @description How the test message to one channel went.
+         */
+        Tried: {
+            /** Connection */
+            connection: string;
+            /** Ok */
+            ok: boolean;
+            /** Operation */
+            operation: string;
+            words?: components["schemas"]["Words"] | null;
+        };
+        /**
          * Unless
          * @description A later event about the same person or record that makes a waiting delivery pointless.
          */
@@ -5655,6 +6253,825 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    alarm_list: {
+        parameters: {
+            query?: {
+                /** @description Of this alert */
+                alert?: string | null;
+                /** @description `next_cursor` of the page before */
+                cursor?: string | null;
+                /** @description Rows per page */
+                limit?: number;
+                /** @description Only these */
+                state?: ("firing" | "ended") | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Alarms"];
+                };
+            };
+            /** @description Not understandable */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The ledger is not available */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    alarm_acknowledge: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                number: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Alarm"];
+                };
+            };
+            /** @description Not understandable */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The ledger is not available */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    notice_list: {
+        parameters: {
+            query?: {
+                /** @description `next_cursor` of the page before */
+                cursor?: string | null;
+                /** @description Rows per page */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Notices"];
+                };
+            };
+            /** @description Not understandable */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The ledger is not available */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    alert_list: {
+        parameters: {
+            query?: {
+                /** @description `next_cursor` of the page before */
+                cursor?: string | null;
+                /** @description Rows per page */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Alerts"];
+                };
+            };
+            /** @description Not understandable */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The ledger is not available */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    alert_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlertDetail"];
+                };
+            };
+            /** @description Not understandable */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The ledger is not available */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    alert_put: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Alert-Input"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Alert-Output"];
+                };
+            };
+            /** @description Not understandable */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The ledger is not available */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    alert_delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Not understandable */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The ledger is not available */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    alert_channels: {
+        parameters: {
+            query?: {
+                /** @description `next_cursor` of the page before */
+                cursor?: string | null;
+                /** @description Rows per page */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlertChannels"];
+                };
+            };
+            /** @description Not understandable */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The ledger is not available */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    alert_kinds: {
+        parameters: {
+            query?: {
+                /** @description `next_cursor` of the page before */
+                cursor?: string | null;
+                /** @description Rows per page */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RuleKinds"];
+                };
+            };
+            /** @description Not understandable */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The ledger is not available */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    alert_trial: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Alert-Input"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AlertTrial"];
+                };
+            };
+            /** @description Not understandable */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The ledger is not available */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     audit_list: {
         parameters: {
             query?: {
@@ -5754,6 +7171,78 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Chain"];
                 };
+            };
+            /** @description Not understandable */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The ledger is not available */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    authorisation_finish: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            303: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description Not understandable */
             400: {
@@ -7158,6 +8647,100 @@ export interface operations {
             };
             /** @description If-Match is missing */
             428: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The ledger is not available */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    authorisation_start: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Departure"];
+                };
+            };
+            /** @description Not understandable */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not valid */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -3,7 +3,7 @@ import { useQueryClient } from '@tanstack/react-query'
 import { createContext, useContext, useEffect, useRef, useState, type ReactNode } from 'react'
 import type { Schemas } from '@/api/client'
 
-export type Marks = Partial<Record<'events' | 'deliveries' | 'attempts' | 'configuration' | 'audit' | 'quarantine', number>>
+export type Marks = Partial<Record<'events' | 'deliveries' | 'attempts' | 'configuration' | 'audit' | 'quarantine' | 'alerts', number>>
 
 interface Live {
   connected: boolean
@@ -16,9 +16,10 @@ const STALE: Record<keyof Marks, string[]> = {
   events: ['overview', 'connection-events'],
   deliveries: ['overview', 'failures'],
   attempts: ['overview', 'failures', 'timeline', 'deliveries'],
-  configuration: ['overview', 'connections', 'routes', 'mappings', 'templates'],
+  configuration: ['overview', 'connections', 'routes', 'mappings', 'templates', 'alerts', 'alert-channels'],
   audit: ['audit'],
   quarantine: ['quarantine'],
+  alerts: ['alerts', 'alarms', 'notices', 'overview'],
 }
 /** Milliseconds between two rounds of asking again. */
 const CALM = 2500

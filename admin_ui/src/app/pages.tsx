@@ -3,7 +3,7 @@
  * it is loaded when somebody goes there. `nav: null` keeps a page out of the menu.
  */
 import {
-  ApiOutlined, AuditOutlined, BranchesOutlined, ClusterOutlined, DashboardOutlined, FileTextOutlined, MessageOutlined, SettingOutlined, SwapOutlined, TeamOutlined,
+  ApiOutlined, AuditOutlined, BellOutlined, BranchesOutlined, ClusterOutlined, DashboardOutlined, FileTextOutlined, MessageOutlined, SettingOutlined, SwapOutlined, TeamOutlined,
   ThunderboltOutlined, WarningOutlined,
 } from '@ant-design/icons'
 import { lazy, type ComponentType, type ReactNode } from 'react'
@@ -28,6 +28,7 @@ export const PAGES: PageEntry[] = [
   { path: '/events', name: 'events', nav: { group: 'watch', icon: <ThunderboltOutlined /> }, view: page(() => import('@/features/events/events')) },
   { path: '/events/:id', name: 'events', nav: null, view: page(() => import('@/features/events/event')) },
   { path: '/failures', name: 'failures', nav: { group: 'watch', icon: <WarningOutlined /> }, view: page(() => import('@/features/failures/failures')) },
+  { path: '/alerts', name: 'alerts', nav: { group: 'watch', icon: <BellOutlined /> }, view: page(() => import('@/features/alerts/alerts')) },
   { path: '/links', name: 'links', nav: { group: 'watch', icon: <ClusterOutlined /> }, view: page(() => import('@/features/links/links')) },
   { path: '/connections', name: 'connections', nav: { group: 'build', icon: <ApiOutlined /> }, view: page(() => import('@/features/connections/connections')) },
   { path: '/connections/new', name: 'connections', nav: null, role: 'editor', view: page(() => import('@/features/connections/gallery')) },

@@ -1,4 +1,5 @@
 /** Every feature's words, under its own name. */
+import * as alerts from '@/features/alerts/words'
 import * as audit from '@/features/audit/words'
 import * as connections from '@/features/connections/words'
 import * as events from '@/features/events/words'
@@ -17,10 +18,10 @@ import * as pages from './pages'
 export const resources = {
   zh: {
     common: common.zh, pages: pages.zh, login: login.zh, overview: overview.zh, connections: connections.zh, routes: routes.zh, events: events.zh, failures: failures.zh, links: links.zh, mappings: mappings.zh,
-    templates: templates.zh, users: users.zh, audit: audit.zh, settings: settings.zh,
+    templates: templates.zh, users: users.zh, audit: audit.zh, alerts: alerts.zh, settings: settings.zh,
   },
   en: {
     common: common.en, pages: pages.en, login: login.en, overview: overview.en, connections: connections.en, routes: routes.en, events: events.en, failures: failures.en, links: links.en, mappings: mappings.en,
-    templates: templates.en, users: users.en, audit: audit.en, settings: settings.en,
+    templates: templates.en, users: users.en, audit: audit.en, alerts: alerts.en, settings: settings.en,
   },
 } as const

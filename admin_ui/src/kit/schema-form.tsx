@@ -11,6 +11,8 @@ interface Props {
   stored: string[]
   cleared: ReadonlySet<string>
   clear: (keys: ReadonlySet<string>) => void
+  /** Fields that are filled in another way later, and need not be typed. */
+  later?: string[]
   disabled?: boolean
   focused?: (field: FormField) => void
 }
@@ -21,13 +23,14 @@ export function SchemaFields(props: Props) {
   return <>{shown.map((field) => <Field key={field.key} field={field} {...props} />)}</>
 }
 
-function Field({ field, stored, cleared, clear, disabled, focused }: Props & { field: FormField }) {
+function Field({ field, stored, cleared, clear, disabled, focused, later }: Props & { field: FormField }) {
   const { t } = useTranslation()
   const say = useSay()
   const kept = field.secret && stored.includes(field.key)
   const gone = cleared.has(field.key)
   const rules = []
-  if (field.required && !kept) rules.push({ required: true, message: `${say(field.label)}：${t('required')}` })
+  const needed = field.required && !later?.includes(field.key)
+  if (needed && !kept) rules.push({ required: true, message: `${say(field.label)}：${t('required')}` })
   if (field.pattern) rules.push({ pattern: new RegExp(field.pattern, 'u'), message: say(field.help) || field.pattern })
   const help = say(field.help)
   return (
@@ -35,7 +38,7 @@ function Field({ field, stored, cleared, clear, disabled, focused }: Props & { f
       name={field.key}
       label={<span>{say(field.label)} <code className="dim">{field.key}</code></span>}
       rules={rules}
-      required={field.required}
+      required={needed}
       extra={help && <span className="field-help">{help}</span>}
       valuePropName={field.type === 'boolean' ? 'checked' : 'value'}
       validateTrigger="onBlur"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway import current, hub, hub_file
+from gateway import current, hub, hub_export, hub_file
 from retry_queue.ledger import secrets, session, upkeep
 from retry_queue.sync import site as sites
 
@@ -73,7 +73,7 @@ async def test_timing_survives_being_applied_and_exported(ledger: session.Ledger
     assert [one.over for one in site.templates["remind"].quota] == ["skip"]
     assert [rule.by for rule in site.match.rules] == [["unionid"], ["masked_phone", "name"]]
     assert site.match.merge_at == 0.95
-    text, needed = await hub.export(ledger)
+    text, needed = await hub_export.export(ledger)
     given = {name: "secret-of-shop" if name.startswith("SHOP") else "another-one" for name in needed}
     assert await hub.diff(ledger, SEALER, hub_file.read(text, "out.yaml", variables=given), prune=True) == []
 

@@ -11,7 +11,9 @@ import { At, Copyable, Entity, Fact, State } from '@/kit/bits'
 import { Loaded, Nothing, Page } from '@/kit/page'
 import { useChange } from '@/kit/query'
 import { Moved, useSettled } from '@/kit/settled'
+import { Authorise } from './authorise'
 import { Badge } from './badge'
+import { BreakerState, HoldBack } from './breaker'
 import { Editor } from './editor'
 import { FirstPush } from './first-push'
 
@@ -64,6 +66,8 @@ function Content({ connection, connector }: { connection: Connection; connector:
   return (
     <>
       {connection.state === 'needs_auth' && <Alert type="error" showIcon title={t('reauth')} description={say(connection.reason)} style={{ marginBottom: 16 }} />}
+      <BreakerState connection={connection} />
+      <Authorise connection={connection} connector={connector} />
       {missing.length > 0 && <Alert type="warning" showIcon title={t('missing', { n: missing.length })} description={<code>{missing.map((one) => one.split('/').pop()).join(', ')}</code>} style={{ marginBottom: 16 }} />}
       <Tabs
         defaultActiveKey={state?.fresh && connection.hook_url ? 'hook' : 'settings'}
@@ -166,6 +170,7 @@ function Danger({ connection }: { connection: Connection }) {
   return (
     <div className="panel stack">
       <dl className="facts"><Fact name={t('created')}><At iso={connection.created_at} /></Fact><Fact name={t('updated')}><At iso={connection.updated_at} /></Fact><Fact name={t('connector')}><code>{connection.connector}</code></Fact></dl>
+      <HoldBack connection={connection} />
       <div className="row apart"><span>{t('disableHint')}</span><Button disabled={connection.state === 'disabled'} loading={disable.isPending} onClick={() => disable.mutate(undefined)}>{t('disable')}</Button></div>
       <div className="row apart"><span>{t('deleteHint')}</span>
         <Button danger loading={remove.isPending} onClick={() => void modal.confirm({ title: t('deleteSure', { key: connection.key }), content: t('deleteHint'), okText: common('remove'), okButtonProps: { danger: true }, onOk: () => remove.mutateAsync(undefined).catch(() => undefined) })}>{common('remove')}</Button>

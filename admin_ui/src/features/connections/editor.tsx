@@ -12,6 +12,7 @@ import { Trouble } from '@/kit/page'
 import { useChange } from '@/kit/query'
 import { SchemaFields } from '@/kit/schema-form'
 import { split, starting, type Values } from '@/lib/form-values'
+import { authorises, leave } from './authorise'
 import { TrialResult } from './trial'
 
 const KEY = '~key'
@@ -42,7 +43,9 @@ export function Editor({ connector, connection, touch }: { connector: Connector;
     const { config, secrets } = await given()
     return ask(api.POST('/api/v1/trials/connection', { body: { connector: connector.id, config, secrets, key: connection?.key ?? null } }))
   }, { quiet: true })
-  const save = useChange<{ enable: boolean }, Connection>(
+  const values = Form.useWatch([], form) as Values | undefined
+  const later = authorises(connector, values ?? {}) ? (connector.authorise?.fills ?? []) : []
+  const save = useChange<{ enable: boolean; leave?: boolean }, Connection>(
     async ({ enable }) => {
       const { key, config, secrets } = await given()
       if (connection) return ask(api.PUT('/api/v1/connections/{key}', { params: { path: { key }, header: { 'if-match': connection.etag } }, body: { config, secrets } }))
@@ -52,13 +55,14 @@ export function Editor({ connector, connection, touch }: { connector: Connector;
       stale: ['connections', 'overview'],
       quiet: true,
       done: common('saved'),
-      then: (made) => {
+      then: (made, how) => {
         setDirty(false)
         touch?.(false)
         setCleared(new Set())
         setFault(null)
         form.setFieldsValue(Object.fromEntries(connector.fields.filter((one) => one.secret).map((one) => [one.key, undefined])))
-        if (!connection) void navigate(`/connections/${made.key}`, { state: { fresh: true } })
+        if (!connection) void navigate(`/connections/${made.key}`, { state: { fresh: !how.leave } })
+        if (how.leave) void leave(made.key).catch(refuse)
       },
     },
   )
@@ -80,7 +84,7 @@ export function Editor({ connector, connection, touch }: { connector: Connector;
                 <Input autoComplete="off" spellCheck={false} autoFocus placeholder={`${connector.id}-main`} />
               </Form.Item>
             )}
-            <SchemaFields form={form} fields={connector.fields} stored={connection?.secrets ?? []} cleared={cleared} clear={(keys) => { setCleared(keys); setDirty(true); touch?.(true) }} disabled={fixed} />
+            <SchemaFields form={form} later={later} fields={connector.fields} stored={connection?.secrets ?? []} cleared={cleared} clear={(keys) => { setCleared(keys); setDirty(true); touch?.(true) }} disabled={fixed} />
           </Form>
           <p className="dim">{t('secretNote')}</p>
           {trial.isPending && <Alert type="info" showIcon title={t('testing')} />}
@@ -96,7 +100,10 @@ export function Editor({ connector, connection, touch }: { connector: Connector;
               ) : (
                 <>
                   <Button loading={save.isPending} onClick={() => attempt(save.mutateAsync({ enable: false }))}>{t('saveOnly')}</Button>
-                  <Button type="primary" loading={save.isPending} onClick={() => attempt(save.mutateAsync({ enable: true }))}>{t('saveEnable')}</Button>
+                  {later.length > 0 && <Button loading={save.isPending} onClick={() => attempt(save.mutateAsync({ enable: true }))}>{t('saveEnable')}</Button>}
+                  {later.length > 0
+                    ? <Button type="primary" loading={save.isPending} onClick={() => attempt(save.mutateAsync({ enable: false, leave: true }))}>{t('saveAuthorise')}</Button>
+                    : <Button type="primary" loading={save.isPending} onClick={() => attempt(save.mutateAsync({ enable: true }))}>{t('saveEnable')}</Button>}
                 </>
               )}
             </span>

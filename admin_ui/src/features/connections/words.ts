@@ -21,6 +21,9 @@ export const zh = {
   door: { hook: '推送', stream: '长连接', poll: '定时拉取' }, refusedNone: '没有被拒收的请求', eventsNone: '还没有收到事件', seeAll: '查看全部事件',
   at: '时间', reason: '原因', detail: '说明', excerpt: '内容开头',
   operation: { list: '列表', get: '读取', write: '保存', act: '执行', call: '调用' }, canTarget: '可作为路由目标',
+  breaker: { open: '已熔断：暂不调用这个系统', half_open: '正在试探是否恢复', ramping: '正在逐步恢复' }, breakerBy: '（由 {{who}} 断开）', breakerSince: '自', breakerProbe: '下次试探', breakerNever: '不会自动恢复，需人工恢复', breakerClose: '立即恢复', breakerOpen: '断开', breakerOpenHint: '断开后不再调用这个系统，要发给它的内容排队等待、不消耗重试次数，直到有人恢复。',
+  authorise: '网页授权', authoriseGo: '去授权', authoriseAgain: '重新授权', saveAuthorise: '保存并去授权', authoriseBack: '在对方开放平台的应用里，把授权回调地址填成：', authoriseLeft: '授权还有 {{time}}', authoriseOver: '授权已到期',
+  authorised: { yes: '授权成功，连接已可用', failed: '已拿到授权码，但对方没有接受：请点「测试连接」看原因，再重新授权', refused: '对方没有给出授权（可能点了拒绝），请再试一次', expired: '这次授权已失效或用过了，请重新点「去授权」' },
   secretNote: '密钥加密保存，任何人都不能从界面读出。',
 } as const
 
@@ -45,5 +48,8 @@ export const en: Twin<typeof zh> = {
   door: { hook: 'Push', stream: 'Stream', poll: 'Poll' }, refusedNone: 'No call was refused', eventsNone: 'No events yet', seeAll: 'All events',
   at: 'When', reason: 'Reason', detail: 'Detail', excerpt: 'Head of the body',
   operation: { list: 'List', get: 'Read', write: 'Save', act: 'Do', call: 'Call' }, canTarget: 'Can be a target',
+  breaker: { open: 'Circuit open: not called for now', half_open: 'Trying whether it is back', ramping: 'Coming back, few calls at first' }, breakerBy: '(opened by {{who}})', breakerSince: 'Since', breakerProbe: 'next try', breakerNever: 'not by itself: a person closes it', breakerClose: 'Close now', breakerOpen: 'Open', breakerOpenHint: 'Opened, the system is not called; what it is owed waits and burns no try until somebody closes it.',
+  authorise: 'Authorising', authoriseGo: 'Authorise', authoriseAgain: 'Authorise again', saveAuthorise: 'Save and authorise', authoriseBack: 'At the platform, enter this as the callback of your application:', authoriseLeft: 'Authorised for {{time}} more', authoriseOver: 'The authorisation is over',
+  authorised: { yes: 'Authorised: the connection works', failed: 'A code came back, but was not accepted: press "Test" to see why, then authorise again', refused: 'The platform gave no authorisation; try again', expired: 'This way back is over or was used; press "Authorise" again' },
   secretNote: 'Secrets are stored sealed; nobody can read them from here.',
 }

@@ -64,7 +64,7 @@ function deliveries(failure: Schemas['Failure'], total: number): () => Promise<P
   return async () => {
     const limit = Math.min(PORTION, left)
     const made = await ask(api.POST('/api/v1/deliveries/replay', {
-      body: { state: failure.state, connection: failure.connection, route: failure.route, reason: failure.reason, until, limit, dry_run: false },
+      body: { state: failure.state, connection: failure.connection, route: failure.route, reason: failure.reason, until, limit, dry_run: false, mapping: 'planned' },
     }))
     left -= Math.max(made.replayed, Math.min(limit, made.matched))
     return { replayed: made.replayed, missed: Math.max(0, Math.min(limit, made.matched) - made.replayed), more: left > 0 && made.matched > made.replayed }

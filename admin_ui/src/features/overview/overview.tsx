@@ -7,6 +7,7 @@ import { useTranslation } from 'react-i18next'
 import { Link } from 'react-router'
 import { api, ask, type Schemas } from '@/api/client'
 import { useLive } from '@/app/live'
+import { PAGES } from '@/app/pages'
 import { useSession } from '@/app/session'
 import { useSay } from '@/i18n'
 import { Ago, Num, Spark, useEntity } from '@/kit/bits'
@@ -85,13 +86,16 @@ function Ledger({ balance, series }: { balance: Balance; series: number[] }) {
   )
 }
 
+/** Where things that need a person are looked at; what is not named here are failures. */
+const WHERE: Record<string, string> = { difference: '/settings', channel: '/alerts', conflicts: PAGES.some((one) => one.path === '/conflicts') ? '/conflicts' : '/links' }
+
 function Todos({ todo }: { todo: Overview['todo'] }) {
   const { t } = useTranslation('overview')
   const say = useSay()
   const [all, setAll] = useState(false)
   const shown = all ? todo : todo.slice(0, 6)
   const to = (one: Schemas['Todo']): string =>
-    one.kind === 'needs_auth' || one.kind === 'paused' ? `/connections/${one.to}` : one.kind === 'difference' ? '/settings' : '/failures'
+    ['needs_auth', 'paused', 'expiring', 'breaker'].includes(one.kind) ? `/connections/${one.to}` : (WHERE[one.kind] ?? '/failures')
   return (
     <section className="panel todos" aria-labelledby="todo-title">
       <h2 id="todo-title">{t('todo')}{todo.length > 0 && <small className="count">{todo.length}</small>}</h2>
