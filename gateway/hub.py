@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway import current, hub_file, problems, route_soundness, schedules, soundness
+from gateway import current, entity_soundness, hub_file, problems, route_soundness, schedules
 from mappings import engine
 from retry_queue.ledger import audit, configuration, connections, logins, secrets, session
 from retry_queue.ledger.states import ConnectionState
@@ -74,12 +74,8 @@ def check(draft: hub_file.Draft, now: current.Current, *, prune: bool = False) -
                 continue
             draft.say(fault, *draft.place("routes", key))
     for name, rule in draft.entities.items():
-        spoken = [(key, ("owners", path)) for path, key in rule.owners.items()]
-        spoken += [(key, ("rank", place)) for place, key in enumerate(rule.rank)]  # type: ignore[misc]
-        for key, path in spoken:
-            if key not in known and key not in named:
-                fault = soundness.unknown("unknown_connection", ("连接", "connection"), key, known, *path)
-                draft.say(fault, *draft.place("entities", name))
+        for fault in entity_soundness.unknown_connections(rule, known, named):
+            draft.say(fault, *draft.place("entities", name))
     for key, turn in draft.reconciliations.items():
         for fault in schedules.faults(turn, world):
             if fault.code == "unknown_connection" and getattr(turn, str(fault.path[0])).connection in named:

@@ -8,12 +8,14 @@ from gateway import schema, security
 from gateway.api import (
     audits,
     backfills,
+    comparisons,
     conflicts,
     connections,
     connectors,
     customers,
     declarations,
     deliveries,
+    entities,
     events,
     explaining,
     failures,
@@ -42,8 +44,8 @@ PREFIX = "/api/v1"
 NOUNS = (
     sessions, users, tokens, connectors, declarations, connections, mappings,
     mapping_versions, routes, events, explaining,
-    deliveries, timers, links, customers, conflicts, reconciliations, backfills, ledger, quarantine, audits,
-    problem_codes, overview, live, failures, trials, models, samples, templates,
+    deliveries, timers, links, customers, entities, conflicts, comparisons, reconciliations, backfills, ledger,
+    quarantine, audits, problem_codes, overview, live, failures, trials, models, samples, templates,
 )  # fmt: skip
 
 
