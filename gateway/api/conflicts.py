@@ -76,13 +76,13 @@ class Decided(paging.Part):
 
 
 def _about(group: Iterable[records.Known]) -> str | None:
-    """What people call the thing: its number, else its name, masked."""
-    told = [orjson.loads(one.canonical) for one in group if one.canonical]
-    for one in told:
-        if one.get("number"):
-            return str(one["number"])
-    named = next((one for one in told if one.get("name")), None)
-    return None if named is None else str(privacy.masked(named, "customer").get("name") or "") or None
+    """What people call the thing: its name, masked, else its number."""
+    for one in group:
+        told = orjson.loads(one.canonical) if one.canonical else {}
+        found = privacy.masked({"name": told.get("name")}, one.entity)["name"] or told.get("number")
+        if found:
+            return str(found)
+    return None
 
 
 def _shown(row: Any, group: Iterable[records.Known], *, reveal: bool) -> Conflict:
