@@ -10,10 +10,11 @@ import { api, ask, type Schemas } from '@/api/client'
 import { useSession } from '@/app/session'
 import { useConnections, useConnectorsOf } from '@/data/catalogue'
 import { useSay } from '@/i18n'
-import { At, Entity } from '@/kit/bits'
+import { Entity, Window } from '@/kit/bits'
 import { List } from '@/kit/list'
 import { Nothing, Page } from '@/kit/page'
 import { useChange, usePaged, whole } from '@/kit/query'
+import { day } from '@/lib/time'
 import { Start } from './start'
 
 type Backfill = Schemas['Backfill']
@@ -43,7 +44,7 @@ export default function BackfillsPage() {
               <article key={`${one.connection}/${one.source}`} className="card still">
                 <div className="row apart"><strong>{one.connection}</strong><Entity of={one.entity} /></div>
                 <p>{say(one.label)}</p>
-                <p className="dim">{t('offer', { when: new Date(one.covered_since).toLocaleDateString() })}</p>
+                <p className="dim">{t('offer', { when: day(one.covered_since).slice(0, -6) })}</p>
                 {operator && <Button size="small" className="recipe-foot" onClick={() => setStarting(one)} aria-label={`${t('take')} ${one.connection} ${say(one.label)}`}>{t('take')}</Button>}
               </article>
             ))}
@@ -54,7 +55,7 @@ export default function BackfillsPage() {
         <h2>{t('list')}</h2>
         <List<Backfill> pages={pages} label={t('list')} rowKey={(one) => one.id} empty={<Nothing title={t('none')} hint={t('noneHint')}>{operator && <Button onClick={() => setStarting('any')}>{t('start')}</Button>}</Nothing>} columns={[
           { title: t('what'), key: 'what', render: (_, one) => <span className="stacked"><Link to={`/connections/${one.connection}`}><strong>{one.connection}</strong></Link><span className="dim">{sourceName(one)}</span></span> },
-          { title: t('span'), key: 'span', render: (_, one) => <span className="dim num"><At iso={one.since} /> – <At iso={one.until} /></span> },
+          { title: t('span'), key: 'span', render: (_, one) => <span className="dim"><Window from={one.since} until={one.until} /></span> },
           { title: t('progress'), key: 'progress', width: 260, render: (_, one) => <Far backfill={one} /> },
           { title: t('by'), key: 'by', render: (_, one) => <span className="stacked"><span>{t(`cause.${(['person', 'first', 'gap'].includes(one.cause) ? one.cause : 'person') as 'person'}`)}</span><span className="dim">{one.requested_by}</span></span> },
           ...(operator ? [{ title: '', key: 'acts', align: 'right' as const, render: (_: unknown, one: Backfill) => <Acts backfill={one} /> }] : []),
@@ -71,7 +72,7 @@ function Far({ backfill }: { backfill: Backfill }) {
   const percent = Math.round(backfill.progress * 100)
   return (
     <span className="stacked">
-      <span className="row"><span className={`state tone-${TONE[backfill.state]}`}><i />{t(`state.${backfill.state}`)}</span>{backfill.state !== 'done' && <span className="dim">{t('readTo')} <At iso={backfill.read_to} /></span>}</span>
+      <span className="row"><span className={`state tone-${TONE[backfill.state]}`}><i />{t(`state.${backfill.state}`)}</span>{backfill.state !== 'done' && <span className="dim">{t('readTo')} {day(backfill.read_to)}</span>}</span>
       <Progress percent={percent} size="small" status={backfill.state === 'failed' ? 'exception' : backfill.state === 'running' ? 'active' : backfill.state === 'done' ? 'success' : 'normal'} aria-label={`${t('progress')} ${backfill.connection}`} />
       <span className="dim">{t('counts', { rows: backfill.counts.rows ?? 0, fresh: backfill.counts.new ?? 0 })}{backfill.words && ` · ${say(backfill.words)}`}</span>
     </span>

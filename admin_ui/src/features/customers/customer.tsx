@@ -10,7 +10,7 @@ import { api, ask, type Schemas } from '@/api/client'
 import { useSession } from '@/app/session'
 import { JoinHistory, MergeDialog, Pieces } from '@/features/links/joining'
 import { useLanguage } from '@/i18n'
-import { fieldName } from '@/i18n/fields'
+import { fieldName, valueName } from '@/i18n/fields'
 import { Fact } from '@/kit/bits'
 import { Loaded, Page } from '@/kit/page'
 import { nameOf, said, Systems } from './customers'
@@ -83,7 +83,7 @@ function Sheet({ records }: { records: Everything['known_as'] }) {
           {sheet(records).map((line) => (
             <tr key={line.path} className={line.differs ? 'differs' : undefined}>
               <th scope="row">{fieldName(line.path, language)}{line.differs && <span className="tag tag-warn">{t('differs')}</span>}</th>
-              {line.values.map((value, i) => <td key={i}>{value ?? <span className="dim">—</span>}</td>)}
+              {line.values.map((value, i) => <td key={i}>{value === null ? <span className="dim">—</span> : valueName(value, language)}</td>)}
             </tr>
           ))}
         </tbody>

@@ -24,7 +24,7 @@ export default function CustomersPage() {
     <Page title={t('title')} lead={t('lead')}>
       <Tabs activeKey={view} onChange={(key) => setParams(key === 'matches' ? { view: key } : {}, { replace: true })} items={[
         { key: 'all', label: t('tabs.all'), children: <Everybody q={q} find={(text) => setParams(text ? { q: text } : {}, { replace: true })} /> },
-        { key: 'matches', label: <span className="row">{t('tabs.matches')}{count > 0 && <span className="count">{count > 99 ? '99+' : count}</span>}</span>, children: <Matches /> },
+        { key: 'matches', label: <span className="row">{t('tabs.matches')}{count > 0 && <span className="tally">{count > 99 ? '99+' : count}</span>}</span>, children: <Matches /> },
       ]} />
     </Page>
   )

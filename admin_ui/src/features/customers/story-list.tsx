@@ -36,7 +36,6 @@ export function Story({ of }: { of: Schemas['Everything'] }) {
 function Item({ entry }: { entry: Entry }) {
   const { t } = useTranslation('customers')
   const { t: timers } = useTranslation('timers')
-  const { t: common } = useTranslation()
   const language = useLanguage()
   const routes = useRoutes()
   const route = entry.to === null ? undefined : routes.data?.find((one) => one.key === entry.to)
@@ -52,7 +51,7 @@ function Item({ entry }: { entry: Entry }) {
           {entry.systems.map((one) => <span key={one} className="dim">{one}</span>)}
         </span>
       </div>
-      <span className="dim">{entry.at ? <At iso={entry.at} /> : common('none')}</span>
+      <span className="dim"><At iso={entry.at} /></span>
     </li>
   )
 }

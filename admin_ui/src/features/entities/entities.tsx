@@ -36,7 +36,7 @@ export default function EntitiesPage() {
           const current = shown.find((one) => one.entity === asked) ?? shown[0]
           return (
             <Tabs activeKey={current?.entity} onChange={(entity) => setParams({ entity }, { replace: true })} items={shown.map((one) => ({
-              key: one.entity, label: <span className="row">{entityName(one.entity)}{one.warnings.length > 0 && <span className="count" role="img" aria-label={t('warning')}>!</span>}</span>, children: <Stored key={one.entity} detail={one} />,
+              key: one.entity, label: <span className="row">{entityName(one.entity)}{one.warnings.length > 0 && <span className="tally" role="img" aria-label={t('warning')}>!</span>}</span>, children: <Stored key={one.entity} detail={one} />,
             }))} />
           )
         }}

@@ -57,8 +57,8 @@ function Group({ link }: { link: Shown }) {
         </span>
       </div>
       <Picture link={link} />
-      <Table<Shown['records'][number]>
-        className="link-table" size="small" dataSource={link.records} rowKey={keyOf} pagination={false} scroll={{ x: 'max-content' }} aria-label={t('table')}
+      <div className="table-scroll"><Table<Shown['records'][number]>
+        className="link-table" size="small" dataSource={link.records} rowKey={keyOf} pagination={false} aria-label={t('table')}
         rowSelection={operator && link.records.length > 1 ? { selectedRowKeys: chosen, onChange: (keys) => setChosen(keys.map(String)), getCheckboxProps: (one) => ({ 'aria-label': `${one.connection} ${one.record}` }) } : undefined}
         columns={[
           { title: t('system'), dataIndex: 'connection', render: (text: string) => <strong>{text}</strong> },
@@ -68,7 +68,7 @@ function Group({ link }: { link: Shown }) {
           { title: t('wrote'), key: 'wrote', render: (_, one) => <At iso={one.wrote_at} /> },
           { title: '', key: 'events', render: (_, one) => <Link to={`/events?q=${encodeURIComponent(one.number ?? one.record)}`}>{t('openEvents')}</Link> },
         ]}
-      />
+      /></div>
       {operator && link.records.length > 1 && (
         <p className="row split-bar">
           <Popconfirm title={t('split', { n: chosen.length })} description={t('splitSure')} onConfirm={() => split.mutate(undefined)} disabled={chosen.length === 0 || chosen.length === link.records.length} styles={{ root: { maxWidth: 360 } }}>

@@ -57,8 +57,8 @@ export function Findings({ run, kind, reveal }: { run: Run; kind: FindingKind; r
       </div>
       <Loaded query={{ data: pages.isPending ? undefined : pages.items, error: pages.error, isPending: pages.isPending, refetch: pages.refetch }} rows={4}>
         {(items) => (
-          <Table<Finding>
-            dataSource={items} rowKey="id" pagination={false} scroll={{ x: 'max-content' }} size="middle" aria-label={t(kind)} locale={{ emptyText: t('nothingHint') }}
+          <div className="table-scroll"><Table<Finding>
+            dataSource={items} rowKey="id" pagination={false} size="middle" aria-label={t(kind)} locale={{ emptyText: t('nothingHint') }}
             rowSelection={operator ? { selectedRowKeys: chosen, onChange: (keys) => setChosen(keys.map(String)), getCheckboxProps: (one) => ({ disabled: !FIXABLE.includes(one.state), 'aria-label': one.number ?? one.left_record ?? one.id }) } : undefined}
             expandable={kind === 'different' ? { expandedRowRender: (one) => <Differences finding={one} run={run} />, defaultExpandAllRows: items.length <= 5 } : { expandedRowRender: (one) => <Recorded finding={one} run={run} reveal={reveal} /> }}
             columns={[
@@ -70,7 +70,7 @@ export function Findings({ run, kind, reveal }: { run: Run; kind: FindingKind; r
               { title: t('why'), key: 'why', render: (_, one) => <span className="dim">{say(one.words)}{one.event_id && <> <Link to={`/events/${one.event_id}`}>{t('event')}</Link></>}</span> },
               { title: '', key: 'acts', align: 'right', render: (_, one) => operator && FIXABLE.includes(one.state) && <span className="row acts"><Button size="small" type="text" onClick={() => ignore.mutate([one.id])}>{t('ignoreOne')}</Button><Button size="small" onClick={() => repair.mutate([one.id])}>{t('repairOne')}</Button></span> },
             ]}
-          />
+          /></div>
         )}
       </Loaded>
       {pages.hasNextPage && <div className="list-end"><Button loading={pages.isFetchingNextPage} onClick={() => void pages.fetchNextPage()}>{common('more')}</Button></div>}

@@ -8,7 +8,7 @@ import { useTranslation } from 'react-i18next'
 import { Link, useNavigate } from 'react-router'
 import { api, ask } from '@/api/client'
 import { useSession } from '@/app/session'
-import { Ago, At, useEntity } from '@/kit/bits'
+import { Ago, At, useEntity, Window } from '@/kit/bits'
 import { List } from '@/kit/list'
 import { Loaded, Nothing, Page } from '@/kit/page'
 import { useChange, usePaged, whole } from '@/kit/query'
@@ -94,7 +94,7 @@ function Runs() {
     <List<Run> pages={pages} label={t('runs')} rowKey={(one) => one.id} open={(one) => void navigate(`/reconciliations/${one.id}`)} empty={<Nothing title={t('runsNone')} hint={t('runsNoneHint')} />} columns={[
       { title: t('created'), key: 'at', width: 150, render: (_, one) => <Link to={`/reconciliations/${one.id}`}><At iso={one.created_at} /></Link> },
       { title: t('entity'), key: 'what', render: (_, one) => t('pair', { left: one.left, right: one.right, entity: entity(one.entity) }) },
-      { title: t('when'), key: 'window', render: (_, one) => <span className="num dim"><At iso={one.window_start} /> – <At iso={one.window_end} /></span> },
+      { title: t('when'), key: 'window', render: (_, one) => <span className="dim"><Window from={one.window_start} until={one.window_end} /></span> },
       { title: t('result'), key: 'result', render: (_, one) => <Result run={one} /> },
       { title: t('by'), key: 'by', render: (_, one) => (one.schedule && one.requested_by === 'schedule' ? t('bySchedule', { key: one.schedule }) : one.requested_by) },
     ]} />

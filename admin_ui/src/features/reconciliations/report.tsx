@@ -9,7 +9,7 @@ import { Link, useParams, useSearchParams } from 'react-router'
 import { api, ask } from '@/api/client'
 import { useSession } from '@/app/session'
 import { useSay } from '@/i18n'
-import { At, Num, useEntity } from '@/kit/bits'
+import { Num, useEntity, Window } from '@/kit/bits'
 import { Loaded, Page } from '@/kit/page'
 import { useChange } from '@/kit/query'
 import { exportPath, KINDS, mending, tally, UNDER_WAY, type FindingKind, type Run } from './figures'
@@ -45,14 +45,14 @@ export default function ReportPage() {
   )
   return (
     <Page name={t('run', { id })} title={run ? t('pair', { left: run.left, right: run.right, entity: entity(run.entity) }) : t('run', { id })} back={<Link className="back" to="/reconciliations">‹ {t('back')}</Link>} actions={acts}
-      lead={run && <><At iso={run.window_start} /> – <At iso={run.window_end} /> · {run.requested_by === 'schedule' ? t('bySchedule', { key: run.schedule ?? '' }) : run.requested_by}</>}>
+      lead={run && <><Window from={run.window_start} until={run.window_end} /> · {run.requested_by === 'schedule' ? t('bySchedule', { key: run.schedule ?? '' }) : run.requested_by}</>}>
       <Loaded query={found}>
         {(one) => (
           <div className="stack">
             <Summary run={one} />
             <div className="panel report">
               <Tabs activeKey={kind} onChange={(key) => setParams({ kind: key }, { replace: true })} items={KINDS.map((each) => ({
-                key: each, label: <span className="row">{t(each)}<span className={tally(one, each) > 0 ? `count kind-${each}` : 'count zero'}>{tally(one, each)}</span></span>,
+                key: each, label: <span className="row">{t(each)}<span className={tally(one, each) > 0 ? `tally kind-${each}` : 'tally zero'}>{tally(one, each)}</span></span>,
                 children: <Findings run={one} kind={each} reveal={reveal} />,
               }))} />
             </div>

@@ -11,7 +11,7 @@ import { Entity } from '@/kit/bits'
 import { Loaded, Page, Trouble } from '@/kit/page'
 import { useChange } from '@/kit/query'
 import { choices, RECIPES, type Choice, type Recipe } from './recipe-list'
-import { suggestedKey, toRoute } from './route-values'
+import { suggestedKey, toRoute, toValues } from './route-values'
 
 export default function Recipes() {
   const { t } = useTranslation('routes')
@@ -70,7 +70,7 @@ function Confirm({ recipe, choice, taken, close }: { recipe: Recipe; choice: Cho
   const install = useChange(() => {
     const values = { from: { connection: source, entity: recipe.from.entity }, to: [{ connection: target, operation: operation?.name, template: recipe.to.template ? template : null }] }
     const key = suggestedKey(values, taken)
-    return ask(api.POST('/api/v1/routes', { body: toRoute({ ...values, key, label: t(`recipe.${recipe.id}.title`), when: recipe.when ?? null, after: { n: 0, unit: 's' }, order: 'hold' }, true) }))
+    return ask(api.POST('/api/v1/routes', { body: toRoute({ ...toValues(undefined), ...values, key, label: t(`recipe.${recipe.id}.title`), when: recipe.when ?? null, after: { n: 0, unit: 's' }, order: 'hold' }, true) }))
   }, { stale: ['routes', 'overview'], quiet: true, done: common('saved'), then: (made) => void navigate(`/routes/${made.key}`) })
   return (
     <Modal open title={t(`recipe.${recipe.id}.title`)} onCancel={close} okText={t('recipeGo')} cancelText={common('cancel')} onOk={() => install.mutate(undefined)} confirmLoading={install.isPending} okButtonProps={{ disabled: Boolean(recipe.to.template && !template) }}>

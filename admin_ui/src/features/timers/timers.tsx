@@ -12,7 +12,7 @@ import { At, Entity, useEntity } from '@/kit/bits'
 import { List } from '@/kit/list'
 import { Nothing, Page } from '@/kit/page'
 import { useChange, usePaged } from '@/kit/query'
-import { full, span } from '@/lib/time'
+import { full, wait } from '@/lib/time'
 
 type Timer = Schemas['Timer']
 type State = Timer['state']
@@ -65,8 +65,8 @@ function When({ timer }: { timer: Timer }) {
   if (timer.state !== 'waiting') return <span className="stacked"><span className={`state tone-${timer.state === 'fired' ? 'good' : 'off'}`}><i />{t(`state.${timer.state}`)}</span><span className="dim"><At iso={timer.ended_at ?? timer.due_at} /></span></span>
   if (!timer.due_at) return <span className="state tone-busy"><i />{t('after')}</span>
   const left = (new Date(timer.due_at).getTime() - Date.now()) / 1000
-  const { n, unit } = span(left)
-  return <span className="stacked"><Tooltip title={full(timer.due_at)}><strong className="num" tabIndex={0}><At iso={timer.due_at} /></strong></Tooltip><span className="dim">{left <= 0 ? t('late') : t('waits', { time: `${n} ${common(`unit.${unit}`)}` })}</span></span>
+  const words = wait(left).map(({ n, unit }) => `${n} ${common(`unit.${unit}`)}`).join(' ')
+  return <span className="stacked"><Tooltip title={full(timer.due_at)}><strong className="num" tabIndex={0}><At iso={timer.due_at} /></strong></Tooltip><span className="dim">{left <= 0 ? t('late') : t('waits', { time: words })}</span></span>
 }
 
 function What({ timer, does, route }: { timer: Timer; does: string; route: RouteDetail | undefined }) {
@@ -77,7 +77,7 @@ function What({ timer, does, route }: { timer: Timer; does: string; route: Route
   return (
     <span className="stacked">
       <span>{t('does', { connection: timer.connection, operation: does })}</span>
-      <span className="dim">{t('by', { route: '' }).replace(/[「」"]/g, '')}<Link to={`/routes/${timer.route}`}>{route?.label || timer.route}</Link></span>
+      <span className="dim">{t('by')} <Link to={`/routes/${timer.route}`}>{route?.label || timer.route}</Link></span>
       {timer.state === 'waiting' && unless.length > 0 && <span className="dim">{t('unless', { what: unless.join(t('or')) })}</span>}
       {timer.state === 'waiting' && (reason === 'quiet_hours' || reason === 'quota') && <span className="tag tag-warn">{t(`held.${reason}`)}</span>}
       {timer.state === 'cancelled' && <span className="dim">{t(`ended.${reason === 'by_person' ? 'by_person' : reason === 'cancelled' ? 'cancelled' : 'other'}`)}{timer.cancelled_by && <> · <Link to={`/events/${timer.cancelled_by}`}>{t('cancelEvent', { id: timer.cancelled_by })}</Link></>}</span>}
