@@ -28,8 +28,7 @@ export default function BackfillsPage() {
   const say = useSay()
   const [starting, setStarting] = useState<Offer | 'any' | null>(null)
   const offers = useQuery({ queryKey: ['backfill-offers'], queryFn: () => whole((cursor) => ask(api.GET('/api/v1/backfills/offers', { params: { query: { limit: 200, cursor } } }))) })
-  const pages = usePaged<Backfill>(['backfills'], (cursor) => ask(api.GET('/api/v1/backfills', { params: { query: { limit: 30, cursor } } })))
-  useQuery({ queryKey: ['backfills-tick'], refetchInterval: 1500, enabled: pages.items.some((one) => BUSY.has(one.state)), queryFn: () => pages.refetch().then(() => Date.now()) })
+  const pages = usePaged<Backfill>(['backfills'], (cursor) => ask(api.GET('/api/v1/backfills', { params: { query: { limit: 30, cursor } } })), (items) => (items.some((one) => BUSY.has(one.state)) ? 1500 : false))
   const connections = useConnections().data ?? []
   const connectors = useConnectorsOf(connections.map((one) => one.connector))
   const sourceName = (one: Backfill): string => say(connectors.get(connections.find((each) => each.key === one.connection)?.connector ?? '')?.doors.find((door) => door.name === one.source)?.label) || one.source

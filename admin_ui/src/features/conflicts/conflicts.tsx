@@ -28,7 +28,7 @@ export default function ConflictsPage() {
   const entity = params.get('entity') ?? undefined
   const link = params.get('link') ?? undefined
   const [bulk, setBulk] = useState(false)
-  const pages = usePaged<Conflict>(['conflicts', state, entity, link], (cursor) => ask(api.GET('/api/v1/conflicts', { params: { query: { state, entity, link, limit: 20, cursor } } })))
+  const pages = usePaged<Conflict>(['conflicts', state, entity, link], (cursor) => ask(api.GET('/api/v1/conflicts', { params: { query: { state, entity, link, limit: 20, cursor } } })), () => 10_000)
   const set = (name: string, value: string | undefined): void => {
     const next = new URLSearchParams(params)
     if (value) next.set(name, value)

@@ -88,8 +88,7 @@ function Runs() {
   const { t } = useTranslation('reconciliations')
   const entity = useEntity()
   const navigate = useNavigate()
-  const pages = usePaged<Run>(['reconciliations', 'list'], (cursor) => ask(api.GET('/api/v1/reconciliations', { params: { query: { limit: 30, cursor } } })))
-  useQuery({ queryKey: ['reconciliations', 'tick'], refetchInterval: 2000, enabled: pages.items.some((one) => UNDER_WAY.has(one.state)), queryFn: () => pages.refetch().then(() => Date.now()) })
+  const pages = usePaged<Run>(['reconciliations', 'list'], (cursor) => ask(api.GET('/api/v1/reconciliations', { params: { query: { limit: 30, cursor } } })), (items) => (items.some((one) => UNDER_WAY.has(one.state)) ? 2000 : false))
   return (
     <List<Run> pages={pages} label={t('runs')} rowKey={(one) => one.id} open={(one) => void navigate(`/reconciliations/${one.id}`)} empty={<Nothing title={t('runsNone')} hint={t('runsNoneHint')} />} columns={[
       { title: t('created'), key: 'at', width: 150, render: (_, one) => <Link to={`/reconciliations/${one.id}`}><At iso={one.created_at} /></Link> },

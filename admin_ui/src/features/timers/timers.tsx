@@ -16,6 +16,8 @@ import { full, wait } from '@/lib/time'
 
 type Timer = Schemas['Timer']
 type State = Timer['state']
+/** Milliseconds: what was due may have gone meanwhile. */
+const EVERY = 4000
 
 export default function TimersPage() {
   const { t } = useTranslation('timers')
@@ -27,7 +29,7 @@ export default function TimersPage() {
   const connections = useConnections().data ?? []
   const connectors = useConnectorsOf(connections.map((one) => one.connector))
   const say = useSay()
-  const pages = usePaged<Timer>(['timers', state, route], (cursor) => ask(api.GET('/api/v1/timers', { params: { query: { state: state === 'all' ? undefined : state, route, limit: 30, cursor } } })))
+  const pages = usePaged<Timer>(['timers', state, route], (cursor) => ask(api.GET('/api/v1/timers', { params: { query: { state: state === 'all' ? undefined : state, route, limit: 30, cursor } } })), () => EVERY)
   const set = (name: string, value: string | undefined): void => {
     const next = new URLSearchParams(params)
     if (value) next.set(name, value)
