@@ -63,8 +63,8 @@ def known(visitor: Any) -> dict[str, str]:
     number = _number(visitor)
 
     def asked(path: str) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = visitor.page.evaluate(f"fetch('/api/v1{path}').then((one) => one.json())")["items"]
-        return found
+        told = visitor.page.evaluate(f"fetch('/api/v1{path}').then((one) => one.json())")
+        return list(told["items"])
 
     run = next(one["id"] for one in asked("/reconciliations") if one["found"])
     return {

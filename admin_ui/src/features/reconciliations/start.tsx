@@ -1,5 +1,5 @@
 /** A comparison made once: what with what, over which time. */
-import { DatePicker, Form, Modal, Segmented } from 'antd'
+import { DatePicker, Form, InputNumber, Modal, Segmented } from 'antd'
 import dayjs, { type Dayjs } from 'dayjs'
 import { useState } from 'react'
 import { useTranslation } from 'react-i18next'
@@ -25,7 +25,7 @@ export function Start({ close }: { close: () => void }) {
   )
   return (
     <Modal open title={t('start')} onCancel={close} okText={t('go')} cancelText={common('cancel')} okButtonProps={{ loading: start.isPending }} onOk={() => form.submit()} width={620}>
-      <Form<Values> form={form} layout="vertical" requiredMark={false} initialValues={{ span: 'day', ignore: [] }} onFinish={(given) => start.mutate({ ...form.getFieldsValue(true) as Values, ...given })}>
+      <Form<Values> form={form} layout="vertical" requiredMark={false} initialValues={{ span: 'day', ignore: [], grace: 60 }} onFinish={(given) => start.mutate({ ...form.getFieldsValue(true) as Values, ...given })}>
         <Sides />
         <Form.Item name="span" label={t('window')} extra={<span className="field-help">{t('windowHint')}</span>}>
           <Segmented options={[{ value: 'day', label: t('last24') }, { value: 'week', label: t('last7') }, { value: 'month', label: t('last30') }, { value: 'custom', label: t('custom') }]} />
@@ -37,6 +37,7 @@ export function Start({ close }: { close: () => void }) {
         )}
         <button type="button" className="fold-button" aria-expanded={more} onClick={() => setMore(!more)}><span aria-hidden="true" className={more ? 'fold open' : 'fold'}>▸</span>{t('more')}</button>
         {more && <Ignored />}
+        {more && <Form.Item name="grace" label={t('grace')} extra={<span className="field-help">{t('graceHint')}</span>}><InputNumber min={0} max={86_400} suffix={common('unit.s')} style={{ width: 160 }} /></Form.Item>}
       </Form>
       {start.error && <Trouble error={start.error} />}
     </Modal>
