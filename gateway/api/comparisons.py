@@ -11,12 +11,12 @@ from gateway.api import paging, reconciliations, services
 from retry_queue.ledger import audit, configuration
 from retry_queue.sync import schedule as plans
 
-routes = APIRouter(prefix="/reconciliations/schedules", tags=["reconciliations"])
+routes = APIRouter(prefix="/reconciliations", tags=["reconciliations"])
 MOST = 200
 Key = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=60)]
 
 
-@routes.put("/{key}", operation_id="reconciliation_schedule_put", summary="保存对账计划 Save",
+@routes.put("/schedules/{key}", operation_id="reconciliation_schedule_put", summary="保存对账计划 Save",
             responses=schema.responses(409))  # fmt: skip
 async def put(request: Request, key: Key, body: plans.Schedule) -> reconciliations.ScheduleDetail:
     """Makes or replaces a schedule; a new one makes its newest turn at once."""
@@ -28,8 +28,8 @@ async def put(request: Request, key: Key, body: plans.Schedule) -> reconciliatio
     return reconciliations.ScheduleDetail.model_validate({**body.model_dump(), "next_at": due})
 
 
-@routes.delete("/{key}", operation_id="reconciliation_schedule_delete", summary="删除对账计划 Remove", status_code=204,
-               responses=schema.responses(404))  # fmt: skip
+@routes.delete("/schedules/{key}", operation_id="reconciliation_schedule_delete", summary="删除对账计划 Remove",
+               status_code=204, responses=schema.responses(404))  # fmt: skip
 async def remove(request: Request, key: Key) -> None:
     """Removes a schedule; what it compared so far stays."""
     await _change(request, key, None)
