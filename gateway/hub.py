@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway import alerting, current, hub_file, problems, route_soundness, schedules, soundness
+from gateway import alerting, current, entity_soundness, hub_file, problems, route_soundness, schedules
 from mappings import engine
 from retry_queue.ledger import audit, configuration, connections, logins, secrets, session
 from retry_queue.ledger.states import ConnectionState
@@ -73,12 +73,8 @@ def check(draft: hub_file.Draft, now: current.Current, *, prune: bool = False) -
                 continue
             draft.say(fault, *draft.place("routes", key))
     for name, rule in draft.entities.items():
-        spoken = [(key, ("owners", path)) for path, key in rule.owners.items()]
-        spoken += [(key, ("rank", place)) for place, key in enumerate(rule.rank)]  # type: ignore[misc]
-        for key, path in spoken:
-            if key not in known and key not in named:
-                fault = soundness.unknown("unknown_connection", ("连接", "connection"), key, known, *path)
-                draft.say(fault, *draft.place("entities", name))
+        for fault in entity_soundness.unknown_connections(rule, known, named):
+            draft.say(fault, *draft.place("entities", name))
     _by_themselves(draft, world, named)
     if not prune:
         _left_behind(draft, now, world)

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from connectors.core import catalogue
 from connectors.core.own import source
-from gateway import declarations, settings, soundness
+from gateway import declarations, entity_soundness, settings, soundness
 from gateway.problems import Fault
 from mappings import canonical, check, library, linter, places, yaml_text
 from retry_queue.ledger.states import ConnectionState
@@ -326,14 +326,8 @@ class _Reader:
             rule = self.shaped(routes.EntityRule, entry, place)
             if rule is None:
                 continue
-            fields = canonical.MODELS[name].model_fields
-            for part, path in [*(("owners", one) for one in rule.owners), *(("fields", one) for one in rule.fields)]:
-                if path.split(".")[0] not in fields:
-                    fault = soundness.unknown("unknown_field", ("字段", "field"), path, fields, part, path)
-                    self._draft.say(fault, *place)
-            if rule.match is not None and name != "customer":
-                zh, en = "match 只用于 customer", "match is for customer only"
-                self._draft.say(Fault("match_of_things", zh, en, ("match",)), *place)
+            for fault in entity_soundness.unknown_fields(name, rule):
+                self._draft.say(fault, *place)
             self._draft.where[("entities", name)] = place
             self._draft.entities[name] = rule
 

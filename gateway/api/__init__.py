@@ -12,6 +12,7 @@ from gateway.api import (
     authorisations,
     backfills,
     breakers,
+    comparisons,
     conflicts,
     connections,
     connectors,
@@ -19,6 +20,7 @@ from gateway.api import (
     declarations,
     deliveries,
     edits,
+    entities,
     events,
     explaining,
     failures,
@@ -49,7 +51,8 @@ PREFIX = "/api/v1"
 NOUNS = (
     sessions, users, tokens, connectors, declarations, authorisations, connections, breakers, mappings,
     mapping_versions, routes, recipes, events, edits, explaining,
-    deliveries, replays, timers, links, customers, conflicts, reconciliations, backfills, ledger, quarantine, audits,
+    deliveries, replays, timers, links, customers, entities, conflicts, comparisons, reconciliations, backfills, ledger,
+    quarantine, audits,
     alerts, alarms, problem_codes, overview, live, failures, trials, models, samples, templates,
 )  # fmt: skip
 

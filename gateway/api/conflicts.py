@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import secrets as tokens
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
+import orjson
 from fastapi import APIRouter, Query, Request
 from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -14,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gateway import privacy, problems, schema, security
 from gateway.api import events as event_api
 from gateway.api import paging, services
-from retry_queue.ledger import audit, merged
+from retry_queue.ledger import audit, merged, records
 from retry_queue.sync import resolution
 
 routes = APIRouter(prefix="/conflicts", tags=["conflicts"])
@@ -41,6 +43,7 @@ class Conflict(paging.Part):
 
     id: Annotated[str, Field(examples=["12"])]
     link: str
+    about: Annotated[str | None, Field(description="Its number, or the masked name")] = None
     entity: Annotated[str, Field(examples=["customer"])]
     field: Annotated[str, Field(examples=["phone"])]
     policy: Annotated[str, Field(examples=["newest"])]
@@ -72,7 +75,17 @@ class Decided(paging.Part):
     written: int
 
 
-def _shown(row: Any, *, reveal: bool) -> Conflict:
+def _about(group: Iterable[records.Known]) -> str | None:
+    """What people call the thing: its name, masked, else its number."""
+    for one in group:
+        told = orjson.loads(one.canonical) if one.canonical else {}
+        found = privacy.masked({"name": told.get("name")}, one.entity)["name"] or told.get("number")
+        if found:
+            return str(found)
+    return None
+
+
+def _shown(row: Any, group: Iterable[records.Known], *, reveal: bool) -> Conflict:
     sides = [
         ConflictSide(
             connection=str(one["from"]), record=str(one.get("record") or ""),
@@ -84,15 +97,20 @@ def _shown(row: Any, *, reveal: bool) -> Conflict:
     if row.state == merged.SETTLED and row.settled_by == "agreed":
         zh, en = "双方已一致", "the systems agree by now"
     return Conflict(
-        id=str(row.id), link=str(row.link_id), entity=row.entity, field=row.field, policy=row.policy, state=row.state,
-        sides=sides, winner=row.winner, words=paging.Words(zh=zh, en=en), event=str(row.event_id),
-        created_at=paging.instant(row.created_at), settled_at=paging.moment(row.settled_at), settled_by=row.settled_by,
+        id=str(row.id), link=str(row.link_id), about=_about(group), entity=row.entity, field=row.field,
+        policy=row.policy, state=row.state, sides=sides, winner=row.winner,
+        words=paging.Words(zh=zh, en=en), event=str(row.event_id), created_at=paging.instant(row.created_at),
+        settled_at=paging.moment(row.settled_at), settled_by=row.settled_by,
     )  # fmt: skip
 
 
 def _masked(row: Any, value: Any) -> Any:
     *above, last = row.field.split(".")
     return privacy.masked(value, last, (row.entity, *above))
+
+
+async def _group(db: AsyncConnection, row: Any) -> list[records.Known]:
+    return (await records.groups(db, [row.link_id])).get(row.link_id, [])
 
 
 async def _row(db: AsyncConnection, text: str) -> Any:
@@ -115,8 +133,10 @@ async def every(
     async with services.of(request).ledger.read() as db:
         before, number = paging.before(cursor), int(link) if link else None
         rows = await merged.conflicts(db, state, entity, number, before, limit + 1)
-    page, more = paging.newest(rows, limit, lambda row: int(row.id))
-    return Conflicts(items=[_shown(row, reveal=False) for row in page], next_cursor=more)
+        page, more = paging.newest(rows, limit, lambda row: int(row.id))
+        groups = await records.groups(db, {row.link_id for row in page})
+    shown = [_shown(row, groups.get(row.link_id, []), reveal=False) for row in page]
+    return Conflicts(items=shown, next_cursor=more)
 
 
 @routes.get("/{id}", operation_id="conflict_get", summary="冲突 Conflict", responses=schema.responses(404))
@@ -124,8 +144,9 @@ async def one(request: Request, id: str, reveal: event_api.Reveal = False) -> Co
     """One conflict; personal data masked unless revealed."""
     async with services.of(request).ledger.read() as db:
         row = await _row(db, id)
+        group = await _group(db, row)
     await event_api.allow(request, f"conflict/{row.id}", reveal)
-    return _shown(row, reveal=reveal)
+    return _shown(row, group, reveal=reveal)
 
 
 @routes.post("/{id}/settle", operation_id="conflict_settle", summary="裁决冲突 Settle",
@@ -149,8 +170,9 @@ async def settle(request: Request, id: str, body: Decision) -> Decided:
         detail = {"field": row.field, "connection": body.connection, "written": written}
         await audit.append(db, hub.sealer, hub.clock(), who.name, "conflict.settle", f"conflict/{row.id}", detail)
         row = await _row(db, id)
+        group = await _group(db, row)
     hub.ring()
-    return Decided(conflict=_shown(row, reveal=False), written=written)
+    return Decided(conflict=_shown(row, group, reveal=False), written=written)
 
 
 def _side(row: Any, connection: str) -> Any:

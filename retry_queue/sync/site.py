@@ -130,6 +130,10 @@ class Site:
             self._merging[entity] = tuple(sorted(paths))
         return self._merging[entity]
 
+    def sharing(self, entity: str) -> set[str]:
+        """The connections that both give and take an entity."""
+        return flows.members(self._edges, entity)
+
     def writer(self, connection_key: str, entity: str) -> flows.Edge | None:
         """The way by which records of this entity are written there."""
         return next((one for one in self._edges if one.keeps and one.target == (connection_key, entity)), None)

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 
 from gateway import pages
 from tests import services
-from tests.browser import living
+from tests.browser import living, upkeep
 
 HERE = Path(__file__).parent
 
@@ -43,6 +43,7 @@ def hub(built: Path) -> Iterator[living.Living]:
             assert made.push({"id": "OWN-BAD", "status": "paid", "total": "much", "lines": []}) == 200
             assert made.push(living.order("OWN-FORGED"), secret="guessed") == 401
             made.quiet()
+            upkeep.seed(made)
             yield made
         finally:
             made.stop()

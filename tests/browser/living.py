@@ -7,14 +7,14 @@ import hashlib
 import hmac
 import json
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
 
 from gateway import hub, hub_file, security
-from gateway.trial import stage
+from gateway.trial import stage, story
 
 PASSWORD = "a long enough password"
 ROLES = ("viewer", "operator", "editor", "owner")
@@ -50,6 +50,7 @@ class Living:
         self._end: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._failed: BaseException | None = None
+        self._client: httpx.Client | None = None
         self._thread = threading.Thread(target=self._main, name="living-hub", daemon=True)
         self.place: stage.Stage
 
@@ -62,6 +63,8 @@ class Living:
         return self
 
     def stop(self) -> None:
+        if self._client is not None:
+            self._client.close()
         if self._loop is not None and self._end is not None and self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._end.set)
         self._thread.join(60)
@@ -105,9 +108,31 @@ class Living:
     def configure(self) -> None:
         """The demo's configuration, and a shop and a warehouse of one's own."""
         self.run(lambda: self.place.apply(stage.shipped_hub_yaml()))
+        self.apply(EXTRA)
+
+    def apply(self, text: str) -> None:
+        """A piece of hub.yaml beside what is there."""
         known = {"SIM": self.place.sim_url, "OWN_SHOP": HOOK_SECRET}
-        draft = hub_file.read(EXTRA, "hub.yaml", variables=known)
+        draft = hub_file.read(text, "hub.yaml", variables=known)
         self.run(lambda: hub.apply(self.place.ledger, self.place.sealer, draft, actor="test"))
+
+    def panel(self, path: str, body: Any = None) -> Any:
+        """The simulators' control panel, as ``stage.Stage.panel``."""
+        return self.run(lambda: self.place.panel(path, body))
+
+    def tell(self, call: story.Call, values: Mapping[str, Any]) -> Any:
+        """One call of the story with its marks filled."""
+        return self.run(lambda: self.place.tell(call, values))
+
+    def api(self, method: str, path: str, body: Any = None, *, accept: tuple[int, ...] = (200, 201, 204)) -> Any:
+        """One call of the admin API as an owner."""
+        if self._client is None:
+            self._client = httpx.Client(base_url=f"{self.url}/api/v1", timeout=20)
+            signed = self._client.post("/sessions", json={"name": "owner", "password": PASSWORD})
+            self._client.headers["x-csrf-token"] = signed.json()["csrf"]
+        answer = self._client.request(method, path, json=body)
+        assert answer.status_code in accept, f"{method} {path}: {answer.status_code} {answer.text[:400]}"
+        return answer.json() if answer.content else None
 
     def orders(self, count: int) -> None:
         """Paid orders in the marketplace's simulator."""
@@ -122,11 +147,16 @@ class Living:
         return httpx.post(f"{self.url}/hooks/{key}", content=body, headers=headers, timeout=10).status_code
 
     def quiet(self, seconds: float = 60.0) -> None:
-        """Waits until nothing is on its way but what waits for a person."""
+        """Waits until nothing is on its way but what waits for a person or for its hour."""
 
         async def settled() -> bool:
             told = await self.place.balance()
-            return told.in_flight == told.parked
+            async with self.place.ledger.read() as db:
+                waiting = await db.exec_driver_sql(
+                    "SELECT count(DISTINCT deliveries.event_id) AS n FROM deliveries JOIN timers ON delivery_id = id"
+                    " WHERE timers.state = 'waiting' AND deliveries.state = 'pending'"
+                )
+                return told.in_flight == told.parked + waiting.one().n
 
         self.run(lambda: stage.until(settled, seconds, "quiescence"), seconds + 10)
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests import services
 from tests.browser import living
-from tests.browser.test_screenshots import PAGES
+from tests.browser.test_screenshots import PAGES, known
 
 pytestmark = [pytest.mark.chromium, pytest.mark.slow, pytest.mark.timeout(300)]
 AXE = services.ROOT / "admin_ui" / "node_modules" / "axe-core" / "axe.min.js"
@@ -26,11 +26,10 @@ def test_no_page_has_a_serious_finding_of_axe(hub: living.Living, visit: Any, th
     source = AXE.read_text(encoding="utf-8")
     visitor = visit("owner", theme=theme)
     page = visitor.page
-    asked = "fetch('/api/v1/events?state=planned&limit=1').then((one) => one.json()).then((one) => one.items[0].id)"
-    event = page.evaluate(asked)
+    names = known(visitor)
     found = {}
     for name, path in PAGES.items():
-        visitor.go(path.format(event=event, number="OWN-001"))
+        visitor.go(path.format(**names))
         page.wait_for_timeout(350)
         page.evaluate(source)
         if wrong := page.evaluate(RUN):
@@ -100,7 +99,7 @@ def test_two_hundred_payloads_stay_text(hub: living.Living, visit: Any) -> None:
     )
     ids = page.evaluate(asked)
     assert len(ids) >= 10
-    for path in ("/events?connection=own-shop", "/failures", "/", "/audit", "/links?q=XSS-1"):
+    for path in ("/events?connection=own-shop", "/failures", "/", "/audit", "/links?q=XSS-1", "/timers"):
         visitor.go(path)
         assert _clean(page, dialogs), path
     shown = 0

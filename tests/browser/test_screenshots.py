@@ -9,14 +9,17 @@ from typing import Any
 import pytest
 
 from tests import services
-from tests.browser import living
+from tests.browser import living, upkeep
 
 pytestmark = [pytest.mark.chromium, pytest.mark.slow, pytest.mark.timeout(240)]
 SHOTS = services.ROOT / "docs" / "screenshots"
 FORM, MAPPING = "kingdee", "taobao/order"
 PAGES = {
     "overview": "/", "events": "/events", "event": "/events/{event}", "failures": "/failures",
-    "alerts": "/alerts", "links": "/links?q={number}", "connections": "/connections", "gallery": "/connections/new",
+    "alerts": "/alerts", "links": "/links?q={number}", "timers": "/timers", "customers": "/customers", "matches": "/customers?view=matches",
+    "customer": "/customers/{customer}", "conflicts": "/conflicts", "reconciliations": "/reconciliations",
+    "reconciliation": "/reconciliations/{run}?kind=different", "backfills": "/backfills", "entities": "/entities",
+    "timed-route": "/routes/remind-unpaid", "connections": "/connections", "gallery": "/connections/new",
     "wizard": f"/connections/new/{FORM}", "connection": "/connections/own-shop", "routes": "/routes",
     "routes-canvas": "/routes?view=canvas", "route": "/routes/order-to-erp", "recipes": "/routes/recipes",
     "mappings": "/mappings", "mapping": f"/mappings/{MAPPING}", "templates": "/templates", "users": "/users",
@@ -29,11 +32,9 @@ PAGES = {
 def test_every_page_is_shown(hub: living.Living, visit: Any, language: str, theme: str) -> None:
     visitor = visit("owner", language=language, theme=theme)
     page = visitor.page
-    number = _number(visitor)
-    asked = f"fetch('/api/v1/events?state=planned&q={number}').then((one) => one.json()).then((one) => one.items[0].id)"
-    event = page.evaluate(asked)
+    names = known(visitor)
     for name, path in PAGES.items():
-        visitor.go(path.format(event=event, number=number))
+        visitor.go(path.format(**names))
         page.wait_for_timeout(400)  # pictures of lines and dots settle
         picture = page.screenshot(type="jpeg", quality=62)
         _keep(f"{name}.{language}.{theme}.jpg", picture)
@@ -55,6 +56,21 @@ def _number(visitor: Any) -> str:
         "fetch('/api/v1/events?entity=order&state=planned&limit=50').then((one) => one.json())"
     )
     return str(next(one["number"] for one in found["items"] if not one["number"].startswith("OWN")))
+
+
+def known(visitor: Any) -> dict[str, str]:
+    """What stands in the addresses: an event, an order's number, a customer, a comparison that found something."""
+    number = _number(visitor)
+
+    def asked(path: str) -> list[dict[str, Any]]:
+        told = visitor.page.evaluate(f"fetch('/api/v1{path}').then((one) => one.json())")
+        return list(told["items"])
+
+    run = next(one["id"] for one in asked("/reconciliations") if one["found"])
+    return {
+        "number": number, "event": asked(f"/events?state=planned&q={number}")[0]["id"], "run": run,
+        "customer": asked(f"/customers?q={upkeep.PERSON['phone']}")[0]["link"],
+    }  # fmt: skip
 
 
 def _keep(name: str, picture: bytes) -> None:

@@ -967,6 +967,50 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/entities": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 业务对象规则 Entity rules
+         * @description Every entity with its rule.
+         */
+        get: operations["entity_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/entities/{entity}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 业务对象规则详情 Entity rule
+         * @description One entity's rule with its ETag.
+         */
+        get: operations["entity_get"];
+        /**
+         * 保存业务对象规则 Save
+         * @description Replaces the rule of an entity; what was decided before stays as it is.
+         */
+        put: operations["entity_put"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/events": {
         parameters: {
             query?: never;
@@ -2894,6 +2938,11 @@ export interface components {
          */
         Conflict: {
             /**
+             * About
+             * @description Its number, or the masked name
+             */
+            about?: string | null;
+            /**
              * Created At
              * Format: date-time
              */
@@ -3595,6 +3644,90 @@ export interface components {
             /** Waiting */
             waiting: number;
         };
+        /** Entities */
+        Entities: {
+            /** Items */
+            items: components["schemas"]["EntityDetail"][];
+            /**
+             * Next Cursor
+             * @description Ask with this for the next page
+             * @example MTIz
+             */
+            next_cursor?: string | null;
+        };
+        /**
+         * EntityDetail
+         * @description The rule of one entity, and what it is about right now.
+         */
+        EntityDetail: {
+            /**
+             * Entity
+             * @example customer
+             */
+            entity: string;
+            /** Etag */
+            etag: string;
+            /**
+             * Fields
+             * @description Canonical paths that travel both ways, so that a rule counts
+             */
+            fields: string[];
+            rule: components["schemas"]["EntityRule-Output"];
+            /**
+             * Systems
+             * @description Connections that both give and take it
+             */
+            systems: string[];
+            /**
+             * Warnings
+             * @description What the rule leaves unsaid
+             */
+            warnings: components["schemas"]["Words"][];
+        };
+        /**
+         * EntityRule
+         * @description Whose word counts for the fields of an entity that several systems change, and when two customers are one.
+         *
+         *     ``owners``: field -> the connection whose value holds. ``fields``: field -> policy; ``conflicts`` for all the
+         *     others. ``rank``: connections, the highest first. A field means everything below it as well.
+         */
+        "EntityRule-Input": {
+            /** Conflicts */
+            conflicts?: ("newest" | "rank" | "manual") | null;
+            /** Fields */
+            fields?: {
+                [key: string]: "newest" | "rank" | "manual";
+            };
+            match?: components["schemas"]["Match-Input"] | null;
+            /** Owners */
+            owners?: {
+                [key: string]: string;
+            };
+            /** Rank */
+            rank?: string[];
+        };
+        /**
+         * EntityRule
+         * @description Whose word counts for the fields of an entity that several systems change, and when two customers are one.
+         *
+         *     ``owners``: field -> the connection whose value holds. ``fields``: field -> policy; ``conflicts`` for all the
+         *     others. ``rank``: connections, the highest first. A field means everything below it as well.
+         */
+        "EntityRule-Output": {
+            /** Conflicts */
+            conflicts?: ("newest" | "rank" | "manual") | null;
+            /** Fields */
+            fields?: {
+                [key: string]: "newest" | "rank" | "manual";
+            };
+            match?: components["schemas"]["retry_queue__sync__route__Match"] | null;
+            /** Owners */
+            owners?: {
+                [key: string]: string;
+            };
+            /** Rank */
+            rank?: string[];
+        };
         /** Entries */
         Entries: {
             /** Items */
@@ -3841,7 +3974,7 @@ export interface components {
             /** Link */
             link: string;
             /** Matches */
-            matches: components["schemas"]["Match"][];
+            matches: components["schemas"]["gateway__api__customers__Match"][];
             /** Messages */
             messages: components["schemas"]["Delivery"][];
             /** Pieces */
@@ -4385,49 +4518,42 @@ export interface components {
         };
         /**
          * Match
-         * @description Two customers that may be one.
+         * @description When two customers are one: joined by themselves, or suggested to a person.
          */
-        Match: {
+        "Match-Input": {
             /**
-             * Confidence
-             * @description 0 to 1
+             * Merge At
+             * @default 0.9
              */
-            confidence: number;
+            merge_at: number;
+            /** Rules */
+            rules?: components["schemas"]["MatchRule"][];
             /**
-             * Created At
-             * Format: date-time
+             * Suggest At
+             * @default 0.5
              */
-            created_at: string;
-            /** Id */
-            id: string;
-            /** Left */
-            left: string;
-            /** Reasons */
-            reasons: {
-                [key: string]: unknown;
-            }[];
-            /** Right */
-            right: string;
-            /** Settled At */
-            settled_at?: string | null;
-            /** Settled By */
-            settled_by?: string | null;
-            /**
-             * State
-             * @enum {string}
-             */
-            state: "open" | "accepted" | "refused";
+            suggest_at: number;
         };
         /** Matches */
         Matches: {
             /** Items */
-            items: components["schemas"]["Match"][];
+            items: components["schemas"]["gateway__api__customers__Match"][];
             /**
              * Next Cursor
              * @description Ask with this for the next page
              * @example MTIz
              */
             next_cursor?: string | null;
+        };
+        /**
+         * MatchRule
+         * @description Customers that agree in all of ``by`` are one with this confidence, 0 to 1.
+         */
+        MatchRule: {
+            /** By */
+            by: string[];
+            /** Confidence */
+            confidence: number;
         };
         /**
          * Me
@@ -5569,6 +5695,56 @@ export interface components {
              * @example MTIz
              */
             next_cursor?: string | null;
+        };
+        /**
+         * Schedule
+         * @description A comparison that is made again and again.
+         */
+        Schedule: {
+            /** At */
+            at?: string[];
+            /**
+             * Enabled
+             * @default true
+             */
+            enabled: boolean;
+            /** Entity */
+            entity: string;
+            /** Every */
+            every?: number | null;
+            /** Fields */
+            fields?: string[];
+            /**
+             * Grace
+             * @default 60
+             */
+            grace: number;
+            /** Ignore */
+            ignore?: string[];
+            /** Key */
+            key: string;
+            /** Label */
+            label?: string | null;
+            left: components["schemas"]["Side-Input"];
+            right: components["schemas"]["Side-Input"];
+            /** Tolerance */
+            tolerance?: {
+                [key: string]: number | string;
+            };
+            /** When */
+            when?: string | null;
+            /** When Right */
+            when_right?: string | null;
+            /**
+             * Window
+             * @default 86400
+             */
+            window: number;
+            /**
+             * Zone
+             * @default Asia/Shanghai
+             */
+            zone: string;
         };
         /**
          * ScheduleDetail
@@ -10000,7 +10176,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Match"];
+                    "application/json": components["schemas"]["gateway__api__customers__Match"];
                 };
             };
             /** @description Not understandable */
@@ -11065,6 +11241,280 @@ export interface operations {
             };
             /** @description Not valid */
             422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The ledger is not available */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    entity_list: {
+        parameters: {
+            query?: {
+                /** @description `next_cursor` of the page before */
+                cursor?: string | null;
+                /** @description Rows per page */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Entities"];
+                };
+            };
+            /** @description Not understandable */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The ledger is not available */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    entity_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                entity: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EntityDetail"];
+                };
+            };
+            /** @description Not understandable */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The ledger is not available */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    entity_put: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag you read */
+                "if-match"?: string | null;
+            };
+            path: {
+                entity: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EntityRule-Input"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EntityDetail"];
+                };
+            };
+            /** @description Not understandable */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Changed meanwhile */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not valid */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description If-Match is missing */
+            428: {
                 headers: {
                     [name: string]: unknown;
                 };

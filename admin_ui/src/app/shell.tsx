@@ -13,7 +13,7 @@ import { PAGES, type Group } from './pages'
 import { useSession, type Role } from './session'
 import { useAppearance, wear, type Appearance } from './theme'
 
-const GROUPS: Group[] = ['watch', 'build', 'admin']
+const GROUPS: Group[] = ['watch', 'data', 'build', 'admin']
 
 export function Shell() {
   const { t } = useTranslation()

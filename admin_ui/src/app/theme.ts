@@ -79,7 +79,7 @@ export function themeOf(dark: boolean): ThemeConfig {
     components: {
       Button: dark ? { primaryColor: '#04201d', dangerColor: '#240806' } : {},
       Layout: { headerBg: 'transparent', siderBg: 'transparent', bodyBg: dark ? '#101615' : '#f5f6f3' },
-      Menu: { itemSelectedBg: dark ? '#14302e' : '#dcefeb', itemSelectedColor: dark ? '#8fe0d7' : '#07504d', itemHoverBg: dark ? '#1c2524' : '#eceeea', itemBg: 'transparent', subMenuItemBg: 'transparent', itemBorderRadius: 9, itemHeight: 38, activeBarBorderWidth: 0, iconSize: 16 },
+      Menu: { itemSelectedBg: dark ? '#14302e' : '#dcefeb', itemSelectedColor: dark ? '#8fe0d7' : '#07504d', itemHoverBg: dark ? '#1c2524' : '#eceeea', itemBg: 'transparent', subMenuItemBg: 'transparent', itemBorderRadius: 9, itemHeight: 34, itemMarginBlock: 2, activeBarBorderWidth: 0, iconSize: 16 },
       Table: { headerBg: 'transparent', headerSplitColor: 'transparent', cellPaddingBlock: 13 },
       Card: { headerFontSize: 15 },
       Tabs: { titleFontSize: 14 },

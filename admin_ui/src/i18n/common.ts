@@ -1,7 +1,7 @@
 export const zh = {
   product: '枢纽',
   tagline: '让每个系统说同一种话',
-  nav: { watch: '运行', build: '配置', admin: '管理' },
+  nav: { watch: '运行', data: '数据', build: '配置', admin: '管理' },
   role: { viewer: '只读', operator: '运维', editor: '配置', owner: '所有者' },
   theme: { light: '浅色', dark: '深色', auto: '跟随系统' },
   language: '语言',
@@ -70,7 +70,7 @@ export type Twin<T> = Same<T>
 export const en: Twin<typeof zh> = {
   product: 'Shuniu',
   tagline: 'Every system, one language',
-  nav: { watch: 'Run', build: 'Configure', admin: 'Administer' },
+  nav: { watch: 'Run', data: 'Data', build: 'Configure', admin: 'Administer' },
   role: { viewer: 'Viewer', operator: 'Operator', editor: 'Editor', owner: 'Owner' },
   theme: { light: 'Light', dark: 'Dark', auto: 'As the system' },
   language: 'Language',

@@ -4,7 +4,7 @@ import { App, Button, Tooltip } from 'antd'
 import { useEffect, useState, type ReactNode } from 'react'
 import { useTranslation } from 'react-i18next'
 import type { zh } from '@/i18n/common'
-import { clock, full, span } from '@/lib/time'
+import { clock, day, full, span } from '@/lib/time'
 
 type StateName = keyof (typeof zh)['state']
 const TONE: Record<StateName, string> = {
@@ -35,6 +35,11 @@ export function useEntity(): (of: string) => string {
 export function At({ iso }: { iso: string | null | undefined }) {
   if (!iso) return <span className="dim">—</span>
   return <Tooltip title={full(iso)}><time dateTime={iso} className="num">{clock(iso)}</time></Tooltip>
+}
+
+/** From–until, each with its day. */
+export function Window({ from, until }: { from: string; until: string }) {
+  return <Tooltip title={`${full(from)} – ${full(until)}`}><span className="num">{day(from)} – {day(until)}</span></Tooltip>
 }
 
 /** How long ago, growing while one looks. */

@@ -9,13 +9,14 @@ export interface Paged<T> {
   next_cursor?: string | null
 }
 
-/** A list of any length: pages by cursor, one after the other. */
-export function usePaged<T>(key: readonly unknown[], page: (cursor: string | undefined) => Promise<Paged<T>>) {
+/** A list of any length: pages by cursor, one after the other. `again` says after how many milliseconds it is asked for anew. */
+export function usePaged<T>(key: readonly unknown[], page: (cursor: string | undefined) => Promise<Paged<T>>, again: (items: T[]) => number | false = () => false) {
   const found = useInfiniteQuery({
     queryKey: key,
     queryFn: ({ pageParam }) => page(pageParam),
     initialPageParam: undefined as string | undefined,
     getNextPageParam: (last) => last.next_cursor ?? undefined,
+    refetchInterval: (query) => again(query.state.data?.pages.flatMap((one) => one.items) ?? []),
   })
   return { ...found, items: found.data?.pages.flatMap((one) => one.items) ?? [] }
 }

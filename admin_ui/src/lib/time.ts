@@ -37,3 +37,20 @@ export function full(iso: string): string {
   if (Number.isNaN(at.getTime())) return iso
   return `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}.${String(at.getMilliseconds()).padStart(3, '0')}`
 }
+
+/** Day and time to the minute, the year only when it is another one: for windows, where both ends need their day. */
+export function day(iso: string, now: Date = new Date()): string {
+  const at = new Date(iso)
+  if (Number.isNaN(at.getTime())) return iso
+  const text = `${two(at.getMonth() + 1)}-${two(at.getDate())} ${two(at.getHours())}:${two(at.getMinutes())}`
+  return at.getFullYear() === now.getFullYear() ? text : `${at.getFullYear()}-${text}`
+}
+
+/** A wait in its two largest units: 2 d 23 h; nothing smaller than a minute beside an hour. */
+export function wait(seconds: number): { n: number; unit: Unit }[] {
+  const first = span(seconds)
+  const at = UNITS.findIndex(([unit]) => unit === first.unit)
+  const next = UNITS[at + 1]
+  const rest = next ? Math.floor((seconds - inSeconds(first.n, first.unit)) / next[1]) : 0
+  return next && rest > 0 && first.unit !== 'm' ? [first, { n: rest, unit: next[0] }] : [first]
+}

@@ -207,6 +207,25 @@ async def test_a_schedule_is_shown_and_started_by_its_key(office: Office) -> Non
     desks.problem(await operator.post("/reconciliations", json={"schedule": "no"}), 404, "not_found")
 
 
+async def test_a_schedule_is_made_changed_and_removed_by_an_editor(office: Office) -> None:
+    editor, operator = await office.desk.as_("editor"), await office.desk.as_("operator")
+    path = "/reconciliations/schedules/hourly"
+    body = {"key": "hourly", "left": "left", "right": "right", "entity": "customer", "every": "1h", "window": "2h"}
+    desks.problem(await operator.put(path, json=body), 403, "forbidden")
+    made = (await editor.put(path, json=body)).json()
+    assert (made["every"], made["window"], made["enabled"]) == (3600.0, 7200.0, True)
+    assert made["next_at"]
+    off = {**body, "every": None, "at": ["02:30"], "ignore": ["tags"], "enabled": False}
+    assert (await editor.put(path, json=off)).json()["next_at"] is None
+    (shown,) = (await operator.get("/reconciliations/schedules")).json()["items"]
+    assert (shown["every"], shown["at"], shown["ignore"]) == (None, ["02:30"], ["tags"])
+    for wrong in ({"entity": "order"}, {"right": "left"}, {"at": ["2:30"], "every": None}, {"ignore": ["colour"]}):
+        desks.problem(await editor.put(path, json={**body, **wrong}), 422, "invalid")
+    desks.problem(await editor.put("/reconciliations/schedules/other", json=body), 422, "invalid")
+    assert (await editor.delete(path)).status_code == 204
+    desks.problem(await editor.delete(path), 404, "not_found")
+
+
 # --- backfills --------------------------------------------------------------------------------------
 
 

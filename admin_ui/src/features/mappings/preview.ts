@@ -12,7 +12,7 @@ interface Run {
   record: unknown
   result: unknown
   errors: Schemas['MappingFault'][]
-  remarks: Schemas['Remark'][]
+  remarks: Schemas['gateway__api__mappings__Remark'][]
   state: 'good' | 'bad' | 'wait' | null
   chosen: string | undefined
   choose: (name: string) => void

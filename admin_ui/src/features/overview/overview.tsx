@@ -98,7 +98,7 @@ function Todos({ todo }: { todo: Overview['todo'] }) {
     ['needs_auth', 'paused', 'expiring', 'breaker'].includes(one.kind) ? `/connections/${one.to}` : (WHERE[one.kind] ?? '/failures')
   return (
     <section className="panel todos" aria-labelledby="todo-title">
-      <h2 id="todo-title">{t('todo')}{todo.length > 0 && <small className="count">{todo.length}</small>}</h2>
+      <h2 id="todo-title">{t('todo')}{todo.length > 0 && <small className="tally">{todo.length}</small>}</h2>
       {todo.length === 0 ? (
         <div className="calm"><CoffeeOutlined /><strong>{t('todoNone')}</strong><span className="dim">{t('todoNoneHint')}</span></div>
       ) : (

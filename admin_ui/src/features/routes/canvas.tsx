@@ -7,7 +7,8 @@ import { useNavigate } from 'react-router'
 import { useSession } from '@/app/session'
 import { useDark } from '@/app/theme'
 import type { Connection, RouteDetail } from '@/data/catalogue'
-import { Entity, State } from '@/kit/bits'
+import { Entity, State, useEntity } from '@/kit/bits'
+import { chips, everyTarget } from './flow'
 
 type SystemNode = Node<{ connection: Connection; side: 'from' | 'to' }, 'system'>
 type RouteNode = Node<{ route: RouteDetail }, 'route'>
@@ -28,13 +29,34 @@ function RouteCard({ data: { route } }: NodeProps<RouteNode>) {
       <Handle type="target" position={Position.Left} isConnectable={false} />
       <div className="row apart"><strong className="clip">{route.label || route.key}</strong><Entity of={route.from.entity} /></div>
       {route.when && <code className="dim clip">{route.when}</code>}
+      <Chips route={route} />
       <Handle type="source" position={Position.Right} isConnectable={false} />
     </div>
   )
 }
 
+/** What a line cannot show: how long it waits, when it may go, what stops it, how many steps follow. */
+function Chips({ route }: { route: RouteDetail }) {
+  const { t } = useTranslation('routes')
+  const { t: common } = useTranslation()
+  const entity = useEntity()
+  const words = chips(route).map((one) => {
+    switch (one.kind) {
+      case 'wait':
+        return t('flowWait', { time: `${one.n} ${common(`unit.${one.unit}`)}` })
+      case 'hours':
+        return t('flowHours', { from: one.from, to: one.to })
+      case 'unless':
+        return t('flowUnless', { what: one.entities.map(entity).join('、') })
+      default:
+        return t('flowMore', { n: one.n })
+    }
+  })
+  return words.length > 0 && <div className="flow-chips">{words.map((one) => <span key={one} className="tag">{one}</span>)}</div>
+}
+
 const TYPES = { system: System, route: RouteCard }
-const GAP = 92
+const GAP = 108
 
 /** Rows for routes; systems stand at the middle height of what they are joined to, at least a row apart. */
 export function arrange(routes: RouteDetail[], connections: Connection[]): { nodes: Node[]; edges: Edge[] } {
@@ -54,13 +76,15 @@ export function arrange(routes: RouteDetail[], connections: Connection[]): { nod
   const nodes: Node[] = [
     ...spread('from', (one) => [one.from.connection]),
     ...routes.map((route): RouteNode => ({ id: `route:${route.key}`, type: 'route', position: { x: 320, y: height.get(route.key) ?? 0 }, data: { route }, draggable: false, ariaLabel: route.label || route.key })),
-    ...spread('to', (one) => one.to.map((target) => target.connection)),
+    ...spread('to', (one) => everyTarget(one).map(({ target }) => target.connection)),
   ]
   const edges: Edge[] = routes.flatMap((route) => {
     const style = { strokeDasharray: route.enabled ? undefined : '4 5' }
     return [
       { id: `in:${route.key}`, source: `from:${route.from.connection}`, target: `route:${route.key}`, animated: Boolean(route.enabled), style },
-      ...route.to.map((target, i) => ({ id: `out:${route.key}:${i}`, source: `route:${route.key}`, target: `to:${target.connection}`, animated: Boolean(route.enabled), style })),
+      ...everyTarget(route).map(({ target, step }, i) => ({
+        id: `out:${route.key}:${i}`, source: `route:${route.key}`, target: `to:${target.connection}`, animated: Boolean(route.enabled), style: step > 1 ? { ...style, strokeDasharray: '8 6' } : style, label: step > 1 ? String(step) : undefined, className: step > 1 ? 'edge-later' : undefined,
+      })),
     ]
   })
   return { nodes, edges }

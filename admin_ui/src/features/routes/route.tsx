@@ -10,6 +10,7 @@ import { useLanguage } from '@/i18n'
 import { Loaded, Page, Trouble } from '@/kit/page'
 import { useChange } from '@/kit/query'
 import { Moved, useSettled, type Settled } from '@/kit/settled'
+import { Flow } from './flow-strip'
 import { Turn } from './routes'
 import { RouteForm, type RouteValues } from './route-form'
 import { suggestedKey, toRoute, toValues } from './route-values'
@@ -90,6 +91,8 @@ function Editor({ route, taken, from, to, touch }: Given & { route?: RouteDetail
   }
   const draft = values?.from?.connection && values.from.entity && values.to?.[0]?.connection && values.to[0].operation ? toRoute({ ...values, key: values.key || 'draft' }, false, route) : null
   return (
+    <>
+    {values && <Flow values={values} />}
     <div className="split">
       <div>
         {(route?.warnings ?? []).length > 0 && <Alert type="warning" showIcon style={{ marginBottom: 16 }} title={t('warnings')} description={(route?.warnings ?? []).map((one) => (language === 'zh' ? one.zh : one.en)).join(' · ')} />}
@@ -107,6 +110,7 @@ function Editor({ route, taken, from, to, touch }: Given & { route?: RouteDetail
       </div>
       {may('editor') && <Trial draft={draft} />}
     </div>
+    </>
   )
 }
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { suggested, toCasting, unplayed, type Recipe } from './casting'
+import { chips, everyTarget } from './flow'
 import { suggestedKey, toRoute, toValues } from './route-values'
 
 const words = (zh: string) => ({ zh, en: zh })
@@ -48,6 +49,28 @@ describe('a route and its form', () => {
     const made = toRoute(toValues(stored as never), false, stored as never) as unknown as Record<string, unknown>
     expect(made.then).toEqual(stored.then)
     expect('etag' in made || 'warnings' in made || 'updated_at' in made).toBe(false)
+  })
+
+  it('keep steps, quotas, hours and what makes it pointless, and forget what the form emptied', () => {
+    const quota = [{ per: 'day', limit: 2, over: 'skip', zone: 'Asia/Shanghai' }]
+    const stored = {
+      key: 'a', label: null, from: { connection: 's', entity: 'order' }, when: null, to: [{ connection: 'b', operation: 'x', template: null, mapping: null, quota }], after: 259200, order: 'supersede', enabled: true,
+      then: [{ to: [{ connection: 'c', operation: 'y', template: 't', mapping: null }], after: 60 }], unless: [{ entity: 'order', connection: null, when: 'order.hold' }],
+      hours: { days: ['mon'], from: '09:00', to: '18:00', zone: 'UTC', holidays: ['2026-10-01'], extra: [] },
+    }
+    const values = toValues(stored as never)
+    expect(values.after).toEqual({ n: 3, unit: 'd' })
+    expect(toRoute(values, true, stored as never)).toEqual(stored)
+    const emptied = toRoute({ ...values, then: [], unless: [], quiet: false, to: [{ ...values.to[0], quota: [] }] }, true, stored as never) as unknown as Record<string, unknown>
+    expect(['then', 'unless', 'hours'].some((name) => name in emptied)).toBe(false)
+    expect(emptied.to).toEqual([{ connection: 'b', operation: 'x', template: null, mapping: null }])
+  })
+
+  it('say what a line on the canvas cannot', () => {
+    const route = { to: [{ connection: 'b', operation: 'x' }], then: [{ to: [{ connection: 'c', operation: 'y' }, { connection: 'b', operation: 'z' }], after: 0 }], after: 7200, unless: [{ entity: 'order' }, { entity: 'order' }], hours: { from: '09:00', to: '18:00' } }
+    expect(chips(route as never)).toEqual([{ kind: 'wait', n: 2, unit: 'h' }, { kind: 'hours', from: '09:00', to: '18:00' }, { kind: 'unless', entities: ['order'] }, { kind: 'steps', n: 1 }])
+    expect(everyTarget(route as never).map(({ target, step }) => `${step} ${target.connection}`)).toEqual(['1 b', '2 c', '2 b'])
+    expect(chips({ to: [], after: 0 } as never)).toEqual([])
   })
 
   it('gets a key that nobody has', () => {
