@@ -200,6 +200,7 @@ records = Table(
     Column("wrote_at", Double),
     Column("hop", SmallInteger, nullable=False, server_default="0"),
     Column("updated_at", Double, nullable=False),
+    Column("revision", Integer, nullable=False, server_default="0"),  # grows with every state kept or written
     UniqueConstraint("connection_key", "entity", "record"),
     Index("ix_records_link", func.coalesce(text("link_id"), text("id"))),
     Index("ix_records_number", "number"),
