@@ -317,7 +317,7 @@ class Pumps:
             if turn % 5 == 2:
                 await links.gather(connection, 120.0)
             if turn % 60 == 30:
-                healed = await outbox.heal(connection)
+                healed = await outbox.heal(connection, self._site().policies)
                 if healed:
                     log.error("lanes.healed", count=healed)
         if not alive and await workers.again(self._ledger):

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from gateway.trial import postgres, processes
+from retry_queue.sync import backoff
 from tests import services
 
 for _name in [name for name in os.environ if name.startswith("SHUNIU_") and name != "SHUNIU_CI"]:
@@ -169,6 +170,13 @@ def _private_dirs(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.
     """No test touches the developer's own data."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path_factory.getbasetemp() / "xdg-data"))
     monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retries after hundredths of seconds, so that a test need not wait for the real ones."""
+    monkeypatch.setattr(backoff, "SCHEDULE", (0.02,) * 40)
+    monkeypatch.setattr(backoff.after, "__kwdefaults__", {"at_least": 0.0, "schedule": backoff.SCHEDULE})
 
 
 # --- databases ----------------------------------------------------------------------------------

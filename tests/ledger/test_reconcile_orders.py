@@ -9,7 +9,6 @@ from typing import Any
 import httpx
 import pytest
 
-from connectors.core import registry
 from connectors.simulator import engine, server
 from retry_queue import reconcile
 from retry_queue.ledger import configuration, connections, findings, reconciliations, session
@@ -58,7 +57,7 @@ async def shop(sqlite_url: str) -> AsyncIterator[Shop]:
         ledger = session.open_ledger(sqlite_url, owner="setup")
         async with ledger.write() as db:
             for key, connector in (("shop", "taobao"), ("erp", "kingdee")):
-                config, secrets = _fitting(connector, url, simulators[connector])
+                config, secrets = rehearsal.fitting(connector, url, simulators[connector])
                 await connections.put(db, hubs.SEALER, key, connector, config, secrets, ConnectionState.ENABLED, 0.0)
             spec = {
                 "from": {"connection": "shop", "entity": "order"},
@@ -73,18 +72,6 @@ async def shop(sqlite_url: str) -> AsyncIterator[Shop]:
             tids = [str(one["tid"]) for one in made]
             async with hubs.running(sqlite_url) as worker:
                 yield Shop(worker, pair.reconciler(worker), simulators, tids)
-
-
-def _fitting(connector: str, url: str, simulator: Any) -> tuple[dict[str, Any], dict[str, str]]:
-    """Config and secrets that the simulator takes, as the rehearsal has them."""
-    spec = registry.get(connector)
-    given = rehearsal.of(connector).connections["main"]
-    text = {name: str(value).replace("${url}", url).replace("${ws}", url.replace("http", "ws", 1))
-            for name, value in given.config.items()}  # fmt: skip
-    known = {**simulator.settings, **text}
-    config = {one.key: known[one.key] for one in spec.fields if not one.secret and known.get(one.key) not in (None, "")}
-    secrets = {one.key: str(known[one.key]) for one in spec.fields if one.secret and known.get(one.key)}
-    return config, secrets
 
 
 async def test_orders_are_compared_through_their_details(shop: Shop) -> None:
