@@ -23,6 +23,8 @@ from retry_queue.sync import site as sites
 SWEEP = 1.0
 SILENT = 10.0
 """Seconds without a heartbeat after which a process counts as dead."""
+UNHEARD = 8.0
+"""Seconds without a confirmed heartbeat after which no call begins: soon others may have what was claimed."""
 INTAKE_BATCH = 100
 AHEAD = 200
 """Deliveries claimed ahead of their call, at most."""
@@ -95,6 +97,8 @@ class Pumps:
         self._tasks: set[asyncio.Task[None]] = set()
         self._running: set[asyncio.Task[None]] = set()
         self._halt = asyncio.Event()
+        self._heard = self._seated = asyncio.get_running_loop().time()
+        """When the last heartbeat was confirmed, and since when this process has its seat."""
         self.progress = 0
         """Grows with every loop turn: liveness is progress, not process life."""
 
@@ -182,7 +186,7 @@ class Pumps:
             turn.ring(due=False)
 
         def start(claimed_at: float, job: context.Job, usable: bool) -> asyncio.Task[None]:
-            late = not usable or loop.time() - claimed_at > deliver.FRESH
+            late = not usable or loop.time() - claimed_at > deliver.FRESH or not self._held(claimed_at)
             task = asyncio.create_task(self._give_back(job.delivery) if late else self._one(job, turn, pace))
             under_way.add(task)
             self._running.add(task)
@@ -216,6 +220,10 @@ class Pumps:
             await turn.come()
         for _, job in (*ready, *spare):
             self._keep(self._give_back(job.delivery))
+
+    def _held(self, claimed_at: float) -> bool:
+        """Whether what was claimed then is surely still ours: nobody can have taken this process for dead since."""
+        return claimed_at >= self._seated and asyncio.get_running_loop().time() - self._heard < UNHEARD
 
     async def _refill(
         self,
@@ -304,6 +312,7 @@ class Pumps:
 
     async def _sweep(self, turn: int) -> None:
         self.progress += 1
+        begun = asyncio.get_running_loop().time()
         async with self._ledger.write() as connection:
             alive = await workers.beat(connection, self._ledger.owner)
             if turn % 5 == 0:
@@ -320,8 +329,11 @@ class Pumps:
                 healed = await outbox.heal(connection, self._site().policies)
                 if healed:
                     log.error("lanes.healed", count=healed)
-        if not alive and await workers.again(self._ledger):
-            log.error("worker.taken_for_dead", owner=self._ledger.owner)
+        self._heard = begun
+        if not alive:
+            self._seated = asyncio.get_running_loop().time()
+            if await workers.again(self._ledger):
+                log.error("worker.taken_for_dead", owner=self._ledger.owner)
         async with self._ledger.read() as connection:
             epoch = await configuration.epoch(connection)
             waits = await outbox.due(connection)

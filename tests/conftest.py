@@ -78,16 +78,10 @@ def pytest_configure(config: pytest.Config) -> None:
     for name, (meaning, _) in GROUPS.items():
         config.addinivalue_line("markers", f"{name}: {meaning}")
     config.addinivalue_line("markers", "slow: takes more than about ten seconds")
-    config.addinivalue_line("markers", "full: at full size, for minutes; runs only when asked for with -m full")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if "full" not in config.getoption("markexpr"):
-        large = [item for item in items if item.get_closest_marker("full")]
-        if large:
-            config.hook.pytest_deselected(items=large)
-            items[:] = [item for item in items if item not in large]
     missing: dict[str, str] = {}
     for item in items:
         for fixture, group in _IMPLIED.items():
