@@ -29,6 +29,8 @@ INTAKE_BATCH = 100
 AHEAD = 200
 """Deliveries claimed ahead of their call, at most."""
 HISTORY = (inbox.BACKFILL, inbox.BACKFILL)
+HISTORY_AHEAD = 3
+"""How often history's share of the slots is claimed at once."""
 FAST = (inbox.FAST, inbox.FAST)
 URGENT = 16
 """Fast deliveries of one target that are claimed at once, beside those that have a slot."""
@@ -213,8 +215,9 @@ class Pumps:
                 if await self._refill(target, wanted, ready, loop.time()) >= wanted:
                     turn.due = True
                 continue
-            room = share - len(historic) - len(spare) if usable and not ready else 0
-            if turn.history and room > 0:
+            # Many at a time: each claim of history is a transaction in the way of live ones.
+            room = share - len(historic) if target in self._site().careful else HISTORY_AHEAD * share
+            if turn.history and usable and not ready and not spare and len(historic) <= share // 2:
                 turn.history = await self._refill(target, room, spare, loop.time(), HISTORY) >= room
                 continue
             await turn.come()
@@ -312,6 +315,30 @@ class Pumps:
 
     async def _sweep(self, turn: int) -> None:
         self.progress += 1
+        await self._beat(turn)
+        async with self._ledger.read() as connection:
+            epoch = await configuration.epoch(connection)
+            waits = await outbox.due(connection)
+            history = await outbox.history(connection)
+            first = await inbox.wait(connection)
+        if epoch != self._site().epoch:
+            await self._reload()
+        loop = asyncio.get_running_loop()
+        for target, wait in waits.items():
+            if wait <= 0:
+                self.poke(target)
+            elif wait < SWEEP:
+                loop.call_later(wait, self.poke, target)
+        for target in history & self._turns.keys():
+            self._turns[target].history = True
+            self._turns[target].ring(due=False)
+        if first is not None and first <= 0:
+            self.wake()
+        elif first is not None and first < SWEEP:
+            loop.call_later(first, self.wake)
+
+    async def _beat(self, turn: int) -> None:
+        """Says "alive", buries the silent, and keeps the ledger tidy in between."""
         begun = asyncio.get_running_loop().time()
         async with self._ledger.write() as connection:
             alive = await workers.beat(connection, self._ledger.owner)
@@ -334,23 +361,3 @@ class Pumps:
             self._seated = asyncio.get_running_loop().time()
             if await workers.again(self._ledger):
                 log.error("worker.taken_for_dead", owner=self._ledger.owner)
-        async with self._ledger.read() as connection:
-            epoch = await configuration.epoch(connection)
-            waits = await outbox.due(connection)
-            history = await outbox.history(connection)
-            first = await inbox.wait(connection)
-        if epoch != self._site().epoch:
-            await self._reload()
-        loop = asyncio.get_running_loop()
-        for target, wait in waits.items():
-            if wait <= 0:
-                self.poke(target)
-            elif wait < SWEEP:
-                loop.call_later(wait, self.poke, target)
-        for target in history & self._turns.keys():
-            self._turns[target].history = True
-            self._turns[target].ring(due=False)
-        if first is not None and first <= 0:
-            self.wake()
-        elif first is not None and first < SWEEP:
-            loop.call_later(first, self.wake)

@@ -379,13 +379,11 @@ async def depth(connection: AsyncConnection) -> Sequence[Any]:
 
 
 async def heal(connection: AsyncConnection, policies: Mapping[str, str]) -> int:
-    """Gives a lane to every open delivery that should have one, and lets go what waits for steps that have ended.
-
-    Nothing is known to cause either. ``policies``: what routes say about a head that is parked.
-    """
+    """Gives a lane to every open delivery that should have one, and lets go what waits for steps that have ended;
+    nothing is known to cause either. ``policies``: what routes say about a head that is parked."""
     skipping = [(key,) for key, policy in sorted(policies.items()) if policy == lane.SKIP]
-    freed = await advance(connection, await stages.blocked(connection))
-    return freed + len(await _ORPHANS.run(connection, skipping or [("",)]))
+    made = len(await _ORPHANS.run(connection, skipping or [("",)]))
+    return made + await advance(connection, await stages.blocked(connection))
 
 
 async def revive(connection: AsyncConnection, ids: Sequence[int]) -> list[int]:

@@ -53,9 +53,8 @@ class Books(target.Target):
         self.done: Counter[tuple[str, int]] = Counter()
         self._random = random.Random(seed)
 
-    async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+    async def _pause(self, body: Any) -> None:
         await asyncio.sleep(self._random.uniform(0.0, 0.01))  # so that calls overtake each other
-        return await super()._one(reader, writer)
 
     def _done(self, key: str, body: Any) -> None:
         record, state = str(body["id"]), round(float(body["total"]))

@@ -77,18 +77,30 @@ async def test_conditions_fields_and_tolerances_narrow_it(two: pair.Pair) -> Non
     assert {each["path"] for one in found for each in one.fields} == {"level", "tags"}
 
 
-async def test_what_is_linked_several_to_one_is_paired_and_not_compared(two: pair.Pair) -> None:
-    """Two customers here were found to be one person, and are one customer there."""
+async def test_what_is_linked_several_to_one_is_compared_together(two: pair.Pair) -> None:
+    """Two customers here were found to be one person, and are one customer there: it must say what one of them says."""
     two.fill(10)
     await two.link(10)
-    two.spoil({4}, set(), {7})
-    await making.change(
-        two.ledger,
-        "UPDATE records SET link_id = 10000003 WHERE link_id = 10000004 AND connection_key = 'left'",
-    )
+    two.spoil({4, 6}, set(), {7})
+    for number in (4, 6):
+        await making.change(
+            two.ledger,
+            "UPDATE records SET link_id = :became WHERE link_id = :was AND connection_key = 'left'",
+            became=10_000_000 + number - 1, was=10_000_000 + number,
+        )  # fmt: skip
+    two.right.records.customers["R000005"]["level"] = "谁都没有"
     row = await two.compared()
-    found = await two.findings(row.id)
-    assert [(one.kind, one.right_record) for one in found] == [("different", "R000007")]
+    found = {one.right_record: one for one in await two.findings(row.id)}
+    assert sorted((one.kind, one.right_record) for one in found.values()) == [
+        ("different", "R000005"), ("different", "R000007"),
+    ]  # fmt: skip
+    joined = found["R000005"]
+    assert joined.fields == [{"path": "level", "left": "金卡", "right": "谁都没有"}]
+    assert joined.detail is not None
+    assert joined.detail["en"].startswith("2 on the left are 1")
+    assert row.counts["matched"] == 10 - 1 - 2 - 1 + 1, "two of them make one finding"
+    assert await two.repaired(row.id) == {"different": {"failed": 1, "repaired": 1}}
+    assert two.right.records.customers["R000005"]["level"] == "谁都没有", "no part is written over the whole"
 
 
 async def test_what_was_read_is_forgotten_at_the_end(two: pair.Pair) -> None:
