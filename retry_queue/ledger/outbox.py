@@ -150,9 +150,7 @@ _ORPHANS = sql.Statement(
       AND NOT EXISTS (SELECT 1 FROM lanes l WHERE l.lane = d.lane)
       AND NOT EXISTS (SELECT 1 FROM deliveries p WHERE p.lane = d.lane AND p.state = 'parked' AND p.id < d.id
                       AND p.route_key NOT IN (SELECT route_key FROM {src}))
-    GROUP BY lane
-    ON CONFLICT (lane) DO NOTHING
-    RETURNING lane
+    GROUP BY lane ON CONFLICT (lane) DO NOTHING RETURNING lane
     """,
     "route_key text",
 )
@@ -379,8 +377,10 @@ async def depth(connection: AsyncConnection) -> Sequence[Any]:
 
 
 async def heal(connection: AsyncConnection, policies: Mapping[str, str]) -> int:
-    """Gives a lane to every open delivery that should have one, and lets go what waits for steps that have ended;
-    nothing is known to cause either. ``policies``: what routes say about a head that is parked."""
+    """Gives a lane to every open delivery that should have one, and lets go what waits for steps that have ended.
+
+    Nothing is known to cause either; ``policies`` say what is behind a parked head.
+    """
     skipping = [(key,) for key, policy in sorted(policies.items()) if policy == lane.SKIP]
     made = len(await _ORPHANS.run(connection, skipping or [("",)]))
     return made + await advance(connection, await stages.blocked(connection))
