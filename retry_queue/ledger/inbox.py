@@ -150,10 +150,12 @@ _NUMBER = sql.Statement("SELECT id FROM inbox WHERE connection_key = {1} AND ded
 _BACKLOG = sql.Statement("SELECT count(*) AS n FROM inbox WHERE state = 'received' AND priority = {1}")
 _CANONICAL = sql.Statement(
     """
-    INSERT INTO canonicals (event_id, entity, mapping, body) SELECT event_id, entity, mapping, body FROM {src} {more}
-    ON CONFLICT (event_id) DO UPDATE SET entity = excluded.entity, mapping = excluded.mapping, body = excluded.body
+    INSERT INTO canonicals (event_id, entity, mapping, body, native)
+    SELECT event_id, entity, mapping, body, native FROM {src} {more}
+    ON CONFLICT (event_id) DO UPDATE SET entity = excluded.entity, mapping = excluded.mapping, body = excluded.body,
+        native = excluded.native
     """,
-    "event_id int, entity text, mapping text, body text",
+    "event_id int, entity text, mapping text, body text, native text",
 )
 _PLANNED = sql.Statement(
     "UPDATE inbox SET state = 'planned' FROM {src} WHERE inbox.id = src.id AND inbox.state = 'received'", "id int"
@@ -210,8 +212,11 @@ async def settle(connection: AsyncConnection, rulings: Sequence[Ruling]) -> set[
     return {row.id for row in await _SETTLE.run(connection, rows)}
 
 
-async def carry(connection: AsyncConnection, bodies: Sequence[tuple[int, str, str, str]]) -> None:
-    """Keeps what events say in canonical form: (event id, entity, connector/name@version, JSON text)."""
+async def carry(connection: AsyncConnection, bodies: Sequence[tuple[int, str, str, str, str | None]]) -> None:
+    """Keeps what events say in canonical form: (event id, entity, connector/name@version, JSON text, native).
+
+    ``native`` is the record as it was read (JSON text), None where the event carried it itself.
+    """
     await _CANONICAL.run(connection, bodies)
 
 

@@ -153,6 +153,7 @@ canonicals = Table(
     Column("entity", String(40), nullable=False),
     Column("mapping", String(120), nullable=False),  # connector/name@version
     Column("body", Text, nullable=False),  # JSON
+    Column("native", Text),  # JSON of the record as it was read, where the event only named it
 )
 
 quarantine = Table(

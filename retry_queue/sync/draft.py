@@ -24,6 +24,8 @@ class Draft:
     ref: records.Ref = ("", "", "")
     canonical: Mapping[str, Any] | None = None
     text: str = ""
+    native: str | None = None
+    """The record as it was read, JSON text, where the event only named it."""
     version: float | None = None
     arrival: int | None = None
     """The event's id, when its arrival tells the age of the state in it."""

@@ -241,7 +241,10 @@ class Intake:
             planned = [one for one in mine if one.plan is not None and one.plan.ruling is EventState.PLANNED]
             await inbox.carry(
                 connection,
-                [(one.event.id, one.entity, one.meaning.name if one.meaning else "", one.text) for one in planned],
+                [
+                    (one.event.id, one.entity, one.meaning.name if one.meaning else "", one.text, one.native)
+                    for one in planned
+                ],
             )
             owed = [owed for one in planned for owed in _owed(one, places[one.ref], back, site)]
             await outbox.plan(connection, owed)

@@ -10,8 +10,9 @@ import httpx
 import pytest
 
 from connectors.simulator import engine, server
+from gateway.api import explaining
 from retry_queue import reconcile
-from retry_queue.ledger import configuration, connections, findings, reconciliations, session
+from retry_queue.ledger import configuration, connections, events, findings, reconciliations, session
 from retry_queue.ledger.states import ConnectionState
 from tests.conformance import rehearsal
 from tests.ledger import hub as hubs
@@ -92,6 +93,16 @@ async def test_orders_are_compared_through_their_details(shop: Shop) -> None:
     assert len(shop.books) == ORDERS
     row, found = await shop.compared()
     assert (found, row.counts["matched"]) == ([], ORDERS)
+    async with shop.worker.ledger.read() as db:
+        planned = await making.rows(shop.worker.ledger, "SELECT min(id) AS id FROM inbox WHERE state = 'planned'")
+        story = await events.get(db, planned[0].id)
+    assert story is not None
+    assert len(story.payload) < 300, "the message only named the order"
+    told = explaining.source(shop.worker.hub.site, story, reveal=True)
+    assert told is not None
+    values = {one.target: one.value for one in told.fields}
+    assert values["number"] in shop.tids, "what was read for it is explained too"
+    assert values["total"] is not None
     numbers = sorted(shop.books)
     shop.books[numbers[0]].rows["FSaleOrderEntry"][0]["FQty"] = "77"
     shop.books[numbers[1]].header["FLinkPhone"] = "13000000000"
