@@ -105,7 +105,7 @@ _BODY = sql.Statement(
 _CLAIM = sql.Statement(
     """
     WITH due AS MATERIALIZED (
-        SELECT id FROM inbox WHERE state = 'received' AND next_at <= {now}
+        SELECT id FROM inbox WHERE state = 'received' AND next_at <= {now} AND priority BETWEEN {4} AND {5}
           AND (priority = 0 OR connection_key NOT IN (SELECT connection_key FROM {src}))
         ORDER BY priority, next_at, id LIMIT {1} {lock}
     )
@@ -196,10 +196,15 @@ async def append(connection: AsyncConnection, events: Sequence[NewEvent]) -> lis
 
 
 async def claim(
-    connection: AsyncConnection, limit: int, owner: str, lease: float, busy: Sequence[str] = ()
+    connection: AsyncConnection,
+    limit: int,
+    owner: str,
+    lease: float,
+    busy: Sequence[str] = (),
+    priorities: tuple[int, int] = (FAST, BACKFILL),
 ) -> list[ClaimedEvent]:
     """Leases up to ``limit`` due events for ``lease`` seconds, fast ones first; of ``busy`` connections only those."""
-    leased = await _CLAIM.run(connection, [(key,) for key in busy] or [("",)], limit, owner, lease)
+    leased = await _CLAIM.run(connection, [(key,) for key in busy] or [("",)], limit, owner, lease, *priorities)
     loaded = await _LOAD.run(
         connection, [(row.id, row.fence, row.failures, row.replay, row.priority, row.dedupe) for row in leased]
     )

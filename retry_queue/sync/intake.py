@@ -27,6 +27,8 @@ LEASE = 60.0
 ECHO_WAIT = 60.0
 """Seconds an event waits at most for a write of ours that may have caused it."""
 PEOPLE = "customer"
+HISTORY = 4
+"""Events of imported history planned in one go, at most, and only while nothing live waits."""
 HYDRATING = 200
 """Events of one connection waiting for their detail call, at most."""
 
@@ -72,7 +74,11 @@ class Intake:
         """
         busy = [key for key, n in self._hydrating.items() if n >= HYDRATING]
         async with self._ledger.write() as connection:
-            claimed = await inbox.claim(connection, limit, self._ledger.owner, LEASE, busy)
+            owner, live = self._ledger.owner, (inbox.FAST, inbox.LIVE)
+            claimed = await inbox.claim(connection, limit, owner, LEASE, busy, live)
+            if not claimed:
+                past = (inbox.BACKFILL, inbox.BACKFILL)
+                claimed = await inbox.claim(connection, min(limit, HISTORY), owner, LEASE, busy, past)
             epoch = await configuration.epoch(connection)
         if not claimed:
             return 0
