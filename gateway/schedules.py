@@ -45,13 +45,24 @@ def _side(name: str, given: schedule.Side, entity: str, world: route_soundness.W
             known = [key for key, one in spec.operations.items() if one.kind == member]
             yield soundness.unknown("unknown_operation", ("接口操作", "operation"), operation, known, name, member)
     opened = model.Connection(given.connection, spec, config, {})
-    if given.list is None and sides.list_operation(spec, entity, opened) is None:
+    listing = given.list or sides.list_operation(spec, entity, opened, given.input)
+    if listing is None:
+        wanting = {one: sides.wanted(spec, one) for one, each in spec.operations.items()
+                   if each.kind == "list" and each.entity == entity}  # fmt: skip
+        zh = "；".join(f"{one} 需要 input：{'、'.join(names)}" for one, names in wanting.items())
+        en = "; ".join(f"{one} needs input: {', '.join(names)}" for one, names in wanting.items())
         yield Fault(
             "no_list",
-            f"连接器 {connector} 没有列出 {entity} 的接口操作，无法对账",
-            f"{connector} has no operation that lists {entity}; it cannot be compared",
+            f"连接器 {connector} 没有可直接列出 {entity} 的接口操作，无法对账{f'（{zh}）' if zh else ''}",
+            f"{connector} has no operation that lists {entity} without input; it cannot be compared"
+            + (f" ({en})" if en else ""),
             (name,),
         )
+    elif listing in spec.operations:
+        known = sides.wanted(spec, listing)
+        for at, one in enumerate(given.input):
+            for stranger in sorted(set(one) - set(known)):
+                yield soundness.unknown("unknown_input", ("参数", "input"), stranger, known, name, "input", at)
     made = world.mapping(connector, entity)
     if given.list is None and (made is None or not made.reads):
         yield Fault(

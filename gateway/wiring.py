@@ -105,11 +105,18 @@ async def build(config: settings_.Settings, role: str) -> Hub:
 
 
 async def watch(hub: Hub) -> None:
-    """Heartbeat and configuration changes, for a process without pumps."""
+    """Heartbeat and configuration changes, for a process without pumps.
+
+    Who was taken for dead takes a new seat, as a worker with pumps does: what it held is fenced off by then.
+    """
     while not await hub.rest(1.0):
         try:
             async with hub.ledger.write() as connection:
-                await workers.beat(connection, hub.ledger.owner)
+                alive = await workers.beat(connection, hub.ledger.owner)
+            if not alive and await workers.again(hub.ledger):
+                log.error("worker.taken_for_dead", owner=hub.ledger.owner, slot=hub.ledger.slot)
             await hub.refresh()
         except session.LedgerUnavailable as error:
             log.warning("watch.waiting", error=str(error))
+        except Exception:  # without a heartbeat the others would take a process for dead that answers
+            log.exception("watch.failed")

@@ -8,7 +8,6 @@ waits longer than that.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 
@@ -16,7 +15,6 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from connectors.core import client
-from connectors.core import tracing as outgoing
 from retry_queue import gates, rest, settler, tracing, turns
 from retry_queue.ledger import (
     breakers,
@@ -38,8 +36,12 @@ from retry_queue.sync import site as sites
 SWEEP = 1.0
 SILENT = 10.0
 """Seconds without a heartbeat after which a process counts as dead."""
+UNHEARD = 8.0
+"""Seconds without a confirmed heartbeat after which no call begins: soon others may have what was claimed."""
 INTAKE_BATCH = 100
 HISTORY = (inbox.BACKFILL, inbox.BACKFILL)
+HISTORY_AHEAD = 3
+"""How often history's share of the slots is claimed at once."""
 FAST = (inbox.FAST, inbox.FAST)
 URGENT = 16
 """Fast deliveries of one target that are claimed at once, beside those that have a slot."""
@@ -74,6 +76,8 @@ class Pumps:
         self._tasks: set[asyncio.Task[None]] = set()
         self._running: set[asyncio.Task[None]] = set()
         self._halt = asyncio.Event()
+        self._heard = self._seated = asyncio.get_running_loop().time()
+        """When the last heartbeat was confirmed, and since when this process has its seat."""
         self.progress = 0
         """Grows with every loop turn: liveness is progress, not process life."""
 
@@ -161,7 +165,7 @@ class Pumps:
             turn.ring(due=False)
 
         def start(claimed_at: float, job: context.Job, usable: bool) -> asyncio.Task[None]:
-            late = not usable or loop.time() - claimed_at > deliver.FRESH
+            late = not usable or loop.time() - claimed_at > deliver.FRESH or not self._held(claimed_at)
             task = asyncio.create_task(self._give_back(job.delivery) if late else self._one(job, turn, pace))
             under_way.add(task)
             self._running.add(task)
@@ -199,13 +203,18 @@ class Pumps:
                 if await self._refill(target, wanted, ready, loop.time()) >= wanted:
                     turn.due = True
                 continue
-            room = (share - len(historic) if at_once else pace.ahead(share)) - len(spare) if usable and not ready else 0
-            if turn.history and room > 0 and len(spare) <= share // 2:
-                turn.history = await self._refill(target, room, spare, loop.time(), HISTORY) > 0
+            # Many at a time: each claim of history is a transaction in the way of live ones.
+            room = share - len(historic) if at_once else HISTORY_AHEAD * share
+            if turn.history and usable and not ready and not spare and len(historic) <= share // 2:
+                turn.history = await self._refill(target, room, spare, loop.time(), HISTORY) >= room
                 continue
             await turn.come()
         for _, job in (*ready, *spare):
             self._keep(self._give_back(job.delivery))
+
+    def _held(self, claimed_at: float) -> bool:
+        """Whether what was claimed then is surely still ours: nobody can have taken this process for dead since."""
+        return claimed_at >= self._seated and asyncio.get_running_loop().time() - self._heard < UNHEARD
 
     async def _refill(
         self,
@@ -278,14 +287,14 @@ class Pumps:
             return [one for delivery in claimed for one in await self._prepared([delivery])]
 
     async def _one(self, job: context.Job, turn: turns.Turn, pace: turns.Pace) -> None:
-        span = _beginning(job.delivery) if tracing.on() else None
+        span = tracing.beginning(job.delivery) if tracing.on() else None
         try:
             result = await self._courier.deliver(job)
         except Exception as error:
             log.exception("delivery.internal", delivery=job.delivery.id)
             result = deliver.internal(job.delivery, error)
         if span is not None:
-            tracing.tell(_attempt(result, *span))
+            tracing.tell(tracing.attempt(result, *span))
         pace.took(result.duration)
         # The slot is free for the next call while this result waits for its commit.
         self._keep(self._settled(result, turn))
@@ -334,22 +343,13 @@ class Pumps:
         if turn % 10 == 3:
             await breakers.tidy(connection, max(self._gates.rule.window, 60.0), 3600.0)
         if turn % 60 == 30:
-            healed = await outbox.heal(connection)
+            healed = await outbox.heal(connection, self._site().policies)
             if healed:
                 log.error("lanes.healed", count=healed)
 
     async def _sweep(self, turn: int) -> None:
         self.progress += 1
-        async with self._ledger.write() as connection:
-            alive = await workers.beat(connection, self._ledger.owner)
-            if turn % 5 == 0:
-                dead = [one for one in await workers.silent(connection, SILENT) if one != self._ledger.owner]
-                if dead:
-                    log.warning("workers.buried", count=len(dead))
-                    await workers.bury(connection, dead)
-            await self._tend(connection, turn)
-        if not alive and await workers.again(self._ledger):
-            log.error("worker.taken_for_dead", owner=self._ledger.owner)
+        await self._beat(turn)
         async with self._ledger.read() as connection:
             epoch = await configuration.epoch(connection)
             waits = await outbox.due(connection)
@@ -372,23 +372,19 @@ class Pumps:
         elif first is not None and first < SWEEP:
             loop.call_later(first, self.wake)
 
-
-def _beginning(delivery: lane.ClaimedDelivery) -> tuple[str, float]:
-    """The span of an attempt that begins, told to the system that is called; and when it began."""
-    span = tracing.fresh()
-    outgoing.PARENT.set(tracing.header(delivery.trace, span))  # this task's own
-    return span, time.time()
-
-
-def _attempt(result: lane.Result, span: str, begun: float) -> tracing.Span:
-    one = result.delivery
-    told: dict[str, str | int] = {
-        "shuniu.connection": one.connection_key, "shuniu.operation": one.operation, "shuniu.route": one.route_key,
-        "shuniu.entity": one.entity, "shuniu.delivery": one.id, "shuniu.attempt": one.attempt,
-        "shuniu.state": str(result.state), "shuniu.reason": result.reason or "",
-    }  # fmt: skip
-    failed = result.state in (DeliveryState.PARKED, DeliveryState.DEAD) or result.failed
-    return tracing.Span(
-        one.operation, "client", one.trace, span, begun, time.time() - begun, tracing.root(one.trace),
-        told, failure=(result.reason or result.outcome) if failed else None,
-    )  # fmt: skip
+    async def _beat(self, turn: int) -> None:
+        """Says "alive", buries the silent, and keeps the ledger tidy in between."""
+        begun = asyncio.get_running_loop().time()
+        async with self._ledger.write() as connection:
+            alive = await workers.beat(connection, self._ledger.owner)
+            if turn % 5 == 0:
+                dead = [one for one in await workers.silent(connection, SILENT) if one != self._ledger.owner]
+                if dead:
+                    log.warning("workers.buried", count=len(dead))
+                    await workers.bury(connection, dead)
+            await self._tend(connection, turn)
+        self._heard = begun
+        if not alive:
+            self._seated = asyncio.get_running_loop().time()
+            if await workers.again(self._ledger):
+                log.error("worker.taken_for_dead", owner=self._ledger.owner)

@@ -31,7 +31,7 @@ from retry_queue.ledger import (
     session,
     sightings,
 )
-from retry_queue.sync import agreement, aim, schedule, sides, verdict
+from retry_queue.sync import agreement, aim, schedule, several, sides, verdict
 from retry_queue.sync import site as sites
 
 LOOK = 1.0
@@ -210,8 +210,9 @@ class Reconciler(rest.Crew):
                 f"没有把 {source} 的 {row.entity} 写入 {target} 的路由，请人工处理",
                 f"no route writes a {row.entity} of {source} to {target}; mend it by hand",
             )
-        one_side = spec.right if right else spec.left
-        side = sides.find(site, source, row.entity, one_side.list, one_side.get)
+        if one.kind == "different":
+            await self._single(row, one)
+        side = sides.find(site, spec.right if right else spec.left, row.entity)
         async with self._ledger.read() as db:
             known = (await records.find(db, [(source, row.entity, record or "")])).values()
         at = next((each.version for each in known), None)
@@ -235,6 +236,17 @@ class Reconciler(rest.Crew):
             target,
         )
 
+    async def _single(self, row: reconciliations.Row, one: findings.Found) -> None:
+        """Raises Unreadable for what was split or merged: a whole must not be written over one of its parts."""
+        async with self._ledger.read() as db:
+            found = await records.find(db, [(row.left_key, row.entity, one.left_record or "")])
+            groups = await records.groups(db, [each.link_id for each in found.values()])
+        linked = [each for group in groups.values() for each in group if each.entity == row.entity]
+        counts = [sum(each.connection_key == key for each in linked) for key in (row.left_key, row.right_key)]
+        if max(counts) > 1:
+            said = several.words(*counts)
+            raise sides.Unreadable(said["zh"], said["en"])
+
     async def _gone(self, row: reconciliations.Row, one: findings.Found, target: str) -> list[records.Known]:
         """Records of the target that the ledger still links with what is missing there, and that are not there."""
         if one.kind == "different":
@@ -255,8 +267,7 @@ class Reconciler(rest.Crew):
         if not linked:
             return []
         spec = schedule.Comparison.model_validate(row.spec)
-        there = spec.right if target == row.right_key else spec.left
-        side = sides.find(self._site(), target, row.entity, there.list, there.get)
+        side = sides.find(self._site(), spec.right if target == row.right_key else spec.left, row.entity)
         if side.gets is None:
             return linked
         return [each for each in linked if await side.one(self._calls, each.record) is None]

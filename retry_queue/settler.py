@@ -10,14 +10,16 @@ import orjson
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from retry_queue import gates, metrics
-from retry_queue.ledger import connections, lane, links, outbox, session, tallies
+from retry_queue import gates, metrics, rest
+from retry_queue.ledger import connections, inbox, lane, links, outbox, session, tallies
 from retry_queue.sync import claiming, deliver
 from retry_queue.sync import site as sites
 
 MAX_GROUP = 500
 LINGER = 0.003
 """Seconds to wait for more results while many come: fewer, larger commits."""
+HISTORY_LINGER = 0.1
+"""Seconds that results of imported history wait for company: each commit of theirs is in the way of a live one."""
 
 log = structlog.get_logger()
 
@@ -31,6 +33,7 @@ class Settler:
         self._site = site
         self._queue: list[tuple[lane.Result, asyncio.Future[None]]] = []
         self._bell = asyncio.Event()
+        self._live = asyncio.Event()
         self._busy = False
 
     async def put(self, result: lane.Result) -> None:
@@ -38,6 +41,8 @@ class Settler:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._queue.append((result, future))
         self._bell.set()
+        if result.delivery.lease is None or result.delivery.lease.priority < inbox.BACKFILL:
+            self._live.set()
         await future
 
     async def run(self) -> None:
@@ -46,6 +51,8 @@ class Settler:
             self._bell.clear()
             if self._busy:
                 await asyncio.sleep(LINGER)
+            await rest.until(self._live, HISTORY_LINGER)
+            self._live.clear()
             while self._queue:
                 group, self._queue = self._queue[:MAX_GROUP], self._queue[MAX_GROUP:]
                 self._busy = len(group) >= 8

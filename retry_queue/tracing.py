@@ -9,9 +9,14 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
+
+from connectors.core import tracing as outgoing
+from retry_queue.ledger import lane
+from retry_queue.ledger.states import DeliveryState
 
 Kind = Literal["server", "internal", "client"]
 
@@ -79,3 +84,25 @@ def told(value: str) -> tuple[str, str] | None:
     if found is None or found[1] == _NOBODY[0] or found[2] == _NOBODY[1]:
         return None
     return found[1], found[2]
+
+
+def beginning(delivery: lane.ClaimedDelivery) -> tuple[str, float]:
+    """The span of an attempt that begins, told to the system that is called by this task; and when it began."""
+    span = fresh()
+    outgoing.PARENT.set(header(delivery.trace, span))
+    return span, time.time()
+
+
+def attempt(result: lane.Result, span: str, begun: float) -> Span:
+    """The span of an attempt that has ended."""
+    one = result.delivery
+    attributes: dict[str, str | int] = {
+        "shuniu.connection": one.connection_key, "shuniu.operation": one.operation, "shuniu.route": one.route_key,
+        "shuniu.entity": one.entity, "shuniu.delivery": one.id, "shuniu.attempt": one.attempt,
+        "shuniu.state": str(result.state), "shuniu.reason": result.reason or "",
+    }  # fmt: skip
+    failed = result.state in (DeliveryState.PARKED, DeliveryState.DEAD) or result.failed
+    return Span(
+        one.operation, "client", one.trace, span, begun, time.time() - begun, root(one.trace),
+        attributes, failure=(result.reason or result.outcome) if failed else None,
+    )  # fmt: skip

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from gateway.trial import postgres, processes
+from retry_queue.sync import backoff
 from tests import services
 
 for _name in [name for name in os.environ if name.startswith("SHUNIU_") and name != "SHUNIU_CI"]:
@@ -77,16 +78,10 @@ def pytest_configure(config: pytest.Config) -> None:
     for name, (meaning, _) in GROUPS.items():
         config.addinivalue_line("markers", f"{name}: {meaning}")
     config.addinivalue_line("markers", "slow: takes more than about ten seconds")
-    config.addinivalue_line("markers", "full: at full size, for minutes; runs only when asked for with -m full")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if "full" not in config.getoption("markexpr"):
-        large = [item for item in items if item.get_closest_marker("full")]
-        if large:
-            config.hook.pytest_deselected(items=large)
-            items[:] = [item for item in items if item not in large]
     missing: dict[str, str] = {}
     for item in items:
         for fixture, group in _IMPLIED.items():
@@ -169,6 +164,13 @@ def _private_dirs(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.
     """No test touches the developer's own data."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path_factory.getbasetemp() / "xdg-data"))
     monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retries after hundredths of seconds, so that a test need not wait for the real ones."""
+    monkeypatch.setattr(backoff, "SCHEDULE", (0.02,) * 40)
+    monkeypatch.setattr(backoff.after, "__kwdefaults__", {"at_least": 0.0, "schedule": backoff.SCHEDULE})
 
 
 # --- databases ----------------------------------------------------------------------------------

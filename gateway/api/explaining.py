@@ -9,17 +9,20 @@ import orjson
 from fastapi import APIRouter, Request
 from pydantic import Field
 
-from connectors.core import decode
+from connectors.core import decode, jsontext, scope
 from gateway import privacy, schema
 from gateway.api import deliveries as delivery_api
 from gateway.api import events as event_api
 from gateway.api import paging, services
 from mappings import errors, explain
 from retry_queue.ledger import deliveries, events, outbox
-from retry_queue.sync import deliver, meaning
+from retry_queue.sync import deliver, draft, meaning
 from retry_queue.sync import site as sites
 
 routes = APIRouter(prefix="/events", tags=["events"])
+
+WHOLE = 2**53 - 1
+"""The largest whole number that every reader of JSON keeps exactly; longer ids are told as text."""
 
 
 class Worked(paging.Part):
@@ -62,7 +65,7 @@ async def explained(request: Request, id: str, reveal: event_api.Reveal = False)
         loaded = await outbox.load(db, [one.id for one in owed])
     await event_api.allow(request, f"event/{story.id}", reveal)
     site = hub.site()
-    source = await asyncio.to_thread(_source, site, story, reveal) if story.canonical else None
+    read = await asyncio.to_thread(lambda: source(site, story, reveal=reveal))
     courier = deliver.Courier(hub.ledger, hub.site, hub.calls, hub.sealer)
     targets = []
     for one in loaded:
@@ -80,24 +83,43 @@ async def explained(request: Request, id: str, reveal: event_api.Reveal = False)
         fields = _fields(job.meaning, "to", job.canonical, native, reveal)
         targets.append(ExplainedSide(connection=one.connection_key, mapping=job.meaning.name, delivery=str(one.id),
                             fields=fields))  # fmt: skip
-    return Explanation(event=str(story.id), source=source, targets=targets)
+    return Explanation(event=str(story.id), source=read, targets=targets)
 
 
-def _source(site: sites.Site, story: events.Story, reveal: bool) -> ExplainedSide | None:
-    found = site.planned_meaning(story.mapping)
-    if found is None:
+def source(site: sites.Site, story: events.Story, *, reveal: bool) -> ExplainedSide | None:
+    """How the source was read; what was never planned is read by today's mapping."""
+    live, spec = site.live.get(story.connection_key), site.message(story.connection_key, story.message)
+    entity = story.entity or (spec.entity if spec else None)
+    today = site.meaning(live.connector, (spec.mapping if spec else None) or entity) if live and entity else None
+    found = site.planned_meaning(story.mapping) or today
+    if found is None or spec is None:
         return None
-    spec = site.message(story.connection_key, story.message)
-    native, words = None, None
-    if spec is not None and spec.hydrate is None:
-        native = decode.native(story.payload.encode(), spec)
+    fields, words = [], None
+    if story.native is not None or spec.hydrate is None:
+        try:
+            native = jsontext.loads(story.native) if story.native else decode.native(story.payload.encode(), spec)
+            fields = _fields(found, "from", native, _canonical(site, story, found, native), reveal)
+        except errors.MappingError as error:
+            words = paging.Words(zh=error.text("zh"), en=error.text("en"))
+        except (jsontext.JsonError, decode.Malformed) as error:
+            words = paging.Words(zh=f"报文无法解析：{error}", en=f"the payload cannot be read: {error}")
     else:
         words = paging.Words(
-            zh="推送只带编号，完整记录在处理时向来源系统读取，未保存原文",
-            en="the push was only a hint; the record was read from its system and is not kept in its words",
+            zh="推送只带编号，此事件未曾计划，没有保存回查到的记录",
+            en="the push was only a hint and was never planned; what was read for it is not kept",
         )
-    fields = _fields(found, "from", native, orjson.loads(story.canonical or "{}"), reveal)
     return ExplainedSide(connection=story.connection_key, mapping=found.name, fields=fields, words=words)
+
+
+def _canonical(site: sites.Site, story: events.Story, found: meaning.Meaning, native: Any) -> Any:
+    if story.canonical:
+        return orjson.loads(story.canonical)
+    opened = site.live[story.connection_key].opened
+    context = {
+        "config": scope.settings(opened) if opened else {},
+        "event": {"record": story.record, "message": story.message},
+    }
+    return orjson.loads(draft.encode(found.mapping.from_native(native, context)))
 
 
 def _fields(found: meaning.Meaning, way: Any, source: Any, result: Any, reveal: bool) -> list[Worked]:
@@ -113,6 +135,8 @@ def _fields(found: meaning.Meaning, way: Any, source: Any, result: Any, reveal: 
 
 def _shown(value: Any, path: str, reveal: bool) -> Any:
     plain = delivery_api.plain(value)
+    if isinstance(plain, int) and abs(plain) > WHOLE:
+        plain = str(plain)
     if reveal:
         return plain
     parts = [part.split("[")[0] for part in path.split(".")]

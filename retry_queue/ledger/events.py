@@ -40,12 +40,16 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Story(Found):
-    """One event with its bodies: ``payload`` as it came, ``canonical`` as it was mapped (JSON texts)."""
+    """One event with its bodies: ``payload`` as it came, ``canonical`` as it was mapped (JSON texts).
+
+    ``native``: the record as it was read, where the payload only named it.
+    """
 
     failures: int
     payload: str
     canonical: str | None
     mapping: str | None
+    native: str | None
 
 
 def _select() -> Select[Any]:
@@ -141,7 +145,7 @@ async def get(connection: AsyncConnection, event_id: int) -> Story | None:
     """One event with its payload and its canonical form."""
     query = (
         _select()
-        .add_columns(B.c.failures, E.c.payload, C.c.body, C.c.mapping)
+        .add_columns(B.c.failures, E.c.payload, C.c.body, C.c.mapping, C.c.native)
         .outerjoin(C, C.c.event_id == E.c.id)
         .where(E.c.id == event_id)
     )
@@ -149,7 +153,7 @@ async def get(connection: AsyncConnection, event_id: int) -> Story | None:
     if row is None:
         return None
     found = _found(row[:14])
-    more = {"failures": row[14], "payload": row[15], "canonical": row[16], "mapping": row[17]}
+    more = {"failures": row[14], "payload": row[15], "canonical": row[16], "mapping": row[17], "native": row[18]}
     return Story(**{name: getattr(found, name) for name in Found.__slots__}, **more)
 
 

@@ -106,7 +106,7 @@ _BODY = sql.Statement(
 _CLAIM = sql.Statement(
     """
     WITH due AS MATERIALIZED (
-        SELECT id FROM inbox WHERE state = 'received' AND next_at <= {now}
+        SELECT id FROM inbox WHERE state = 'received' AND next_at <= {now} AND priority BETWEEN {4} AND {5}
           AND (priority = 0 OR connection_key NOT IN (SELECT connection_key FROM {src}))
         ORDER BY priority, next_at, id LIMIT {1} {lock}
     )
@@ -182,10 +182,12 @@ _NUMBER = sql.Statement("SELECT id FROM inbox WHERE connection_key = {1} AND ded
 _BACKLOG = sql.Statement("SELECT count(*) AS n FROM inbox WHERE state = 'received' AND priority = {1}")
 _CANONICAL = sql.Statement(
     """
-    INSERT INTO canonicals (event_id, entity, mapping, body) SELECT event_id, entity, mapping, body FROM {src} {more}
-    ON CONFLICT (event_id) DO UPDATE SET entity = excluded.entity, mapping = excluded.mapping, body = excluded.body
+    INSERT INTO canonicals (event_id, entity, mapping, body, native)
+    SELECT event_id, entity, mapping, body, native FROM {src} {more}
+    ON CONFLICT (event_id) DO UPDATE SET entity = excluded.entity, mapping = excluded.mapping, body = excluded.body,
+        native = excluded.native
     """,
-    "event_id int, entity text, mapping text, body text",
+    "event_id int, entity text, mapping text, body text, native text",
 )
 _PLANNED = sql.Statement(
     "UPDATE inbox SET state = 'planned' FROM {src} WHERE inbox.id = src.id AND inbox.state = 'received'", "id int"
@@ -226,14 +228,19 @@ async def append(connection: AsyncConnection, events: Sequence[NewEvent]) -> lis
 
 
 async def claim(
-    connection: AsyncConnection, limit: int, owner: str, lease: float, busy: Sequence[str] = ()
+    connection: AsyncConnection,
+    limit: int,
+    owner: str,
+    lease: float,
+    busy: Sequence[str] = (),
+    priorities: tuple[int, int] = (FAST, BACKFILL),
 ) -> list[ClaimedEvent]:
     """Leases up to ``limit`` due events for ``lease`` seconds, fast ones first; of ``busy`` connections only those.
 
     In a burst of one connection the others have their share: the oldest few of each come along, beyond ``limit``.
     """
-    leased = list(await _CLAIM.run(connection, [(key,) for key in busy] or [("",)], limit, owner, lease))
-    if len(leased) >= limit:
+    leased = list(await _CLAIM.run(connection, [(key,) for key in busy] or [("",)], limit, owner, lease, *priorities))
+    if len(leased) >= limit and priorities[0] != BACKFILL:
         ((most, n),) = Counter(row.connection_key for row in leased).most_common(1)
         if n > limit * SHARE:
             others = _SHARES[connection.dialect.name]
@@ -250,8 +257,11 @@ async def settle(connection: AsyncConnection, rulings: Sequence[Ruling]) -> set[
     return {row.id for row in await _SETTLE.run(connection, rows)}
 
 
-async def carry(connection: AsyncConnection, bodies: Sequence[tuple[int, str, str, str]]) -> None:
-    """Keeps what events say in canonical form: (event id, entity, connector/name@version, JSON text)."""
+async def carry(connection: AsyncConnection, bodies: Sequence[tuple[int, str, str, str, str | None]]) -> None:
+    """Keeps what events say in canonical form: (event id, entity, connector/name@version, JSON text, native).
+
+    ``native`` is the record as it was read (JSON text), None where the event carried it itself.
+    """
     await _CANONICAL.run(connection, bodies)
 
 

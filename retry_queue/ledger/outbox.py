@@ -147,16 +147,18 @@ _BUSY = sql.Statement(
 )
 _HISTORY = sql.Statement("SELECT DISTINCT connection_key FROM lanes WHERE priority = {1} AND next_at <= {now}")
 _DUE = sql.Statement("SELECT connection_key, min(next_at) - {now} AS wait FROM lanes GROUP BY connection_key")
+# What is behind a parked delivery has no lane on purpose: its route holds until a person decides.
 _ORPHANS = sql.Statement(
     """
     INSERT INTO lanes (lane, connection_key, priority, next_at, fence, seq)
     SELECT lane, min(connection_key), 1, {now}, 0, 1 FROM deliveries d
     WHERE state IN ('pending', 'in_flight', 'retrying')
       AND NOT EXISTS (SELECT 1 FROM lanes l WHERE l.lane = d.lane)
-    GROUP BY lane
-    ON CONFLICT (lane) DO NOTHING
-    RETURNING lane
-    """
+      AND NOT EXISTS (SELECT 1 FROM deliveries p WHERE p.lane = d.lane AND p.state = 'parked' AND p.id < d.id
+                      AND p.route_key NOT IN (SELECT route_key FROM {src}))
+    GROUP BY lane ON CONFLICT (lane) DO NOTHING RETURNING lane
+    """,
+    "route_key text",
 )
 _DEPTH = sql.Statement(
     """
@@ -383,9 +385,11 @@ async def depth(connection: AsyncConnection) -> Sequence[Any]:
     return await _DEPTH.run(connection)
 
 
-async def heal(connection: AsyncConnection) -> int:
-    """Gives a lane to every open delivery that has none, and lets go what waits for steps that have ended.
+async def heal(connection: AsyncConnection, policies: Mapping[str, str]) -> int:
+    """Gives a lane to every open delivery that should have one, and lets go what waits for steps that have ended.
 
-    Nothing is known to cause either.
+    Nothing is known to cause either; ``policies`` say what is behind a parked head.
     """
-    return await advance(connection, await stages.blocked(connection)) + len(await _ORPHANS.run(connection))
+    skipping = [(key,) for key, policy in sorted(policies.items()) if policy == lane.SKIP]
+    made = len(await _ORPHANS.run(connection, skipping or [("",)]))
+    return made + await advance(connection, await stages.blocked(connection))

@@ -41,6 +41,12 @@ class Known:
     wrote: str | None
     wrote_at: float | None
     hop: int
+    revision: int = 0
+    """Grows with every state kept and every write noted: whoever decided by another one decides again."""
+
+
+class Moved(Exception):
+    """A record is not any more as it was when its new state was decided: nothing may be kept of that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +64,13 @@ class State:
     canonical: str
     hop: int
     event_id: int | None = None
+    revision: int | None = None
+    """The record's revision by which this was decided, 0 for a new one; None: it is kept whatever was there."""
 
 
 _COLUMNS = (
     "r.id, r.connection_key, r.entity, r.record, coalesce(r.link_id, r.id) AS link_id, r.number, r.version,"
-    " r.fingerprint, r.canonical, r.wrote, r.wrote_at, r.hop"
+    " r.fingerprint, r.canonical, r.wrote, r.wrote_at, r.hop, r.revision"
 )
 _FIND = sql.Statement(
     f"""
@@ -103,7 +111,7 @@ _NUMBERED = sql.Statement(
 # As if we had never written there: what we know of the target has turned out wrong.
 _FORGET = sql.Statement(
     """
-    UPDATE records SET wrote = NULL FROM {src} WHERE records.connection_key = src.connection_key
+    UPDATE records SET wrote = NULL, revision = records.revision + 1 FROM {src} WHERE records.connection_key = src.connection_key
     AND records.entity = src.entity AND records.record = src.record
     """,
     "connection_key text, entity text, record text",
@@ -111,30 +119,31 @@ _FORGET = sql.Statement(
 _KEEP = sql.Statement(
     """
     INSERT INTO records (connection_key, entity, record, number, version, event_id, fingerprint, canonical, hop,
-                         updated_at)
-    SELECT connection_key, entity, record, number, version, event_id, fingerprint, canonical, hop, {now}
+                         updated_at, revision)
+    SELECT connection_key, entity, record, number, version, event_id, fingerprint, canonical, hop, {now}, 1
     FROM {src} {more}
     ON CONFLICT (connection_key, entity, record) DO UPDATE SET number = coalesce(excluded.number, records.number),
         version = coalesce(excluded.version, records.version), event_id = excluded.event_id,
         fingerprint = excluded.fingerprint,
-        canonical = excluded.canonical, hop = excluded.hop, updated_at = excluded.updated_at
+        canonical = excluded.canonical, hop = excluded.hop, updated_at = excluded.updated_at,
+        revision = records.revision + 1
     WHERE excluded.version > records.version + 0.0005
        OR ((records.version IS NULL OR excluded.version IS NULL OR excluded.version >= records.version - 0.0005)
            AND (records.event_id IS NULL OR excluded.event_id IS NULL OR excluded.event_id >= records.event_id))
-    RETURNING id, connection_key, entity, record, coalesce(link_id, id) AS link_id
+    RETURNING id, connection_key, entity, record, coalesce(link_id, id) AS link_id, revision
     """,
     "connection_key text, entity text, record text, number text, version float, event_id int, fingerprint text,"
     " canonical text, hop small",
 )
 _BIND = sql.Statement(
     """
-    INSERT INTO records (connection_key, entity, record, link_id, wrote, wrote_at, hop, updated_at)
-    SELECT connection_key, entity, record, link_id, wrote, {now}, hop, {now} FROM {src} {more}
+    INSERT INTO records (connection_key, entity, record, link_id, wrote, wrote_at, hop, updated_at, revision)
+    SELECT connection_key, entity, record, link_id, wrote, {now}, hop, {now}, 1 FROM {src} {more}
     ON CONFLICT (connection_key, entity, record) DO UPDATE SET
         link_id = coalesce(excluded.link_id, records.link_id),
         wrote = {patch records.wrote excluded.wrote},
         wrote_at = CASE WHEN excluded.wrote IS NULL THEN records.wrote_at ELSE excluded.wrote_at END,
-        hop = excluded.hop, updated_at = excluded.updated_at
+        hop = excluded.hop, updated_at = excluded.updated_at, revision = records.revision + 1
     RETURNING id
     """,
     "connection_key text, entity text, record text, link_id int, wrote text, hop small",
@@ -204,13 +213,17 @@ async def keep(connection: AsyncConnection, states: Sequence[State]) -> dict[Ref
 
     A reference that is missing in the
     answer was stale: a newer state is there already. Rows are locked in order, so planners of the
-    same records wait for each other and never in a circle.
+    same records wait for each other and never in a circle. Raises Moved, and then nothing may be committed.
     """
     rows = [
         (*s.ref, s.number, s.version, s.event_id, s.fingerprint, s.canonical, s.hop)
         for s in sorted(states, key=lambda state: state.ref)
     ]
     made = await _KEEP.run(connection, rows)
+    seen = {s.ref: s.revision for s in states if s.revision is not None}
+    for row in made:
+        if row.revision != seen.get((row.connection_key, row.entity, row.record), row.revision - 1) + 1:
+            raise Moved
     return {(row.connection_key, row.entity, row.record): (row.id, row.link_id) for row in made}
 
 

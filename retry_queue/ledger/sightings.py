@@ -126,6 +126,17 @@ async def partners(
     return found
 
 
+async def linked(
+    connection: AsyncConnection, reconciliation: int, side: int, seen: Sequence[Sighting]
+) -> dict[str, list[Sighting]]:
+    """Record -> everything seen on its own ``side`` with its link, itself included."""
+    found: dict[str, list[Sighting]] = {}
+    rows = [(one.record, one.link_id) for one in seen if one.link_id is not None]
+    for row in await _BY["link_id"].run(connection, rows, reconciliation, side, 1):
+        found.setdefault(row[0], []).append(_sighting(row[1:]))
+    return found
+
+
 async def pair(connection: AsyncConnection, reconciliation: int, side: int, records: Sequence[str]) -> None:
     """Notes that these have their counterpart."""
     await _PAIR.run(connection, [(record,) for record in sorted(set(records))], reconciliation, side)

@@ -154,6 +154,7 @@ canonicals = Table(
     Column("entity", String(40), nullable=False),
     Column("mapping", String(120), nullable=False),  # connector/name@version
     Column("body", Text, nullable=False),  # JSON
+    Column("native", Text),  # JSON of the record as it was read, where the event only named it
 )
 
 quarantine = Table(
@@ -201,6 +202,7 @@ records = Table(
     Column("wrote_at", Double),
     Column("hop", SmallInteger, nullable=False, server_default="0"),
     Column("updated_at", Double, nullable=False),
+    Column("revision", Integer, nullable=False, server_default="0"),  # grows with every state kept or written
     UniqueConstraint("connection_key", "entity", "record"),
     Index("ix_records_link", func.coalesce(text("link_id"), text("id"))),
     Index("ix_records_number", "number"),

@@ -19,7 +19,7 @@ from connectors.core import client
 from mappings import errors as mapping_errors
 from mappings import expression
 from retry_queue.ledger import findings, reconciliations, records, secrets, session, sightings
-from retry_queue.sync import carried, compare, draft, schedule, sides
+from retry_queue.sync import carried, compare, draft, schedule, several, sides
 from retry_queue.sync import site as sites
 
 LEASE = 120.0
@@ -65,11 +65,8 @@ class Run:
         """Raises sides.Unreadable when one of the two cannot be read, ExpressionError for a broken condition."""
         self._ledger, self._calls, self._sealer, self._row, self._halt = ledger, calls, sealer, row, halt
         self._spec = schedule.Comparison.model_validate(row.spec)
-        left, right = self._spec.left, self._spec.right
-        self._sides = (
-            sides.find(site, left.connection, row.entity, left.list, left.get),
-            sides.find(site, right.connection, row.entity, right.list, right.get),
-        )
+        left, right = (sides.find(site, one, row.entity) for one in (self._spec.left, self._spec.right))
+        self._sides = (left, right)
         self._terms = self._spec.terms(*(carried.of(side.meaning.mapping) for side in self._sides))
         conditions = (self._spec.when, self._spec.when_right)
         self._holds = tuple(expression.condition(text) if text else None for text in conditions)
@@ -165,19 +162,21 @@ class Run:
             async with self._ledger.read() as db:
                 mine = await sightings.chunk(db, self._row.id, LEFT, self.progress.get("record", ""), CHUNK)
                 theirs = await sightings.partners(db, self._row.id, RIGHT, mine)
+                ours = await sightings.linked(db, self._row.id, LEFT, mine)
             if not mine:
                 break
             doubts, counted = [], Counter[str]()
             for one in mine:
                 others = theirs.get(one.record, [])
-                if not one.holds or not (one.timely or any(other.timely for other in others)):
+                recent = any(other.timely for other in others)
+                alike = [each for each in ours.get(one.record) or [one] if each.holds and (each.timely or recent)]
+                if one.record not in {each.record for each in alike}:
                     continue
                 if not others:
                     doubts.append(Doubt(one, None))
-                elif len(others) > 1:
-                    counted["matched"] += 1  # split: the parts together are the record
-                elif (doubt := self._compared(one, others[0], counted)) is not None:
-                    doubts.append(doubt)
+                elif not self._compared(ours.get(one.record) or [one], others, counted):
+                    if alike[0].record == one.record:  # once for all of them
+                        doubts.append(Doubt(one, others[0]))
             found = await self._settled(doubts, counted)
             paired = [other.record for others in theirs.values() for other in others]
             paired += [record for doubt in doubts for record in doubt.counterparts.get(RIGHT, [])]
@@ -188,14 +187,24 @@ class Run:
         self.progress = {"phase": "alone", "until": self.progress["until"]}
         await self._note()
 
-    def _compared(self, one: sightings.Sighting, other: sightings.Sighting, counted: Counter[str]) -> Doubt | None:
-        if one.body is None or other.body is None:
+    def _compared(
+        self, mine: Sequence[sightings.Sighting], theirs: Sequence[sightings.Sighting], counted: Counter[str]
+    ) -> bool:
+        """Whether nothing of one thing needs a closer look, as it was listed."""
+        left = [one.body for one in mine if one.body is not None]
+        right = [one.body for one in theirs if one.body is not None]
+        if len(left) < len(mine) or len(right) < len(theirs):
             counted["unreadable"] += 1
-            return None
-        if not compare.differences(orjson.loads(one.body), orjson.loads(other.body), self._terms):
+            return True
+        if not self._differences([orjson.loads(one) for one in left], [orjson.loads(one) for one in right]):
             counted["matched"] += 1
-            return None
-        return Doubt(one, other)
+            return True
+        return False
+
+    def _differences(self, left: Sequence[compare.Body], right: Sequence[compare.Body]) -> list[dict[str, Any]]:
+        if len(left) == len(right) == 1:
+            return compare.differences(left[0], right[0], self._terms)
+        return several.differences(self._row.entity, left, right, self._terms)
 
     async def _alone(self) -> None:
         """Right records that nothing on the left was paired with."""
@@ -274,72 +283,61 @@ class Run:
     async def _judged(self, doubt: Doubt) -> findings.New | str:
         """A difference, or the slug of why it is none."""
         here, there = await self._again(LEFT, doubt), await self._again(RIGHT, doubt)
-        if here is None and there is None:
+        both = [*here, *there]
+        if not both:
             return "gone"
-        if any(one is not None and one.canonical is None for one in (here, there)):
+        if any(one.canonical is None for one in both):
             return "unreadable"
-        if here is not None and not self._concerns(LEFT, here.canonical or {}):
+        if here and not any(self._concerns(LEFT, one.canonical or {}) for one in here):
             return "filtered"
-        if any(one is not None and one.at is not None and one.at >= self._row.window_end for one in (here, there)):
-            return self._fresh(here, there)
-        if here is not None and there is not None:
-            return self._differing(doubt, here, there)
-        if here is not None:
-            return self._finding("missing", doubt, here, None)
-        if not self._concerns(RIGHT, there.canonical or {} if there else {}):
+        if any(one.at is not None and one.at >= self._row.window_end for one in both):
+            # Changed while or just before it was compared: equal by now, or the next run's business.
+            return "under_way" if not (here and there) or self._apart(here, there) else "matched"
+        if here and there:
+            if any(self._sides[side].gets is None and len(doubt.counterparts[side]) > 1 for side in (LEFT, RIGHT)):
+                return "matched"  # the other parts cannot be read one by one
+            apart = self._apart(here, there)
+            return self._finding("different", doubt, here, there, apart) if apart else "matched"
+        if here:
+            return self._finding("missing", doubt, here, there)
+        if not any(self._concerns(RIGHT, one.canonical or {}) for one in there):
             return "filtered"
-        return self._finding("extra", doubt, None, there)
+        return self._finding("extra", doubt, here, there)
 
-    def _fresh(self, here: sides.Seen | None, there: sides.Seen | None) -> str:
-        """Changed while or just before it was compared: equal by now, or the next run's business."""
-        if here is None or there is None or here.canonical is None or there.canonical is None:
-            return "under_way"
-        return "under_way" if self._apart(here.canonical, there.canonical) else "matched"
-
-    async def _again(self, side: int, doubt: Doubt) -> sides.Seen | None:
-        """The record as it is now; None when it is not there."""
+    async def _again(self, side: int, doubt: Doubt) -> list[sides.Seen]:
+        """The record as it is now, and all the ledger knows to be parts of it; empty when nothing is there."""
         listed = doubt.left if side == LEFT else doubt.right
         one = self._sides[side]
         if one.gets is None:
-            return _as_listed(listed) if listed is not None else None
-        wanted = [listed.record] if listed is not None else doubt.counterparts.get(side, [])
-        for record in wanted:
-            seen = await one.one(self._calls, record)
-            if seen is not None:
-                return seen
+            return [_as_listed(listed)] if listed is not None else []
+        wanted = dict.fromkeys([*([listed.record] if listed else []), *doubt.counterparts.get(side, [])])
+        found = [seen for record in wanted if (seen := await one.one(self._calls, record)) is not None]
         number = _own(doubt).number
-        if listed is None and number and number not in wanted:  # many systems know a record by its number
-            seen = await one.one(self._calls, number)
+        if not found and listed is None and number and number not in wanted:
+            seen = await one.one(self._calls, number)  # many systems know a record by its number
             if seen is not None and (seen.canonical or {}).get("number") == number:
                 doubt.counterparts.setdefault(side, []).append(seen.record)
-                return seen
-        return None
+                found.append(seen)
+        return found
 
-    def _differing(self, doubt: Doubt, here: sides.Seen, there: sides.Seen) -> findings.New | str:
-        if here.canonical is None or there.canonical is None:
-            return "unreadable"
-        if any(len(known) > 1 for known in doubt.counterparts.values()):
-            return "matched"  # split or merged: none of the parts alone says what the other side says
-        apart = self._apart(here.canonical, there.canonical)
-        return self._finding("different", doubt, here, there, apart) if apart else "matched"
-
-    def _apart(self, left: Mapping[str, Any], right: Mapping[str, Any]) -> list[dict[str, Any]]:
-        wanted = self._terms.paths
-        return compare.differences(_body(left, wanted), _body(right, wanted), self._terms)
+    def _apart(self, left: Sequence[sides.Seen], right: Sequence[sides.Seen]) -> list[dict[str, Any]]:
+        both = [[_body(one.canonical or {}, self._terms.paths) for one in side] for side in (left, right)]
+        return self._differences(*both)
 
     def _finding(
-        self, kind: str, doubt: Doubt, here: sides.Seen | None, there: sides.Seen | None,
+        self, kind: str, doubt: Doubt, here: Sequence[sides.Seen], there: Sequence[sides.Seen],
         apart: Sequence[Mapping[str, Any]] = (),
     ) -> findings.New:  # fmt: skip
-        told = here or there
-        number = (told.canonical or {}).get("number") if told else None
+        number = ((here or there)[0].canonical or {}).get("number")
+        many = kind == "different" and (len(here), len(there)) != (1, 1)
         return findings.New(
             kind,
             str(number)[:200] if number else None,
-            here.record if here else None,
-            there.record if there else None,
+            here[0].record if here else None,
+            there[0].record if there else None,
             min(doubt.links) if doubt.links else None,
             apart,
+            several.words(len(here), len(there)) if many else None,
         )
 
     # --- writing -----------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ SECOND = Decimal(1)
 """Systems cut fractions off; times that near are one."""
 LONGEST = 2000
 """Characters of a value that a finding shows."""
-_KEYS = ("sku", "code", "barcode", "title", "kind")
+KEYS = ("sku", "code", "barcode", "title", "kind")
 """What tells the elements of a list apart, the first that does."""
 
 _ADDRESS_PARTS = ("province", "city", "district", "town", "street")
@@ -108,18 +108,24 @@ def differences(left: Mapping[str, Any], right: Mapping[str, Any], terms: Terms)
     found: list[dict[str, Any]] = []
     for path in sorted({*left, *right}):
         here, there = left.get(path), right.get(path)
-        if _objects(here) or _objects(there):
-            found += _lists(path, here or [], there or [], terms)
-        elif not _equal(here, there, terms.tolerance.get(path)):
-            found.append({"path": path, "left": _shown(here), "right": _shown(there)})
+        if objects(here) or objects(there):
+            found += lists(path, here or [], there or [], terms)
+        elif not equal(here, there, terms.tolerance.get(path)):
+            found.append(told(path, here, there))
     return found
 
 
-def _objects(value: Any) -> bool:
+def told(path: str, left: Any, right: Any) -> dict[str, Any]:
+    """A difference as a finding keeps it."""
+    return {"path": path, "left": _shown(left), "right": _shown(right)}
+
+
+def objects(value: Any) -> bool:
+    """Whether it is a list of objects."""
     return isinstance(value, list) and any(isinstance(one, Mapping) for one in value)
 
 
-def _lists(path: str, left: list[Any], right: list[Any], terms: Terms) -> list[dict[str, Any]]:
+def lists(path: str, left: list[Any], right: list[Any], terms: Terms) -> list[dict[str, Any]]:
     """Lists of objects: element by element where something tells them apart, else as a whole."""
     mine, theirs = list(left), list(right)
     for one in left:  # what is the same on both sides, whatever its place
@@ -129,9 +135,9 @@ def _lists(path: str, left: list[Any], right: list[Any], terms: Terms) -> list[d
             theirs.remove(twin)
     if not mine and not theirs:
         return []
-    key = next((name for name in _KEYS if _tells(name, left) and _tells(name, right)), None)
+    key = next((name for name in KEYS if _tells(name, left) and _tells(name, right)), None)
     if key is None:
-        return [{"path": path, "left": _shown(left), "right": _shown(right)}]
+        return [told(path, left, right)]
     found = []
     here, there = {one[key]: one for one in mine}, {one[key]: one for one in theirs}
     for name in sorted({*here, *there}, key=str):
@@ -139,14 +145,14 @@ def _lists(path: str, left: list[Any], right: list[Any], terms: Terms) -> list[d
         if name in here and name in there:
             found += [{**one, "path": f"{place}.{one['path']}"} for one in _inner(path, here[name], there[name], terms)]
         else:
-            found.append({"path": place, "left": _shown(here.get(name)), "right": _shown(there.get(name))})
+            found.append(told(place, here.get(name), there.get(name)))
     return found
 
 
 def _inner(path: str, left: Any, right: Any, terms: Terms) -> list[dict[str, Any]]:
     """Two elements of a list; tolerances are given by the path through it (``lines.price``)."""
     if not isinstance(left, Mapping) or not isinstance(right, Mapping):
-        return [] if left == right else [{"path": ".", "left": _shown(left), "right": _shown(right)}]
+        return [] if left == right else [told(".", left, right)]
     start = f"{path}."
     near = {name[len(start) :]: value for name, value in terms.tolerance.items() if name.startswith(start)}
     return differences(left, right, Terms(terms.paths, near))
@@ -157,7 +163,8 @@ def _tells(name: str, elements: list[Any]) -> bool:
     return all(isinstance(value, str) for value in values) and len(set(values)) == len(values) == len(elements)
 
 
-def _equal(left: Any, right: Any, near: Decimal | None) -> bool:
+def equal(left: Any, right: Any, near: Decimal | None) -> bool:
+    """Whether two values of one field say the same; ``near``: how far apart numbers (times: seconds) may be."""
     if _empty(left) or _empty(right):
         return _empty(left) and _empty(right)
     if left == right:

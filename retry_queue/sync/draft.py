@@ -24,11 +24,15 @@ class Draft:
     ref: records.Ref = ("", "", "")
     canonical: Mapping[str, Any] | None = None
     text: str = ""
+    native: str | None = None
+    """The record as it was read, JSON text, where the event only named it."""
     version: float | None = None
     arrival: int | None = None
     """The event's id, when its arrival tells the age of the state in it."""
     meaning: meaning.Meaning | None = None
     plan: plan.Plan | None = None
+    decided: bool = False
+    """Its plan was decided by what is known of the record, and is decided again when that has moved."""
     before: records.Known | None = None
     """The record as it was known when this event was decided."""
     read_at: float | None = None

@@ -14,6 +14,7 @@ from dataclasses import replace
 
 import orjson
 import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from connectors.core import client
 from mappings import errors as mapping_errors
@@ -27,6 +28,8 @@ LEASE = 60.0
 ECHO_WAIT = 60.0
 """Seconds an event waits at most for a write of ours that may have caused it."""
 PEOPLE = "customer"
+HISTORY = 4
+"""Events of imported history planned in one go, at most, and only while nothing live waits."""
 HYDRATING = 200
 """Events of one connection waiting for their detail call, at most."""
 
@@ -72,7 +75,11 @@ class Intake:
         """
         busy = [key for key, n in self._hydrating.items() if n >= HYDRATING]
         async with self._ledger.write() as connection:
-            claimed = await inbox.claim(connection, limit, self._ledger.owner, LEASE, busy)
+            owner, live = self._ledger.owner, (inbox.FAST, inbox.LIVE)
+            claimed = await inbox.claim(connection, limit, owner, LEASE, busy, live)
+            if not claimed:
+                past = (inbox.BACKFILL, inbox.BACKFILL)
+                claimed = await inbox.claim(connection, min(limit, HISTORY), owner, LEASE, busy, past)
             epoch = await configuration.epoch(connection)
         if not claimed:
             return 0
@@ -127,10 +134,18 @@ class Intake:
         """Decides and writes; when the ledger is away, again for as long as the events are surely ours."""
         clock = asyncio.get_running_loop().time
         end = clock() + LEASE / 2
+        locked = False
         while True:
             try:
-                await self._decide(site, drafts)
-                return await self._write(site, drafts)
+                if not locked:
+                    async with self._ledger.read() as connection:
+                        await self._decide(connection, site, drafts)
+                return await self._write(site, drafts, locked=locked)
+            except records.Moved:  # another process planned the same records meanwhile; now they are held
+                locked = True
+                for one in drafts:
+                    if one.decided:
+                        one.plan, one.before, one.delay, one.decided = None, None, 0.0, False
             except _Lost as lost:
                 log.warning("intake.lost_lease", events=len(drafts) - len(lost.ours))
                 drafts = [one for one in drafts if one.event.id in lost.ours]
@@ -151,19 +166,19 @@ class Intake:
 
     # --- deciding ----------------------------------------------------------------------------------
 
-    async def _decide(self, site: sites.Site, drafts: Sequence[draft.Draft]) -> None:
+    async def _decide(self, connection: AsyncConnection, site: sites.Site, drafts: Sequence[draft.Draft]) -> None:
         """Decides in the order of arrival; events of one record in one batch see each other."""
         open_ = [one for one in drafts if one.plan is None]
         if not open_:
             return
-        async with self._ledger.read() as connection:
-            known = await records.find(connection, [one.ref for one in open_])
-            written = [one.ref[0] for one in open_ if site.writes(one.ref[0], one.entity)]
-            busy = await outbox.busy(connection, written) if written else {}
+        known = await records.find(connection, [one.ref for one in open_])
+        written = [one.ref[0] for one in open_ if site.writes(one.ref[0], one.entity)]
+        busy = await outbox.busy(connection, written) if written else {}
         now = max(one.event.received_at for one in open_)
         for one in open_:
             if one.canonical is None:
                 continue
+            one.decided = True
             before = known.get(one.ref)
             at = one.event.received_at
             unsettled = busy and plan.under_way(one.ref, before, busy, at)
@@ -202,15 +217,19 @@ class Intake:
 
     # --- writing -----------------------------------------------------------------------------------
 
-    async def _write(self, site: sites.Site, drafts: Sequence[draft.Draft]) -> dict[str, bool]:
+    async def _write(self, site: sites.Site, drafts: Sequence[draft.Draft], *, locked: bool = False) -> dict[str, bool]:
+        """``locked``: decides while it holds the records. Raises records.Moved when they are not as decided by."""
         targets: dict[str, bool] = {}
         newest: dict[records.Ref, records.State] = {}
-        for one in drafts:
-            if one.plan is not None and one.plan.state is not None:
-                newest[one.plan.state.ref] = one.plan.state
         async with self._ledger.write() as connection:
             if any(one.entity == "customer" for one in drafts):
                 await records.alone(connection)
+            if locked:
+                await records.hold(connection, [one.ref for one in drafts if one.plan is None])
+                await self._decide(connection, site, drafts)
+            for one in drafts:
+                if one.plan is not None and one.plan.state is not None:
+                    newest[one.plan.state.ref] = one.plan.state
             kept = await records.keep(connection, list(newest.values()))
             missing = [ref for ref in newest if ref not in kept]
             overtaken = await records.find(connection, missing)
@@ -229,7 +248,10 @@ class Intake:
             planned = [one for one in mine if one.plan is not None and one.plan.ruling is EventState.PLANNED]
             await inbox.carry(
                 connection,
-                [(one.event.id, one.entity, one.meaning.name if one.meaning else "", one.text) for one in planned],
+                [
+                    (one.event.id, one.entity, one.meaning.name if one.meaning else "", one.text, one.native)
+                    for one in planned
+                ],
             )
             owed = [owed for one in planned for owed in _owed(one, places[one.ref], back, site)]
             await outbox.plan(connection, owed)

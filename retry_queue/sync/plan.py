@@ -110,7 +110,8 @@ def decide(
     """
     mark = echo.fingerprint(canonical)
     hop = _hop(known, now)
-    state = records.State(ref, _text(canonical.get("number")), version, mark, text, hop, event_id)
+    seen = known.revision if known is not None else 0
+    state = records.State(ref, _text(canonical.get("number")), version, mark, text, hop, event_id, seen)
     stale = known is not None and not replay and records.older(version, known.version)
     if stale and not merging:
         return skip("stale")

@@ -126,6 +126,7 @@ class Reader:
             }
             if read is not None:
                 context["event"]["hint"] = jsontext.loads(event.payload)
+                one.native = jsontext.dumps(read).decode()
             canonical = one.meaning.mapping.from_native(native, context)
             one.text = draft.encode(canonical)
             if "\\u0000" in one.text and draft.has_nul(canonical):

@@ -69,7 +69,7 @@ async def _spread(
         return 0
     await inbox.planned(connection, [event_id])
     body = orjson.loads(base.canonical or "{}")
-    await inbox.carry(connection, [(event_id, base.entity, "", draft.encode(body))])
+    await inbox.carry(connection, [(event_id, base.entity, "", draft.encode(body), None)])
     owed = [
         lane.NewDelivery(
             event_id=event_id,

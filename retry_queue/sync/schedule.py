@@ -30,6 +30,13 @@ def _zone(name: str) -> str:
     return name
 
 
+def _inputs(value: Any) -> Any:
+    return [value] if isinstance(value, dict) else value
+
+
+Inputs = tuple[dict[str, Any], ...]
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", populate_by_name=True, frozen=True)
 
@@ -40,6 +47,8 @@ class Side(_Part):
     connection: route.Key
     list: str | None = None
     get: str | None = None
+    input: Annotated[Inputs, BeforeValidator(_inputs)] = Field(default=(), max_length=50)
+    """What the list is asked with, over ``${config.x}``: an object, or several that are read one after the other."""
 
 
 Sided = Annotated[Side, BeforeValidator(_side)]

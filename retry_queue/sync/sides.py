@@ -8,14 +8,14 @@ the one ``get`` operation that asks for nothing but an id.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from connectors.core import client, declaration, decode, jsontext, model, paths, plan, template
+from connectors.core import client, declaration, decode, jsontext, model, paths, plan, scope, template
 from mappings import errors as mapping_errors
-from retry_queue.sync import meaning
+from retry_queue.sync import meaning, schedule
 from retry_queue.sync import site as sites
 
 DAY = 86400.0
@@ -59,6 +59,8 @@ class Side:
     connector: str
     entity: str
     lists: str
+    inputs: tuple[Mapping[str, Any], ...]
+    """What the list is asked with, each in turn."""
     meaning: meaning.Meaning
     message: Message | None
     """None: no poll lists these, a row is the record as the mapping reads it."""
@@ -72,9 +74,10 @@ class Side:
         """The records that changed within ``window``, page by page. Raises errors.ConnectorError."""
         span = (datetime.fromtimestamp(window[0], UTC), datetime.fromtimestamp(window[1], UTC)) if window else None
         slots = asyncio.Semaphore(min(READS, self.opened.declaration.pacing.concurrency))
-        async for rows in calls.pages(self.opened, self.lists, {}, window=span):
-            found = await asyncio.gather(*(self._row(calls, row, slots) for row in rows))
-            yield [one for one in found if one is not None]
+        for given in self.inputs:
+            async for rows in calls.pages(self.opened, self.lists, given, window=span):
+                found = await asyncio.gather(*(self._row(calls, row, slots) for row in rows))
+                yield [one for one in found if one is not None]
 
     async def _row(self, calls: client.Client, row: Any, slots: asyncio.Semaphore) -> Seen | None:
         """One row as a record; None when it is of another entity or gone."""
@@ -133,10 +136,11 @@ class Side:
         if self.windowed and at is not None:
             span = (datetime.fromtimestamp(at - NARROW, UTC), datetime.fromtimestamp(at + NARROW, UTC))
         reader = plan.of(self.opened.declaration, self.lists)
-        async for rows in calls.pages(self.opened, self.lists, {}, window=span):
-            for row in rows:
-                if reader.record_id(row) == record:
-                    return row
+        for given in self.inputs:
+            async for rows in calls.pages(self.opened, self.lists, given, window=span):
+                for row in rows:
+                    if reader.record_id(row) == record:
+                        return row
         return None
 
     def event(self, native: Any) -> model.SourceEvent:
@@ -170,15 +174,16 @@ def _at(path: str, value: Any) -> dict[str, Any]:
     return dict(made)
 
 
-def find(site: sites.Site, key: str, entity: str, lists: str | None = None, gets: str | None = None) -> Side:
+def find(site: sites.Site, given: schedule.Side, entity: str) -> Side:
     """How a connection's records of an entity are read. Raises Unreadable."""
+    key, lists, gets = given.connection, given.list, given.get
     live = site.live.get(key)
     if live is None or not live.used:
         raise Unreadable(f"没有连接 {key}，或它已停用", f"no connection '{key}', or it is not in use")
     if live.opened is None or not live.delivers:
         raise Unreadable(f"连接 {key} 当前不可用", f"the connection '{key}' cannot be used now")
     spec = live.opened.declaration
-    name = lists or list_operation(spec, entity, live.opened)
+    name = lists or list_operation(spec, entity, live.opened, given.input)
     if name is None or name not in spec.operations:
         said = f" {lists}" if lists else ""
         raise Unreadable(
@@ -193,9 +198,14 @@ def find(site: sites.Site, key: str, entity: str, lists: str | None = None, gets
             f"没有能读取 {entity} 的字段映射 {live.connector}/{named}",
             f"no mapping {live.connector}/{named} that reads {entity}",
         )
+    asked = given.input or (spec.events[message.source].input if message else {},)
+    try:
+        inputs = tuple(template.render(one, scope.of(live.opened)) or {} for one in asked)
+    except template.TemplateError as error:
+        raise Unreadable(f"列表接口 {name} 的参数无法填写：{error}", f"the input of {name}: {error}") from None
     step = next((one.window - one.overlap for one in spec.events.values() if one.operation == name), DAY)
     return Side(
-        live.opened, live.connector, entity, name, made, message, _getter(spec, entity, message, gets),
+        live.opened, live.connector, entity, name, inputs, made, message, _getter(spec, entity, message, gets),
         windowed(spec, name),
         max(step, 60.0),
     )  # fmt: skip
@@ -206,8 +216,19 @@ def windowed(spec: declaration.Declaration, operation: str) -> bool:
     return any(one.startswith("window.") for one in plan.of(spec, operation).names)
 
 
-def list_operation(spec: declaration.Declaration, entity: str, opened: model.Connection | None = None) -> str | None:
-    """The operation that lists an entity: a poll's, else one that needs no input; None when there is none."""
+def wanted(spec: declaration.Declaration, operation: str) -> list[str]:
+    """The members of its input that an operation reads."""
+    return sorted({path.split(".")[1] for path in plan.of(spec, operation).names if path.startswith("input.")})
+
+
+def list_operation(
+    spec: declaration.Declaration,
+    entity: str,
+    opened: model.Connection | None = None,
+    inputs: Sequence[Mapping[str, Any]] = (),
+) -> str | None:
+    """The operation that lists an entity: a poll's, else one that needs no other input than is given; or None."""
+    told = {path for given in inputs for path in given}
     polled = [
         one.operation
         for key, one in spec.events.items()
@@ -217,7 +238,7 @@ def list_operation(spec: declaration.Declaration, entity: str, opened: model.Con
         name
         for name, one in spec.operations.items()
         if one.kind == "list" and one.entity == entity
-        and not any(path.startswith("input.") for path in plan.of(spec, name).names)
+        and set(wanted(spec, name)) <= told
     ]  # fmt: skip
     return next(iter([*polled, *plain]), None)
 

@@ -111,6 +111,17 @@ def of(id: str) -> Rehearsal:
     return Rehearsal.model_validate(yaml.safe_load(text))
 
 
+def fitting(id: str, url: str, simulator: Any) -> tuple[dict[str, Any], dict[str, str]]:
+    """Config and secrets of a connection that this simulator takes, as the ledger keeps them."""
+    spec = ruling.folder(id).spec
+    text = {name: str(value).replace("${url}", url).replace("${ws}", url.replace("http", "ws", 1))
+            for name, value in of(id).connections["main"].config.items()}  # fmt: skip
+    known = {**simulator.settings, **text}
+    config = {one.key: known[one.key] for one in spec.fields if not one.secret and known.get(one.key) not in (None, "")}
+    secrets = {one.key: str(known[one.key]) for one in spec.fields if one.secret and known.get(one.key)}
+    return config, secrets
+
+
 @functools.cache
 def people() -> dict[str, Any]:
     """The head of the shared world as plain data."""

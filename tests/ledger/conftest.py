@@ -18,7 +18,6 @@ from gateway import migrate
 from gateway.trial import postgres
 from retry_queue import pump
 from retry_queue.ledger import session, upkeep
-from retry_queue.sync import backoff
 from tests.ledger import hub as hubs
 from tests.ledger import target
 
@@ -151,13 +150,6 @@ async def desk(ledger: session.Ledger) -> AsyncIterator[target.Target]:
 def sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody rings in most of these tests; a sweep every second would make each of them wait for it."""
     monkeypatch.setattr(pump, "SWEEP", 0.1)
-
-
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Retries after hundredths of seconds, so that a test need not wait for the real ones."""
-    monkeypatch.setattr(backoff, "SCHEDULE", (0.02,) * 40)
-    monkeypatch.setattr(backoff.after, "__kwdefaults__", {"at_least": 0.0, "schedule": backoff.SCHEDULE})
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -198,3 +199,41 @@ async def quiet(worker: hubs.Worker) -> None:
         return balance.in_flight == 0
 
     await making.until(check, 60.0, "nothing in flight")
+
+
+def choose(count: int, share: float, seed: int = 7) -> list[set[int]]:
+    """Three sets of so many of ``count`` in all, no number in two of them."""
+    numbers = random.Random(seed).sample(range(count), round(count * share))
+    return [set(numbers[place::3]) for place in range(3)]
+
+
+async def prove(two: Pair, count: int, share: float, seconds: float, seed: int) -> dict[str, Any]:
+    """Seeds differences into pairs, finds all of them and no other, mends them, finds none; returns figures."""
+    two.fill(count)
+    await two.link(count, every=2)
+    missing, extra, different = choose(count, share, seed)
+    two.spoil(missing, extra, different)
+    began = time.monotonic()
+    row = await two.compared(seconds=seconds)
+    took = time.monotonic() - began
+    assert row.state == "done", row.detail
+    found = await two.findings(row.id)
+    told = {
+        kind: {int((one.left_record or one.right_record or "")[1:]) for one in found if one.kind == kind}
+        for kind in findings.KINDS
+    }
+    assert told == {"missing": missing, "extra": extra, "different": different}
+    seeded = len(missing) + len(extra) + len(different)
+    assert len(found) == seeded
+    assert row.counts["left"] == count - len(extra)
+    assert row.counts["matched"] == count - len(found)
+    states = await two.repaired(row.id, seconds)
+    assert {kind: list(by) for kind, by in states.items()} == {kind: ["repaired"] for kind in states}
+    assert two.worker is not None
+    await quiet(two.worker)
+    assert two.same() == []
+    again = await two.compared(await two.ask(hours=3.0), seconds=seconds)
+    assert (again.state, await two.findings(again.id)) == ("done", [])
+    assert again.counts["matched"] == count
+    return {"seeded": seeded, "found": len(found), "false_alarms": 0, "repaired": seeded, "left_after_repair": 0,
+            "pairs_per_second": round(count / took)}  # fmt: skip

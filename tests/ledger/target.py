@@ -108,6 +108,7 @@ class Target:
         self.most = max(self.most, self.waiting)
         try:
             await self.gate.wait()
+            await self._pause(read)
         finally:
             self.waiting -= 1
         said = self.judge(read) or (self.next.popleft() if self.next else None)
@@ -125,6 +126,9 @@ class Target:
         writer.write(top.encode() + answer.body)
         await writer.drain()
         return True
+
+    async def _pause(self, body: Any) -> None:
+        """What this system takes its time with, before anything is done."""
 
     def _done(self, key: str, body: Any) -> None:
         if self.effects[key] == 0 and body is not None:

@@ -85,7 +85,7 @@ def read(nodes: list[dict[str, Any]], table: str) -> dict[str, int]:
 
 
 async def test_the_inbox_claim_reads_what_it_takes(full: session.Ledger) -> None:
-    nodes = await explained(full, inbox._CLAIM, [("",)], 100, "w1", 60.0)
+    nodes = await explained(full, inbox._CLAIM, [("",)], 100, "w1", 60.0, 0, 1)
     touched = read(nodes, "inbox")
     assert "" not in touched, touched
     assert touched["ix_inbox_due"] <= 110
@@ -115,7 +115,7 @@ async def test_what_waits_is_not_read_when_nothing_is_due(full: session.Ledger) 
         await (await connection.execution_options(isolation_level="AUTOCOMMIT")).execute(text("VACUUM ANALYZE"))
     lanes = read(await explained(full, outbox._CLAIM, [], "erp", 64, "w1", 60.0, 0, 1, 0), "lanes")
     assert sum(lanes.values()) == 0, lanes
-    received = read(await explained(full, inbox._CLAIM, [("",)], 100, "w1", 60.0), "inbox")
+    received = read(await explained(full, inbox._CLAIM, [("",)], 100, "w1", 60.0, 0, 1), "inbox")
     assert sum(received.values()) == 0, received
 
 

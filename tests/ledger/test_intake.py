@@ -23,10 +23,10 @@ def gated(worker: hubs.Worker, monkeypatch: pytest.MonkeyPatch) -> tuple[asyncio
     reached, go = asyncio.Event(), asyncio.Event()
     real = worker.pumps._intake._write
 
-    async def stops(*given: Any) -> Any:
+    async def stops(*given: Any, **how: Any) -> Any:
         reached.set()
         await go.wait()
-        return await real(*given)
+        return await real(*given, **how)
 
     monkeypatch.setattr(worker.pumps._intake, "_write", stops)
     return reached, go
@@ -71,6 +71,30 @@ async def test_a_planner_that_lost_its_lease_leaves_the_event_to_the_next(
     assert await outcome(other) == [("planned", None)]
     assert len(await other.deliveries()) == 1
     assert (await other.balance()).difference == 0
+
+
+@pytest.mark.parametrize("known", [False, True])
+async def test_copies_of_one_push_planned_by_two_processes_at_once_are_delivered_once(
+    pair: list[hubs.Worker], monkeypatch: pytest.MonkeyPatch, known: bool
+) -> None:
+    """Both decided before either wrote: the buyer got two messages. The later one decides again."""
+    one, other = pair
+    if known:
+        await one.push(hubs.order("T1"))
+        await one.pumps._intake.step(10)
+    before = len(await one.deliveries())
+    steps = []
+    for worker, name in ((one, "a"), (other, "b")):
+        await worker.push(hubs.order("T1", 5, total="199.00", push_id=name))
+        reached, go = gated(worker, monkeypatch)
+        steps.append((asyncio.create_task(worker.pumps._intake.step(10)), go))
+        await reached.wait()
+    for step, go in steps:
+        go.set()
+        await step
+    assert (await outcome(one))[-2:] == [("planned", None), ("skipped", "unchanged")]
+    assert len(await one.deliveries()) == before + 1
+    assert (await one.balance()).difference == 0
 
 
 async def test_what_is_still_ours_is_planned_when_a_part_was_lost(

@@ -278,10 +278,26 @@ async def test_a_delivery_without_a_lane_is_healed(ledger: session.Ledger) -> No
     await making.change(ledger, "DELETE FROM lanes")
     assert done.id == waiting
     async with ledger.write() as connection:
-        assert await outbox.heal(connection) == 1
-        assert await outbox.heal(connection) == 0
+        assert await outbox.heal(connection, {}) == 1
+        assert await outbox.heal(connection, {}) == 0
     (found,) = await making.claim(ledger)
     assert (found.id, found.interrupted) == (waiting, True)
+
+
+async def test_what_a_parked_delivery_holds_back_is_not_healed(ledger: session.Ledger) -> None:
+    """Once a minute every held lane was opened, found held, closed, and called an error in the log."""
+    first = await making.owe(ledger, "a")
+    (head,) = await making.claim(ledger)
+    await making.settle(ledger, making.result(head, State.PARKED))
+    behind = await making.owe(ledger, "b")
+    assert await making.claim(ledger) == []
+    assert await making.rows(ledger, "SELECT 1 FROM lanes") == []
+    route = (await making.rows(ledger, "SELECT route_key FROM deliveries WHERE id = :id", id=first))[0].route_key
+    async with ledger.write() as connection:
+        assert await outbox.heal(connection, {route: lane.SUPERSEDE}) == 0
+        assert await outbox.heal(connection, {route: lane.SKIP}) == 1
+    (found,) = await making.claim(ledger, skip=[route])
+    assert found.id == behind
 
 
 async def test_depth_counts_what_is_not_ended(ledger: session.Ledger) -> None:

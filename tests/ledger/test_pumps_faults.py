@@ -11,7 +11,7 @@ import pytest
 from gateway import migrate
 from gateway.trial import postgres
 from retry_queue import replay
-from retry_queue.ledger import connections, outbox, session, tallies, workers
+from retry_queue.ledger import connections, outbox, session, tallies
 from retry_queue.ledger.states import ConnectionState
 from retry_queue.sync import verdict
 from tests.ledger import hub as hubs
@@ -211,23 +211,6 @@ async def test_a_record_at_which_processes_keep_dying_is_parked(
 
         await making.until(parked)
         assert len(erp.calls) == 1
-
-
-async def test_who_was_taken_for_dead_comes_back_under_a_new_seat(database_url: str, erp: target.Target) -> None:
-    """T-16: a process that was stopped for a while; its late results count for nothing, and then it goes on."""
-    async with hubs.running(database_url) as worker:
-        await worker.push(hubs.order("T1"))
-        await worker.settled()
-        async with worker.ledger.write() as connection:
-            await workers.bury(connection, [worker.ledger.owner])
-
-        async def back() -> bool:
-            rows = await making.rows(worker.ledger, "SELECT role, slot FROM workers")
-            return [(row.role, row.slot) for row in rows] == [("test", worker.ledger.slot)]
-
-        await making.until(back)
-        await worker.push(hubs.order("T2"))
-        assert (await worker.settled()).delivered == 2
 
 
 async def test_an_error_of_ours_parks_one_and_stops_nobody(

@@ -9,10 +9,10 @@ from typing import Any
 import httpx
 import pytest
 
-from connectors.core import registry
 from connectors.simulator import engine, server
+from gateway.api import explaining
 from retry_queue import reconcile
-from retry_queue.ledger import configuration, connections, findings, reconciliations, session
+from retry_queue.ledger import configuration, connections, events, findings, reconciliations, session
 from retry_queue.ledger.states import ConnectionState
 from tests.conformance import rehearsal
 from tests.ledger import hub as hubs
@@ -58,7 +58,7 @@ async def shop(sqlite_url: str) -> AsyncIterator[Shop]:
         ledger = session.open_ledger(sqlite_url, owner="setup")
         async with ledger.write() as db:
             for key, connector in (("shop", "taobao"), ("erp", "kingdee")):
-                config, secrets = _fitting(connector, url, simulators[connector])
+                config, secrets = rehearsal.fitting(connector, url, simulators[connector])
                 await connections.put(db, hubs.SEALER, key, connector, config, secrets, ConnectionState.ENABLED, 0.0)
             spec = {
                 "from": {"connection": "shop", "entity": "order"},
@@ -73,18 +73,6 @@ async def shop(sqlite_url: str) -> AsyncIterator[Shop]:
             tids = [str(one["tid"]) for one in made]
             async with hubs.running(sqlite_url) as worker:
                 yield Shop(worker, pair.reconciler(worker), simulators, tids)
-
-
-def _fitting(connector: str, url: str, simulator: Any) -> tuple[dict[str, Any], dict[str, str]]:
-    """Config and secrets that the simulator takes, as the rehearsal has them."""
-    spec = registry.get(connector)
-    given = rehearsal.of(connector).connections["main"]
-    text = {name: str(value).replace("${url}", url).replace("${ws}", url.replace("http", "ws", 1))
-            for name, value in given.config.items()}  # fmt: skip
-    known = {**simulator.settings, **text}
-    config = {one.key: known[one.key] for one in spec.fields if not one.secret and known.get(one.key) not in (None, "")}
-    secrets = {one.key: str(known[one.key]) for one in spec.fields if one.secret and known.get(one.key)}
-    return config, secrets
 
 
 async def test_orders_are_compared_through_their_details(shop: Shop) -> None:
@@ -105,6 +93,16 @@ async def test_orders_are_compared_through_their_details(shop: Shop) -> None:
     assert len(shop.books) == ORDERS
     row, found = await shop.compared()
     assert (found, row.counts["matched"]) == ([], ORDERS)
+    async with shop.worker.ledger.read() as db:
+        planned = await making.rows(shop.worker.ledger, "SELECT min(id) AS id FROM inbox WHERE state = 'planned'")
+        story = await events.get(db, planned[0].id)
+    assert story is not None
+    assert len(story.payload) < 300, "the message only named the order"
+    told = explaining.source(shop.worker.hub.site, story, reveal=True)
+    assert told is not None
+    values = {one.target: one.value for one in told.fields}
+    assert values["number"] in shop.tids, "what was read for it is explained too"
+    assert values["total"] is not None
     numbers = sorted(shop.books)
     shop.books[numbers[0]].rows["FSaleOrderEntry"][0]["FQty"] = "77"
     shop.books[numbers[1]].header["FLinkPhone"] = "13000000000"

@@ -5821,6 +5821,13 @@ export interface components {
             connection: string;
             /** Get */
             get?: string | null;
+            /**
+             * Input
+             * @default []
+             */
+            input: {
+                [key: string]: unknown;
+            }[];
             /** List */
             list?: string | null;
         };

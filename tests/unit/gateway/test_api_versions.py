@@ -75,6 +75,18 @@ async def test_an_event_is_explained_field_by_field(desk: desks.Desk) -> None:
     assert (await owner.get("/events/999999/explain")).status_code == 404
 
 
+async def test_what_was_skipped_or_cannot_be_mapped_is_explained_too(desk: desks.Desk) -> None:
+    owner = await desks.configured(desk)
+    events = [desks.event("shop", json.dumps(desks.ORDER), "d1", record="1001"),
+              desks.event("shop", json.dumps({**desks.ORDER, "total": "viel"}), "d2", record="1002")]  # fmt: skip
+    skipped, broken = await desk.receive(*events)
+    source = (await owner.get(f"/events/{skipped}/explain")).json()["source"]
+    assert source["mapping"] == "http/order@shipped"
+    assert ("188.00", "188.00") in [(one["value"], one["result"]) for one in source["fields"]]
+    source = (await owner.get(f"/events/{broken}/explain")).json()["source"]
+    assert (source["fields"], "total" in source["words"]["en"]) == ([], True)
+
+
 def test_every_field_that_was_made_is_traced_to_its_rule() -> None:
     made = library.shipped("http", "order")
     native = {

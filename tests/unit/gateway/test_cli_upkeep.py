@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import json
 import sqlite3
 import threading
@@ -15,9 +16,11 @@ from typing import Any
 import openpyxl
 import pytest
 from click.testing import Result
+from rich.console import Console
 from typer.testing import CliRunner
 
 from gateway import cli
+from gateway.commands import shell
 from tests.ledger import pair
 
 Run = Callable[..., Result]
@@ -96,6 +99,15 @@ def test_what_differs_ends_with_one(run: Run, two: pair.Pair, tmp_path: Path) ->
     assert page.max_row == 7
     run("reconcile", "--run", found["id"], "--export", "out.pdf", code=2)
     run("reconcile", "--run", "999", code=2)
+
+
+def test_on_a_terminal_a_bar_shows_how_far_it_is(run: Run, two: pair.Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = io.StringIO()
+    monkeypatch.setattr(shell, "err", Console(file=screen, force_terminal=True, width=200))
+    assert "对账 reconciling" not in run("reconcile", *PAIR).output, "results go to stdout, the bar does not"
+    assert "对账 reconciling #1" in screen.getvalue()
+    assert "━" in screen.getvalue()
+    assert "%" in screen.getvalue()
 
 
 def test_a_repair_is_begun_and_left_to_the_hub(run: Run, two: pair.Pair) -> None:

@@ -69,7 +69,7 @@ def test_a_new_record_goes_to_every_open_target_of_every_matching_route() -> Non
         ("r", 0, "state"), ("r", 1, "act"), ("half", 1, "act"),
     ]  # fmt: skip
     assert found.state == records.State(
-        REF, "T1", 100.0, echo.fingerprint(order()), orjson.dumps(order()).decode(), 0, None
+        REF, "T1", 100.0, echo.fingerprint(order()), orjson.dumps(order()).decode(), 0, None, 0
     )
 
 

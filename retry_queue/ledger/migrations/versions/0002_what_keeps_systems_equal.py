@@ -263,7 +263,11 @@ def upgrade() -> None:
         sa.Column('behind', sa.String(length=200), nullable=False),
         sa.PrimaryKeyConstraint('lane', 'behind', name=op.f('pk_detours'))
     )
+    with op.batch_alter_table('canonicals', schema=None) as batch_op:
+        batch_op.add_column(sa.Column('native', sa.Text(), nullable=True))
+
     with op.batch_alter_table('records', schema=None) as batch_op:
+        batch_op.add_column(sa.Column('revision', sa.Integer(), server_default='0', nullable=False))
         batch_op.create_index('ix_records_people', ['id'], unique=False, postgresql_where=sa.text("entity = 'customer'"), sqlite_where=sa.text("entity = 'customer'"))
 
     with op.batch_alter_table('detours', schema=None) as batch_op:
@@ -302,6 +306,10 @@ def downgrade() -> None:
 
     with op.batch_alter_table('records', schema=None) as batch_op:
         batch_op.drop_index('ix_records_people', postgresql_where=sa.text("entity = 'customer'"), sqlite_where=sa.text("entity = 'customer'"))
+        batch_op.drop_column('revision')
+
+    with op.batch_alter_table('canonicals', schema=None) as batch_op:
+        batch_op.drop_column('native')
 
     with op.batch_alter_table('detours', schema=None) as batch_op:
         batch_op.drop_index('ix_detours_behind')
