@@ -38,9 +38,10 @@ declarations:
       pacing: {concurrency: 16}
       errors: &errors
       operations:
-        note.find: {kind: get, entity: product, path: "/asked/${input.number}", result: note, id: number}
+        note.find: {kind: get, entity: product, path: "/asked/${input.number}", result: note, id: number, timeout: 4}
         note.add:
           kind: act
+          timeout: 4
           entity: product
           path: /asked
           id_input: number
@@ -52,7 +53,7 @@ declarations:
       label: {zh: 无从得知, en: Nothing is known}
       pacing: {concurrency: 16}
       operations:
-        note.add: {kind: act, entity: product, path: /blind, id_input: number, idempotent: "no"}
+        note.add: {kind: act, entity: product, path: /blind, id_input: number, timeout: 4, idempotent: "no"}
 connections:
   - key: shop
     connector: http
@@ -221,6 +222,22 @@ class Ground:
         async with httpx.AsyncClient(base_url=self.hub.url, headers=headers, timeout=20.0) as made:
             yield made
 
+    @contextlib.asynccontextmanager
+    async def load(self, rate: float = 50.0, patience: float = 60.0) -> AsyncIterator[None]:
+        """Pushes come at this rate for as long as the block runs; the last ones are taken before it ends."""
+        stop = asyncio.Event()
+
+        async def flow() -> None:
+            while not stop.is_set():
+                await self.sender.send(max(int(rate / 4), 1), rate, patience)
+
+        flowing = asyncio.create_task(flow())
+        try:
+            yield
+        finally:
+            stop.set()
+            await flowing
+
     async def quiet(self, seconds: float = 60.0) -> float:
         """Waits until nothing is owed but what waits for a person; returns how long that took (I4)."""
         begun = time.monotonic()
@@ -311,7 +328,7 @@ async def ground(
 async def _gone(pids: list[int]) -> None:
     """Waits until these processes are no more; kills what the kernel has not taken by then."""
     end = time.monotonic() + 10.0
-    while left := [one for one in pids if Path(f"/proc/{one}").exists() and not _ended(one)]:
+    while left := [one for one in pids if Path(f"/proc/{one}").exists() and not ended(one)]:
         if time.monotonic() > end:
             for one in left:
                 with contextlib.suppress(ProcessLookupError):
@@ -320,7 +337,7 @@ async def _gone(pids: list[int]) -> None:
         await asyncio.sleep(0.05)
 
 
-def _ended(pid: int) -> bool:
+def ended(pid: int) -> bool:
     """A process that has ended and was not fetched yet."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
