@@ -234,9 +234,11 @@ class Ground:
         flowing = asyncio.create_task(flow())
         try:
             yield
-        finally:
             stop.set()
             await flowing
+        finally:
+            flowing.cancel()
+            await asyncio.gather(flowing, return_exceptions=True)
 
     async def quiet(self, seconds: float = 60.0) -> float:
         """Waits until nothing is owed but what waits for a person; returns how long that took (I4)."""
@@ -259,6 +261,14 @@ class Ground:
     async def _open(self) -> bool:
         return bool(await self.rows("SELECT 1 FROM deliveries WHERE state IN ('pending','in_flight','retrying') LIMIT 1"))
 
+    def slowest(self, since: int = 0) -> float:
+        """The longest way of an event from its 2xx to its first effect, in seconds; of those after the first so many."""
+        first: dict[str, float] = {}
+        for one in self.sink.effects:
+            first.setdefault(one.number, one.at)
+        accepted = list(self.sender.accepted.items())[since:]
+        return max((first[number] - at for number, at in accepted if number in first), default=0.0)
+
     async def story(self) -> str:
         """What stands where, for a trial that failed."""
         rows = await self.rows(
@@ -279,12 +289,17 @@ class Ground:
             metrics = (await api.get("/metrics")).text
         return await checker.account(self.ledger, self.sender, self.sink, told, metrics)
 
-    async def held(self, *, seconds: float = 60.0, lost_states: bool = False) -> checker.Account:
-        """Waits for quiet, counts, and asserts every invariant; returns the account with the figures."""
+    async def held(self, *, seconds: float = 60.0, metrics: bool = True) -> checker.Account:
+        """Waits for quiet, counts, and asserts every invariant; returns the account with the figures.
+
+        ``metrics`` false: without those of ``/metrics``, which are up to five seconds old.
+        """
         took = await self.quiet(seconds)
         deadline = time.monotonic() + 20.0
         found = await self.account()
-        while found.stale_metrics and time.monotonic() < deadline:  # the gauges are read every five seconds
+        if not metrics:
+            found.unbalanced = [one for one in found.unbalanced if "metrics" not in one]
+        while metrics and found.stale_metrics and time.monotonic() < deadline:  # the gauges are read every five seconds
             await asyncio.sleep(0.5)
             found = await self.account()
         found.figures["quiet_after"] = round(took, 1)

@@ -43,6 +43,8 @@ class Producer:
         self._file = os.open(folder / "accepted.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self.away: list[float] = []
         """Seconds between a refusal or a cut and the next 2xx of anybody."""
+        self.refusals: list[float] = []
+        """Seconds until a 503 was told."""
         self._since: float | None = None
 
     def _body(self, index: int) -> tuple[str, bytes]:
@@ -99,6 +101,8 @@ class Producer:
             status = 0
         now = time.monotonic()
         self.answers[status] += 1
+        if status == 503:
+            self.refusals.append(now - begun)
         if 200 <= status < 300:
             self.latencies.append(now - begun)
             if self._since is not None:
