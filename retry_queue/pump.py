@@ -92,6 +92,10 @@ class Pumps:
         self._settler = settler.Settler(ledger)
         self._intake_bell = asyncio.Event()
         self._turns: dict[str, Turn] = {}
+        self._held: dict[str, dict[str, int]] = {}
+        """Target -> lane -> fence of what was claimed and not settled yet."""
+        self._doubtful: set[str] = set()
+        """Targets of which a claim failed: it may have been committed all the same."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._running: set[asyncio.Task[None]] = set()
         self._halt = asyncio.Event()
@@ -227,13 +231,21 @@ class Pumps:
     ) -> int:
         """Claims a batch; what needs no call is settled at once. Returns how many it got."""
         policies = self._site().policies
+        held = self._held.setdefault(target, {})
+        doubtful = target in self._doubtful
+        self._doubtful.add(target)
         try:
             async with self._ledger.write() as connection:
+                if doubtful:  # nobody else would take it up before its lease ends
+                    await outbox.abandon(connection, target, self._ledger.owner, held)
                 claimed = await outbox.claim(connection, target, wanted, self._ledger.owner, lane.LEASE, policies, of)
+            self._doubtful.discard(target)
+            held |= {one.lane: one.lease.fence for one in claimed if one.lease}
             made = await self._prepared(claimed) if claimed else []
         except session.LedgerUnavailable as error:
             log.warning("claim.waiting", error=str(error))
             await asyncio.sleep(0.5)
+            self._turns[target].ring(due=True)  # what was claimed without our knowing is not due for anybody else
             return 0
         except Exception:
             log.exception("claim.failed", target=target)
@@ -277,7 +289,7 @@ class Pumps:
         task.add_done_callback(self._running.discard)
 
     async def _settled(self, result: lane.Result, turn: Turn) -> None:
-        await self._settler.put(result)
+        await self._put(result)
         live = self._site().live.get(result.delivery.connection_key)
         if result.reason == "credential" and live is not None and live.delivers:
             await self._reload()  # at once, or the next calls would only be refused too
@@ -288,7 +300,16 @@ class Pumps:
     async def _give_back(self, delivery: lane.ClaimedDelivery) -> None:
         """Nothing was sent: the lane goes back as it was, for whoever has time for it."""
         result = lane.Result(delivery, DeliveryState.PENDING, "returned", 0.0, tried=False)
-        await self._settler.put(result)
+        await self._put(result)
+
+    async def _put(self, result: lane.Result) -> None:
+        """Returns when the result is written, and its lane is not ours any more."""
+        try:
+            await self._settler.put(result)
+        finally:
+            held, lease = self._held.get(result.delivery.connection_key, {}), result.delivery.lease
+            if lease is not None and held.get(lease.lane) == lease.fence:
+                del held[lease.lane]
 
     async def _sweeps(self) -> None:
         turn = 0

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -137,6 +137,11 @@ _RELEASE = sql.Statement(
     "UPDATE inbox SET next_at = {now}, owner = NULL WHERE state = 'received' AND owner IN (SELECT owner FROM {src})",
     "owner text",
 )
+_ABANDON = sql.Statement(
+    "UPDATE inbox SET next_at = {now}, owner = NULL WHERE state = 'received' AND owner = {1}"
+    " AND id NOT IN (SELECT id FROM {src})",
+    "id int",
+)
 _REVIVE = sql.Statement(
     """
     UPDATE inbox SET state = 'received', reason = 'replay', detail = NULL, owner = NULL, failures = 0,
@@ -223,6 +228,11 @@ async def planned(connection: AsyncConnection, ids: Sequence[int]) -> None:
 async def release(connection: AsyncConnection, owners: Sequence[str]) -> None:
     """Gives back what dead processes had leased."""
     await _RELEASE.run(connection, [(owner,) for owner in owners])
+
+
+async def abandon(connection: AsyncConnection, owner: str, held: Iterable[int]) -> None:
+    """Gives back what this process leased and does not know of: the answer to its claim was lost. ``held`` it knows."""
+    await _ABANDON.run(connection, [(i,) for i in held] or [(0,)], owner)
 
 
 async def revive(connection: AsyncConnection, ids: Sequence[int]) -> list[int]:
