@@ -87,6 +87,10 @@ class Intake:
                 await inbox.abandon(connection, self._ledger.owner, self._held)
             claimed = await inbox.claim(connection, limit, self._ledger.owner, LEASE, busy)
             epoch = await configuration.epoch(connection)
+            behind = await inbox.behind(connection, [one for one in claimed if self._ordered(one)])
+        if behind:
+            asyncio.get_running_loop().call_later(inbox.TURN, self._done)
+            claimed = [one for one in claimed if one.id not in behind]
         if not claimed:
             return 0
         if epoch != self._site().epoch:  # an event is never planned by an older configuration than took it in
@@ -109,6 +113,10 @@ class Intake:
         if direct:
             await self._finish(site, direct)
         return len(claimed)
+
+    def _ordered(self, event: inbox.ClaimedEvent) -> bool:
+        """Whether it counts that others of its record came before: not for hints, which all read the newest state."""
+        return not event.fast and not self._reader.hinted(self._site(), draft.Draft(event))
 
     async def _hydrate(self, site: sites.Site, key: str, drafts: list[draft.Draft]) -> None:
         """Reads the records behind a batch of hints and plans each little group as it comes in."""

@@ -104,7 +104,7 @@ async def account(
             else:
                 found.lost.append(f"{number}: {route} ended as {delivery.state} ({delivery.reason})")
     for kind, counted in done.items():
-        twice = [f"{kind} {number} {n} times" for number, n in counted.items() if n > 1]
+        twice = [f"{kind} {number} {n} times" for number, n in counted.items() if n > 1 and number.startswith("E")]
         (found.blind_double if kind == "blind" else found.double).extend(twice)
         found.invented += [f"{kind} {number}" for number in counted if number not in sender.sent]
     _order(found, sender, systems, states, owed)

@@ -76,6 +76,19 @@ class Producer:
             await asyncio.gather(*(line(mine) for mine in range(self._lines)))
         os.fsync(self._file)
 
+    async def scatter(self, count: int, late: float) -> None:
+        """Sends ``count`` more, each up to ``late`` seconds later than its turn, also those of one record at once."""
+        first, self._next = self._next, self._next + count
+        gate = asyncio.Semaphore(48)
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=40.0)) as session:
+
+            async def one(index: int) -> None:
+                await asyncio.sleep(index % 97 / 97 * late + self._random.uniform(0.0, late))
+                async with gate:
+                    await self._deliver(session, index, 60.0)
+
+            await asyncio.gather(*(one(index) for index in range(first, first + count)))
+
     async def _deliver(self, session: aiohttp.ClientSession, index: int, patience: float) -> None:
         number, body = self._body(index)
         copies = self._random.randint(2, 5) if self._random.random() < self.twice else 1

@@ -141,7 +141,8 @@ class Sink:
             self._keys.add(key)
         if kind == "asked":
             self._there.add(number)
-        made = Effect(kind, number, str(body["id"]), int(body.get("title") or body.get("seq")), time.time())
+        seq = str(body.get("title") or body.get("seq"))
+        made = Effect(kind, number, str(body["id"]), int(seq) if seq.isdecimal() else 0, time.time())
         self.effects.append(made)
         os.write(self._file, orjson.dumps(made) + b"\n")
         return made
