@@ -237,7 +237,7 @@ class Pumps:
         try:
             async with self._ledger.write() as connection:
                 if doubtful:  # nobody else would take it up before its lease ends
-                    await outbox.abandon(connection, target, self._ledger.owner, held)
+                    await workers.abandon(connection, target, self._ledger.owner, held)
                 claimed = await outbox.claim(connection, target, wanted, self._ledger.owner, lane.LEASE, policies, of)
             self._doubtful.discard(target)
             held |= {one.lane: one.lease.fence for one in claimed if one.lease}

@@ -49,8 +49,8 @@ def rows(report: Path) -> list[dict[str, str]]:
         empty = {"seed": "", "size": "", "figures": "", "seconds": seconds, "result": state}
         made = [{**empty, **figures, "trial": name} for name, figures in told.items()]
         if not made or (state != "held" and len(made) > 1):
-            for one in made:
-                one["result"] = "held"
+            for row in made:
+                row["result"] = "held"
             made.append({**empty, "trial": own})
         found += made
     return found

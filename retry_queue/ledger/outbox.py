@@ -131,11 +131,6 @@ _FREE = sql.Statement(
 _RELEASE = sql.Statement(
     "UPDATE lanes SET owner = NULL, next_at = {now} WHERE owner IN (SELECT owner FROM {src})", "owner text"
 )
-_ABANDON = sql.Statement(
-    "UPDATE lanes SET owner = NULL, next_at = {now} WHERE connection_key = {1} AND owner = {2}"
-    " AND lane NOT IN (SELECT lane FROM {src})",
-    "lane text",
-)
 _BUSY = sql.Statement(
     """
     SELECT lane, next_at FROM {src} JOIN lanes ON lanes.connection_key = src.connection_key WHERE owner IS NOT NULL
@@ -356,14 +351,6 @@ async def load(connection: AsyncConnection, ids: Sequence[int]) -> list[lane.Cla
 async def release(connection: AsyncConnection, owners: Sequence[str]) -> None:
     """Gives back the lanes of dead processes; their heads stay in flight and are asked about first."""
     await _RELEASE.run(connection, [(owner,) for owner in owners])
-
-
-async def abandon(connection: AsyncConnection, connection_key: str, owner: str, held: Iterable[str]) -> None:
-    """Gives back lanes of one target that this process leased and does not know of: the answer to its claim was lost.
-
-    ``held`` are those it knows. Their heads count as interrupted, because nobody can tell them from those that are.
-    """
-    await _ABANDON.run(connection, [(name,) for name in sorted(held)] or [("",)], connection_key, owner)
 
 
 async def due(connection: AsyncConnection) -> dict[str, float]:

@@ -15,7 +15,10 @@ ROUTES = {"keep": "keyed", "ask": "asked", "tell": "blind"}
 OVERDUE = 60.0
 TRIES = 60
 """Attempts of one delivery that no trial comes near unless something goes round."""
-_EVENTS = "SELECT e.id, e.payload, i.state, i.reason FROM events e JOIN inbox i ON i.id = e.id WHERE e.connection_key = 'shop'"
+_EVENTS = (
+    "SELECT e.id, e.payload, i.state, i.reason FROM events e JOIN inbox i ON i.id = e.id"
+    " WHERE e.connection_key = 'shop'"
+)
 _DELIVERIES = "SELECT event_id, route_key, state, reason, attempt FROM deliveries"
 _CLOCK = {
     "postgresql": "extract(epoch from now())",
@@ -50,8 +53,7 @@ class Account:
 
     def problems(self) -> list[str]:
         """Every broken promise in words."""
-        names = ("lost", "double", "blind_double", "disorder", "differing", "unbalanced", "overdue", "unbounded", "invented")
-        found = {name: getattr(self, name) for name in names}
+        found = {name: those for name, those in vars(self).items() if isinstance(those, list)}
         return [f"{name}: {len(those)}, such as {those[:5]}" for name, those in found.items() if those]
 
 
@@ -89,6 +91,8 @@ async def account(
             waiting[f"{event.state}({event.reason})"] += 1
             if event.state == "received":
                 found.lost.append(f"{number}: never planned")
+            elif event.reason == "stale" and sender.ordered:
+                found.lost.append(f"{number}: called stale, and nothing had overtaken it")
             continue
         for route, kind in ROUTES.items():
             delivery = owed[number].get(route)
@@ -126,7 +130,11 @@ async def account(
 
 
 def _order(
-    found: Account, sender: producer.Producer, systems: sink.Sink, states: dict[str, Any], owed: dict[str, dict[str, Any]]
+    found: Account,
+    sender: producer.Producer,
+    systems: sink.Sink,
+    states: dict[str, Any],
+    owed: dict[str, dict[str, Any]],
 ) -> None:
     last: dict[tuple[str, str], int] = {}
     for one in systems.effects:

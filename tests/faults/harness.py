@@ -94,7 +94,9 @@ SITE = SITE.replace("      errors: &errors\n", "").replace(" &rules", "")
 class Hub:
     """The processes of one hub under its supervisor, which a trial may kill, stop and start again by their pids."""
 
-    def __init__(self, folder: Path, *, database_url: str, redis_url: str, workers: int, inject: dict[str, Any]) -> None:
+    def __init__(
+        self, folder: Path, *, database_url: str, redis_url: str, workers: int, inject: dict[str, Any]
+    ) -> None:
         self.folder = folder
         self.config = settings.load(
             data_dir=folder / "data", database_url=database_url or None, redis_url=redis_url or None,
@@ -113,7 +115,7 @@ class Hub:
             self.child = subprocess.Popen(
                 [sys.executable, "-P", "-m", "tests.faults.launch", json.dumps(self.inject), "all", "0.1"],
                 env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-                preexec_fn=children.dies_with_parent(),  # noqa: PLW1509 - see children
+                preexec_fn=children.dies_with_parent(),
             )  # fmt: skip
 
     async def up(self, seconds: float = 60.0) -> float:
@@ -157,9 +159,7 @@ class Hub:
     def pids(self, role: str = "") -> dict[str, int]:
         """Name -> pid of what the supervisor runs now, of one role or all."""
         told = supervisor.status(self.config.data_dir) or {"children": []}
-        return {
-            one["name"]: one["pid"] for one in told["children"] if one["pid"] and (not role or one["role"] == role)
-        }
+        return {one["name"]: one["pid"] for one in told["children"] if one["pid"] and (not role or one["role"] == role)}
 
     def kill(self, name: str, sign: int = signal.SIGKILL) -> int:
         """Signals one child by its name; returns its pid, 0 when it has none right now."""
@@ -259,10 +259,12 @@ class Ground:
             await asyncio.sleep(0.15)
 
     async def _open(self) -> bool:
-        return bool(await self.rows("SELECT 1 FROM deliveries WHERE state IN ('pending','in_flight','retrying') LIMIT 1"))
+        return bool(
+            await self.rows("SELECT 1 FROM deliveries WHERE state IN ('pending','in_flight','retrying') LIMIT 1")
+        )
 
     def slowest(self, since: int = 0) -> float:
-        """The longest way of an event from its 2xx to its first effect, in seconds; of those after the first so many."""
+        """The longest way of an event from its 2xx to its first effect, in seconds; without the first so many."""
         first: dict[str, float] = {}
         for one in self.sink.effects:
             first.setdefault(one.number, one.at)
@@ -278,7 +280,10 @@ class Ground:
         waiting = await self.rows("SELECT state, reason, count(*) AS n FROM inbox GROUP BY state, reason")
         said = [f"{(await self.balance()).line()}"]
         said += [f"inbox {one.state} {one.reason or ''}: {one.n}" for one in waiting]
-        said += [f"{one.route_key} {one.state} {one.reason or ''}: {one.n} (≤{one.tries} tries) {one.said or ''}" for one in rows]
+        said += [
+            f"{one.route_key} {one.state} {one.reason or ''}: {one.n} (≤{one.tries} tries) {one.said or ''}"
+            for one in rows
+        ]
         return "\n".join(said)
 
     async def account(self) -> checker.Account:

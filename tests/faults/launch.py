@@ -1,4 +1,4 @@
-"""Starts hub processes as ``gateway.serve`` does, with what a trial injects: ``python -m tests.faults.launch JSON ROLE``.
+"""``python -m tests.faults.launch JSON ROLE``: starts hub processes as ``gateway.serve`` does, with injected faults.
 
 What may be asked for, all of it from outside and none of it in the product:
 
@@ -54,7 +54,7 @@ class Store:
         self._write = session.Ledger.write
 
     def _struck(self) -> bool:
-        return self._random.random() < self._rate and os.path.exists(self._flag)
+        return self._random.random() < self._rate and Path(self._flag).exists()
 
     def _fail(self, words: str) -> None:
         with Path(f"{self._flag}.{os.getpid()}").open("a") as noted:
@@ -85,7 +85,7 @@ class Store:
                 if store._struck():
                     store._fail("timeout after the commit")
 
-        sql.Statement.run = run  # type: ignore[method-assign]
+        sql.Statement.run = run  # type: ignore[method-assign,assignment]
         session.Ledger.write = write  # type: ignore[assignment, method-assign]
 
 
@@ -93,8 +93,8 @@ def _inject(given: dict[str, Any]) -> None:
     _given.update(given)
     supervisor.Supervisor = Faulty  # type: ignore[misc]
     if "schedule" in given:
-        backoff.SCHEDULE = tuple(max(one * given["schedule"], 0.05) for one in backoff.SCHEDULE)  # type: ignore[assignment]
-        backoff.after.__kwdefaults__["schedule"] = backoff.SCHEDULE
+        backoff.SCHEDULE = tuple(max(one * given["schedule"], 0.05) for one in backoff.SCHEDULE)
+        backoff.after.__kwdefaults__ = {"at_least": 0.0, "schedule": backoff.SCHEDULE}
     if "store" in given:
         Store(**given["store"]).install()
     wrong = float(given.get("clock", {}).get(os.environ.get("SHUNIU_INSTANCE", ""), 0.0))

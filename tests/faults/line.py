@@ -68,8 +68,8 @@ class Line:
         try:
             ways = [self._pass(reader, far_writer, 0.0), self._pass(far_reader, writer, 1.0)]
             _, rest = await asyncio.wait(map(asyncio.ensure_future, ways), return_when=asyncio.FIRST_COMPLETED)
-            for one in rest:
-                one.cancel()
+            for way in rest:
+                way.cancel()
             await asyncio.gather(*rest, return_exceptions=True)
         finally:
             self._ends -= {writer, far_writer}

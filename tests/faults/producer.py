@@ -35,6 +35,8 @@ class Producer:
         self.answers: Counter[int] = Counter()
         """Status -> how often; 0 is a line that was cut or could not be had."""
         self.latencies: list[float] = []
+        self.ordered = True
+        """Whether no push of a record was ever sent before the one ahead of it was taken."""
         self.twice = 0.0
         """The share of pushes that come two to five times, at once."""
         self._lines = lines
@@ -78,6 +80,7 @@ class Producer:
 
     async def scatter(self, count: int, late: float) -> None:
         """Sends ``count`` more, each up to ``late`` seconds later than its turn, also those of one record at once."""
+        self.ordered = False
         first, self._next = self._next, self._next + count
         gate = asyncio.Semaphore(48)
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=40.0)) as session:

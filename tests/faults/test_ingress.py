@@ -60,14 +60,16 @@ async def test_hostile_pushes(folder: Path, full: bool, seed: int, trial: Callab
         copies = sum(ground.sender.answers.values())
         trial("each push 1-5 times at once, old after new", f"{copies:,} pushes", seed=seed, **found.figures)
 
-        ground.sender.sent |= {number: ("", 0) for number in ("P1", "P2", "P3", "P7", "P20", "🧧", "None", "\ufffd")}
+        ground.sender.sent |= dict.fromkeys(("P1", "P2", "P3", "P7", "P20", "🧧", "None", "�"), ("", 0))
         memory = ground.hub.memory()
         told: dict[str, int] = {}
         async with httpx.AsyncClient(timeout=30.0) as client:
             for name, body in POISON.items():
                 headers = {"X-Signature": producer.proof(body), "Content-Type": "application/json"}
                 try:
-                    told[name] = (await client.post(f"{ground.hub.url}/hooks/odd", content=body, headers=headers)).status_code
+                    told[name] = (
+                        await client.post(f"{ground.hub.url}/hooks/odd", content=body, headers=headers)
+                    ).status_code
                 except httpx.WriteError:
                     told[name] = 413  # it hung up in the middle of a body that is too large
         ground.sender.twice = 0.0
@@ -78,7 +80,9 @@ async def test_hostile_pushes(folder: Path, full: bool, seed: int, trial: Callab
         taken = sum(200 <= one < 300 for one in told.values())
         inner = await ground.rows("SELECT detail FROM inbox WHERE reason = 'internal'")
         inner += await ground.rows("SELECT detail FROM deliveries WHERE reason = 'internal'")
-        parked = (await ground.rows("SELECT count(*) FROM inbox WHERE connection_key = 'odd' AND state = 'parked'"))[0][0]
+        parked = (await ground.rows("SELECT count(*) FROM inbox WHERE connection_key = 'odd' AND state = 'parked'"))[0][
+            0
+        ]
         trial(
             "poison bodies", f"{len(POISON)} kinds", seed=seed, taken=taken, refused=len(POISON) - taken,
             parked=parked, slowest_beside_s=round(ground.slowest(first), 1), memory_grew_mib=round(grew),

@@ -115,4 +115,3 @@ async def test_everything_is_killed_with_a_large_backlog(
             first_effect_s=round(first, 1), all_s=round(time.monotonic() - begun), memory_mib=round(memory),
         )  # fmt: skip
         assert first < 20.0
-

@@ -1,4 +1,4 @@
-"""Redis carries wake-ups only: it may be away, empty, full or killed, and pushes are taken and delivered all the same."""
+"""Redis carries wake-ups only: it may be away, empty, full or killed, and everything goes on all the same."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The systems misbehave: they throttle, ban, die, crawl, lose answers, send garbage. Nothing is lost, done twice or swollen."""
+"""The systems misbehave: they throttle, ban, die, crawl, lose answers, send garbage; nothing is lost or done twice."""
 
 from __future__ import annotations
 
@@ -98,5 +98,3 @@ def _bomb(mebibytes: int) -> bytes:
     packer = zlib.compressobj(9, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
     piece = bytes(2**20)
     return b"".join(packer.compress(piece) for _ in range(mebibytes)) + packer.flush()
-
-

@@ -1,4 +1,4 @@
-"""Workers that sleep longer than their lease, are restarted in turn, have a wrong clock, or whose ledger lies to them."""
+"""Workers sleep longer than their lease, are restarted in turn, have a wrong clock, or a ledger that lies."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ async def test_workers_sleep_restart_and_have_the_wrong_time(
 
 
 async def _asleep(ground: harness.Ground, seconds: float) -> int:
-    """Stops a worker in the middle of its calls until others have its work; returns how many late results it brought."""
+    """Stops a worker in the middle of its calls until others have its work; returns how many results were late."""
     before = await _refused(ground)
     ground.sink.gate.clear()
     await ground.sender.send(60)
@@ -66,7 +66,7 @@ async def _asleep(ground: harness.Ground, seconds: float) -> int:
     pid = ground.hub.kill("worker-1", signal.SIGSTOP)
     try:
         begun = time.monotonic()
-        while await ground.rows(f"SELECT 1 FROM workers WHERE pid = {pid}"):  # noqa: S608 - a number of ours
+        while await ground.rows(f"SELECT 1 FROM workers WHERE pid = {pid}"):
             await asyncio.sleep(0.1)
             assert time.monotonic() - begun < 40.0, "a silent worker was not taken for dead"
         await asyncio.sleep(1.0)
