@@ -250,6 +250,7 @@ class Pumps:
         except Exception:
             log.exception("claim.failed", target=target)
             await asyncio.sleep(1.0)
+            self._turns[target].ring(due=True)
             return 0
         self.progress += 1
         for one in made:

@@ -34,7 +34,7 @@ async def test_workers_sleep_restart_and_have_the_wrong_time(
         )  # fmt: skip
         assert late > 0, "nobody was refused: the sleeper had nothing under way"
 
-        times = 20 if full else 2
+        times = 20 if full else 1
         first, cut = len(ground.sender.away), Counter(ground.sender.answers)
         async with ground.load(50.0):
             for _ in range(times):
@@ -45,7 +45,7 @@ async def test_workers_sleep_restart_and_have_the_wrong_time(
                     assert time.monotonic() - begun < 35.0, ground.hub.tail()
                 await ground.hub.ready()
         parked = found.figures["waiting"]
-        found = await ground.held(seconds=90.0)
+        found = await ground.held(seconds=90.0, metrics=full)
         trial(
             "rolling restart under load", f"{times} × all", seed=seed, **found.figures,
             ingress_away_s=round(max(ground.sender.away[first:], default=0.0), 1),
@@ -97,7 +97,7 @@ async def test_the_ledger_lies(
         pytest.skip("the small run has one database")
     url = request.getfixturevalue("postgres_url") if database == "postgres" else ""
     flag = folder / "lying"
-    size, rate = (10_000, 0.01) if full else (400, 0.02)
+    size, rate = (10_000, 0.01) if full else (300, 0.02)
     inject = {"store": {"rate": rate, "flag": str(flag), "seed": seed}}
     async with harness.ground(folder, seed, records=1_000, database_url=url, inject=inject) as ground:
         flag.touch()
