@@ -23,6 +23,8 @@ from retry_queue.sync import site as sites
 SWEEP = 1.0
 SILENT = 10.0
 """Seconds without a heartbeat after which a process counts as dead."""
+UNHEARD = 7.0
+"""Seconds without a heartbeat of our own after which nothing more is sent: others may take us for dead any moment."""
 INTAKE_BATCH = 100
 AHEAD = 200
 """Deliveries claimed ahead of their call, at most."""
@@ -94,6 +96,8 @@ class Pumps:
         self._turns: dict[str, Turn] = {}
         self._held: dict[str, dict[str, int]] = {}
         """Target -> lane -> fence of what was claimed and not settled yet."""
+        self._heard = self._void = 0.0
+        """When our last heartbeat was on its way, and when we learned that we had been taken for dead."""
         self._doubtful: set[str] = set()
         """Targets of which a claim failed: it may have been committed all the same."""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -105,6 +109,10 @@ class Pumps:
     def wake(self) -> None:
         """New events were appended."""
         self._intake_bell.set()
+
+    def _alive(self) -> bool:
+        """Whether nobody can have taken us for dead: a process that slept was buried, and others do its work."""
+        return asyncio.get_running_loop().time() - self._heard < UNHEARD
 
     def poke(self, target: str, fast: bool = False) -> None:
         """A target has something due; ``fast``: something that does not queue."""
@@ -132,6 +140,7 @@ class Pumps:
 
     async def run(self, stopped: asyncio.Event) -> None:
         """Works until ``stopped``, then finishes what is under way."""
+        self._heard = asyncio.get_running_loop().time()
         settling = self._spawn(self._settler.run(), "settler")
         self._spawn(self._sweeps(), "sweep")
         self._spawn(self._intakes(), "intake")
@@ -186,7 +195,9 @@ class Pumps:
             turn.ring(due=False)
 
         def start(claimed_at: float, job: context.Job, usable: bool) -> asyncio.Task[None]:
-            late = not usable or loop.time() - claimed_at > deliver.FRESH
+            late = (
+                not usable or not self._alive() or loop.time() - claimed_at > deliver.FRESH or claimed_at < self._void
+            )
             task = asyncio.create_task(self._give_back(job.delivery) if late else self._one(job, turn, pace))
             under_way.add(task)
             self._running.add(task)
@@ -195,7 +206,7 @@ class Pumps:
 
         while not self._halt.is_set():
             live = self._site().live.get(target)
-            usable = live is not None and live.delivers
+            usable = live is not None and live.delivers and self._alive()
             window = live.opened.declaration.pacing.concurrency if live is not None and live.opened else 0
             if turn.fast and usable:
                 turn.fast = await self._refill(target, URGENT, ready, loop.time(), FAST) >= URGENT
@@ -300,6 +311,10 @@ class Pumps:
 
     async def _give_back(self, delivery: lane.ClaimedDelivery) -> None:
         """Nothing was sent: the lane goes back as it was, for whoever has time for it."""
+        if delivery.interrupted:  # an earlier attempt is in doubt, and as untried it would be sent again: it stays so
+            self._let_go(delivery)
+            self._doubtful.add(delivery.connection_key)
+            return
         result = lane.Result(delivery, DeliveryState.PENDING, "returned", 0.0, tried=False)
         await self._put(result)
 
@@ -308,9 +323,12 @@ class Pumps:
         try:
             await self._settler.put(result)
         finally:
-            held, lease = self._held.get(result.delivery.connection_key, {}), result.delivery.lease
-            if lease is not None and held.get(lease.lane) == lease.fence:
-                del held[lease.lane]
+            self._let_go(result.delivery)
+
+    def _let_go(self, delivery: lane.ClaimedDelivery) -> None:
+        held, lease = self._held.get(delivery.connection_key, {}), delivery.lease
+        if lease is not None and held.get(lease.lane) == lease.fence:
+            del held[lease.lane]
 
     async def _sweeps(self) -> None:
         turn = 0
@@ -324,8 +342,15 @@ class Pumps:
             turn += 1
             await rest.until(self._halt, SWEEP)
 
+    async def _return(self) -> None:
+        """Back from the dead: what was claimed before is somebody else's."""
+        self._void = asyncio.get_running_loop().time()
+        if await workers.again(self._ledger):
+            log.error("worker.taken_for_dead", owner=self._ledger.owner)
+
     async def _sweep(self, turn: int) -> None:
         self.progress += 1
+        begun = asyncio.get_running_loop().time()
         async with self._ledger.write() as connection:
             alive = await workers.beat(connection, self._ledger.owner)
             if turn % 5 == 0:
@@ -342,8 +367,9 @@ class Pumps:
                 healed = await outbox.heal(connection)
                 if healed:
                     log.error("lanes.healed", count=healed)
-        if not alive and await workers.again(self._ledger):
-            log.error("worker.taken_for_dead", owner=self._ledger.owner)
+        self._heard = begun
+        if not alive:
+            await self._return()
         async with self._ledger.read() as connection:
             epoch = await configuration.epoch(connection)
             waits = await outbox.due(connection)
