@@ -15,7 +15,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from connectors.core import client
-from retry_queue import gates, rest, settler, tracing, turns
+from retry_queue import gates, holdings, rest, settler, tracing, turns
 from retry_queue.ledger import (
     breakers,
     configuration,
@@ -36,8 +36,6 @@ from retry_queue.sync import site as sites
 SWEEP = 1.0
 SILENT = 10.0
 """Seconds without a heartbeat after which a process counts as dead."""
-UNHEARD = 8.0
-"""Seconds without a confirmed heartbeat after which no call begins: soon others may have what was claimed."""
 INTAKE_BATCH = 100
 HISTORY = (inbox.BACKFILL, inbox.BACKFILL)
 HISTORY_AHEAD = 3
@@ -73,10 +71,11 @@ class Pumps:
         self._settler = settler.Settler(ledger, self._gates, site)
         self._intake_bell = asyncio.Event()
         self._turns: dict[str, turns.Turn] = {}
+        self._holdings = holdings.Holdings()
         self._tasks: set[asyncio.Task[None]] = set()
         self._running: set[asyncio.Task[None]] = set()
         self._halt = asyncio.Event()
-        self._heard = self._seated = asyncio.get_running_loop().time()
+        self._seat = holdings.Seat(asyncio.get_running_loop().time())
         """When the last heartbeat was confirmed, and since when this process has its seat."""
         self.progress = 0
         """Grows with every loop turn: liveness is progress, not process life."""
@@ -111,6 +110,7 @@ class Pumps:
 
     async def run(self, stopped: asyncio.Event) -> None:
         """Works until ``stopped``, then finishes what is under way."""
+        self._seat.heard(asyncio.get_running_loop().time())
         settling = self._spawn(self._settler.run(), "settler")
         self._spawn(self._sweeps(), "sweep")
         self._spawn(self._intakes(), "intake")
@@ -165,7 +165,9 @@ class Pumps:
             turn.ring(due=False)
 
         def start(claimed_at: float, job: context.Job, usable: bool) -> asyncio.Task[None]:
-            late = not usable or loop.time() - claimed_at > deliver.FRESH or not self._held(claimed_at)
+            late = (
+                not usable or loop.time() - claimed_at > deliver.FRESH or not self._seat.covers(claimed_at, loop.time())
+            )
             task = asyncio.create_task(self._give_back(job.delivery) if late else self._one(job, turn, pace))
             under_way.add(task)
             self._running.add(task)
@@ -174,7 +176,7 @@ class Pumps:
 
         while not self._halt.is_set():
             live = self._site().live.get(target)
-            usable = live is not None and live.delivers
+            usable = live is not None and live.delivers and self._seat.covers(loop.time(), loop.time())
             gate = self._gates.of(target, self._concurrency(target))
             window = gate.width
             if gate.shut:
@@ -212,10 +214,6 @@ class Pumps:
         for _, job in (*ready, *spare):
             self._keep(self._give_back(job.delivery))
 
-    def _held(self, claimed_at: float) -> bool:
-        """Whether what was claimed then is surely still ours: nobody can have taken this process for dead since."""
-        return claimed_at >= self._seated and asyncio.get_running_loop().time() - self._heard < UNHEARD
-
     async def _refill(
         self,
         target: str,
@@ -226,21 +224,27 @@ class Pumps:
     ) -> int:
         """Claims a batch; what needs no call is settled at once. Returns how many it got."""
         policies = self._site().policies
-        held = self._gates.of(target, 1).held
+        gate = self._gates.of(target, 1).held
+        held, doubtful = self._holdings.claiming(target)
         try:
             async with self._ledger.write() as connection:
+                if doubtful:  # nobody else would take it up before its lease ends
+                    await workers.abandon(connection, target, self._ledger.owner, held)
                 claimed = await outbox.claim(
                     connection, target, wanted, self._ledger.owner, lane.LEASE, policies, of,
-                    held=held, period=self._gates.rule.probe,
+                    held=gate, period=self._gates.rule.probe,
                 )  # fmt: skip
+            self._holdings.claimed(target, claimed)
             made = await self._prepared(claimed) if claimed else []
         except session.LedgerUnavailable as error:
             log.warning("claim.waiting", error=str(error))
             await asyncio.sleep(0.5)
+            self._turns[target].ring(due=True)  # what was claimed without our knowing is not due for anybody else
             return 0
         except Exception:
             log.exception("claim.failed", target=target)
             await asyncio.sleep(1.0)
+            self._turns[target].ring(due=True)
             return 0
         self.progress += 1
         for one in made:
@@ -305,7 +309,7 @@ class Pumps:
         task.add_done_callback(self._running.discard)
 
     async def _settled(self, result: lane.Result, turn: turns.Turn) -> None:
-        await self._settler.put(result)
+        await self._put(result)
         live = self._site().live.get(result.delivery.connection_key)
         if result.reason == "credential" and live is not None and live.delivers:
             await self._reload()  # at once, or the next calls would only be refused too
@@ -315,8 +319,18 @@ class Pumps:
 
     async def _give_back(self, delivery: lane.ClaimedDelivery) -> None:
         """Nothing was sent: the lane goes back as it was, for whoever has time for it."""
+        if delivery.interrupted:  # an earlier attempt is in doubt, and as untried it would be sent again: it stays so
+            self._holdings.leave(delivery)
+            return
         result = lane.Result(delivery, DeliveryState.PENDING, "returned", 0.0, tried=False)
-        await self._settler.put(result)
+        await self._put(result)
+
+    async def _put(self, result: lane.Result) -> None:
+        """Returns when the result is written, and its lane is not ours any more."""
+        try:
+            await self._settler.put(result)
+        finally:
+            self._holdings.let_go(result.delivery)
 
     async def _sweeps(self) -> None:
         turn = 0
@@ -383,8 +397,8 @@ class Pumps:
                     log.warning("workers.buried", count=len(dead))
                     await workers.bury(connection, dead)
             await self._tend(connection, turn)
-        self._heard = begun
+        self._seat.heard(begun)
         if not alive:
-            self._seated = asyncio.get_running_loop().time()
+            self._seat.anew(asyncio.get_running_loop().time())
             if await workers.again(self._ledger):
                 log.error("worker.taken_for_dead", owner=self._ledger.owner)

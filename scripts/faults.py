@@ -27,19 +27,32 @@ COLUMNS = ("trial", "size", "result", "figures", "seed", "seconds")
 
 
 def rows(report: Path) -> list[dict[str, str]]:
-    """One row per test of a JUnit report; a test without a trial of its own is named by its function."""
+    """One row per trial of a JUnit report; a test without a trial of its own is named by its function.
+
+    A test that told of several trials and failed has failed in the one after the last it told of.
+    """
     found = []
     for case in ElementTree.parse(report).getroot().iter("testcase"):  # noqa: S314
-        told = {one.get("name", ""): one.get("value", "") for one in case.iter("property")}
         state = "held"
         for kind in ("failure", "error", "skipped"):
             if case.find(kind) is not None:
                 state = {"failure": "**FAILED**", "error": "**FAILED**", "skipped": "not run"}[kind]
-        name = told.get("trial") or f"{case.get('classname', '').rpartition('.')[2]}.{case.get('name')}"
+        own = f"{case.get('classname', '').rpartition('.')[2]}.{case.get('name')}"
+        told: dict[str, dict[str, str]] = {}
+        current: dict[str, str] = {}
+        for one in case.iter("property"):
+            name, value = one.get("name", ""), one.get("value", "")
+            if name == "trial":
+                current = told.setdefault(value, {})
+            current[name] = value
         seconds = f"{float(case.get('time', '0')):.0f}"
-        found.append(
-            {"seed": "", "size": "", "figures": "", **told, "trial": name, "result": state, "seconds": seconds}
-        )
+        empty = {"seed": "", "size": "", "figures": "", "seconds": seconds, "result": state}
+        made = [{**empty, **figures, "trial": name} for name, figures in told.items()]
+        if not made or (state != "held" and len(made) > 1):
+            for row in made:
+                row["result"] = "held"
+            made.append({**empty, "trial": own})
+        found += made
     return found
 
 

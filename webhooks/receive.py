@@ -6,17 +6,22 @@ Redis, a vendor or a mapping.
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from connectors.core import declaration, decode, errors, model, reply, scope, tracing, verify
 from retry_queue import append
+from retry_queue.ledger import inbox, session
 from retry_queue.ledger.states import ConnectionState
 
 EXCERPT = 2000
 REFRESH = 0.2
+ANSWER_SECONDS = 4.0
+"""How long a sender waits for the ledger. The impatient ones hang up after five seconds and know nothing then; told
+in time that it was not stored they come again, and if it was all the same they bring a duplicate."""
 _LONG_DIGITS = re.compile(r"\d{7,}")
 
 
@@ -93,7 +98,7 @@ class Receiver:
             if verified.handshake is None:
                 found = decode.events(connection.declaration, name, verified.plaintext, connection, verified)
                 made = [append.new_event(connection.key, name, one) for one in found]
-                await self._appender.append(made, hook.headers.get(tracing.HEADER, ""))
+                await self._stored(made, hook.headers.get(tracing.HEADER, ""))
             return reply.reply(connection, source, verified, now)
         except errors.HookRefused as error:
             self._appender.refuse(door.key, error.reason, error.detail, excerpt(hook.body))
@@ -101,6 +106,14 @@ class Receiver:
         except decode.Malformed as error:
             self._appender.refuse(door.key, "malformed", str(error), excerpt(hook.body))
             raise
+
+    async def _stored(self, events: Sequence[inbox.NewEvent], caller: str) -> None:
+        """Returns when the events are durable; raises LedgerUnavailable when that takes too long to be waited for."""
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await self._appender.append(events, caller)
+        except TimeoutError:
+            raise session.LedgerUnavailable(f"not stored within {ANSWER_SECONDS:g} s") from None
 
     def refusal(self, door: Door) -> model.HookReply | None:
         """How this system wants to hear that its call was refused; None: in our own words."""

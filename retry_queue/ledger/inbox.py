@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -17,6 +17,10 @@ from retry_queue.ledger.states import EventState
 
 FAST, LIVE, BACKFILL = 0, 1, 2
 _AIM = "#repair:"
+TURN = 0.05
+"""Seconds until an event is looked at again that came before its turn."""
+LOOK_BACK = 16
+"""Earlier events of a record that are looked at; those between are in the same batch, or planned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +160,21 @@ _LOAD = sql.Statement(
     """,
     "id int, fence int, failures int, replay int, priority small, dedupe text",
 )
+_BEHIND = sql.Statement(
+    """
+    SELECT src.id FROM {src} JOIN events e ON e.id = src.id WHERE e.record IS NOT NULL AND EXISTS (
+        SELECT 1 FROM (
+            SELECT o.id FROM events o WHERE o.record = e.record AND o.connection_key = e.connection_key
+              AND o.id < e.id ORDER BY o.id DESC LIMIT {1}
+        ) o JOIN inbox i ON i.id = o.id
+        WHERE i.state = 'received' AND i.id NOT IN (SELECT id FROM {src})
+          AND (i.owner IS NOT NULL OR (i.priority <= src.priority AND i.next_at <= {now} + 1)))
+    """,
+    "id int, priority small",
+)
+_GIVE_BACK = sql.Statement(
+    "UPDATE inbox SET owner = NULL, next_at = {now} + {1} FROM {src} WHERE inbox.id = src.id", "id int"
+)
 _SETTLE = sql.Statement(
     """
     UPDATE inbox SET state = src.state, reason = src.reason, detail = src.detail, owner = NULL,
@@ -168,6 +187,11 @@ _SETTLE = sql.Statement(
 _RELEASE = sql.Statement(
     "UPDATE inbox SET next_at = {now}, owner = NULL WHERE state = 'received' AND owner IN (SELECT owner FROM {src})",
     "owner text",
+)
+_ABANDON = sql.Statement(
+    "UPDATE inbox SET next_at = {now}, owner = NULL WHERE state = 'received' AND owner = {1}"
+    " AND id NOT IN (SELECT id FROM {src})",
+    "id int",
 )
 _REVIVE = sql.Statement(
     """
@@ -251,6 +275,25 @@ async def claim(
     return [ClaimedEvent(*row) for row in loaded]
 
 
+async def behind(connection: AsyncConnection, claimed: Sequence[ClaimedEvent]) -> set[int]:
+    """Gives back, for ``TURN`` seconds, what an earlier event of its record is still ahead of; returns their ids.
+
+    Two processes that plan one record at once would turn its events round. What waits for its own time (a detail call
+    that failed, a write under way) holds up nobody.
+    """
+    rows = await _BEHIND.run(connection, [(one.id, one.priority) for one in claimed], LOOK_BACK)
+    found = {row.id for row in rows}
+    if not found:
+        return found
+    first: dict[tuple[str, str | None], int] = {}
+    for one in claimed:
+        if one.id in found:
+            first.setdefault((one.connection_key, one.record), one.id)
+    found |= {one.id for one in claimed if first.get((one.connection_key, one.record), one.id) < one.id}
+    await _GIVE_BACK.run(connection, [(i,) for i in sorted(found)], TURN)
+    return found
+
+
 async def settle(connection: AsyncConnection, rulings: Sequence[Ruling]) -> set[int]:
     """Writes what planning decided; returns the ids that were still ours."""
     rows = [(r.id, r.fence, str(r.state), r.reason, r.detail, r.delay, int(r.failed)) for r in rulings]
@@ -273,6 +316,11 @@ async def planned(connection: AsyncConnection, ids: Sequence[int]) -> None:
 async def release(connection: AsyncConnection, owners: Sequence[str]) -> None:
     """Gives back what dead processes had leased."""
     await _RELEASE.run(connection, [(owner,) for owner in owners])
+
+
+async def abandon(connection: AsyncConnection, owner: str, held: Iterable[int]) -> None:
+    """Gives back what this process leased and does not know of: the answer to its claim was lost. ``held`` it knows."""
+    await _ABANDON.run(connection, [(i,) for i in held] or [(0,)], owner)
 
 
 async def revive(connection: AsyncConnection, ids: Sequence[int]) -> list[int]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -88,7 +88,9 @@ def _told() -> Iterator[None]:
 def _away(error: DBAPIError) -> bool:
     if isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated:
         return True
-    return str(getattr(error.orig, "sqlstate", None) or "").startswith(_AWAY)
+    told = str(getattr(error.orig, "sqlstate", None) or "")
+    # Without a word of the server it is the driver, which was cut off and does not know where it stands.
+    return told.startswith(_AWAY) or (isinstance(error, InternalError) and not told)
 
 
 def _plain(error: BaseException) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 
 from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
@@ -32,6 +33,12 @@ _BEAT = sql.Statement("UPDATE workers SET beat_at = {now} WHERE owner = {1} RETU
 _SILENT = sql.Statement("SELECT owner FROM workers WHERE beat_at < {now} - {1}")
 _ALIVE = sql.Statement("SELECT role FROM workers WHERE beat_at >= {now} - {1}")
 _PIDS = sql.Statement("SELECT owner FROM workers WHERE host = {1} AND pid = {2}")
+
+_ABANDON = sql.Statement(
+    "UPDATE lanes SET owner = NULL, next_at = {now} WHERE connection_key = {1} AND owner = {2}"
+    " AND lane NOT IN (SELECT lane FROM {src})",
+    "lane text",
+)
 
 
 async def register(ledger: session.Ledger, owner: str, role: str, pid: int, host: str) -> int:
@@ -89,3 +96,11 @@ async def bury(connection: AsyncConnection, owners: list[str]) -> None:
     await replays.JOBS.release(connection, owners)
     await breakers.release(connection, owners)
     await connection.execute(delete(W).where(W.c.owner.in_(owners)))
+
+
+async def abandon(connection: AsyncConnection, connection_key: str, owner: str, held: Iterable[str]) -> None:
+    """Gives back lanes of one target that this process leased and does not know of: the answer to its claim was lost.
+
+    ``held`` are those it knows. Their heads count as interrupted, because nobody can tell them from those that are.
+    """
+    await _ABANDON.run(connection, [(name,) for name in sorted(held)] or [("",)], connection_key, owner)

@@ -65,6 +65,10 @@ class Intake:
         self._done = done
         self._reader = reading.Reader(ledger, calls)
         self._hydrating: Counter[str] = Counter()
+        self._held: set[int] = set()
+        """Events whose detail call is under way."""
+        self._doubtful = False
+        """Something may be leased to us that we do not know of, or could not finish."""
         self.running: set[asyncio.Task[None]] = set()
 
     async def step(self, limit: int) -> int:
@@ -73,14 +77,28 @@ class Intake:
         Events that need a detail call go on by themselves per connection, so that a slow system delays
         only its own; a connection with ``HYDRATING`` of them gets no more until some are done.
         """
+        doubtful, self._doubtful = self._doubtful, False
+        try:
+            return await self._step(limit, doubtful)
+        except Exception:
+            self._doubtful = True
+            raise
+
+    async def _step(self, limit: int, doubtful: bool) -> int:
         busy = [key for key, n in self._hydrating.items() if n >= HYDRATING]
         async with self._ledger.write() as connection:
+            if doubtful:  # nobody else would take it up before its lease ends
+                await inbox.abandon(connection, self._ledger.owner, self._held)
             owner, live = self._ledger.owner, (inbox.FAST, inbox.LIVE)
             claimed = await inbox.claim(connection, limit, owner, LEASE, busy, live)
             if not claimed:
                 past = (inbox.BACKFILL, inbox.BACKFILL)
                 claimed = await inbox.claim(connection, min(limit, HISTORY), owner, LEASE, busy, past)
             epoch = await configuration.epoch(connection)
+            behind = await inbox.behind(connection, [one for one in claimed if self._ordered(one)])
+        if behind:
+            asyncio.get_running_loop().call_later(inbox.TURN, self._done)
+            claimed = [one for one in claimed if one.id not in behind]
         if not claimed:
             return 0
         if epoch != self._site().epoch:  # an event is never planned by an older configuration than took it in
@@ -96,6 +114,7 @@ class Intake:
                 direct.append(one)
         for key, drafts in hinted.items():
             self._hydrating[key] += len(drafts)
+            self._held |= {one.event.id for one in drafts}
             task = asyncio.create_task(self._hydrate(site, key, drafts), name=f"hydrate {key}")
             self.running.add(task)
             task.add_done_callback(self.running.discard)
@@ -103,8 +122,13 @@ class Intake:
             await self._finish(site, direct)
         return len(claimed)
 
+    def _ordered(self, event: inbox.ClaimedEvent) -> bool:
+        """Whether it counts that others of its record came before: not for hints, which all read the newest state."""
+        return not event.fast and not self._reader.hinted(self._site(), draft.Draft(event))
+
     async def _hydrate(self, site: sites.Site, key: str, drafts: list[draft.Draft]) -> None:
         """Reads the records behind a batch of hints and plans each little group as it comes in."""
+        names = {one.event.id for one in drafts}
         try:
             pending = {asyncio.create_task(self._reader.read(site, one)): one for one in drafts}
             while pending:
@@ -117,8 +141,10 @@ class Intake:
                 self._hydrating[key] -= len(ready)
                 drafts = drafts[len(ready) :]
         except session.LedgerUnavailable as error:
-            log.warning("intake.lost_lease", error=str(error), connection=key)  # the lease ends, others take over
+            log.warning("intake.lost_lease", error=str(error), connection=key)
+            self._doubtful = True
         finally:
+            self._held -= names
             self._hydrating[key] -= len(drafts)
             self._done()
 

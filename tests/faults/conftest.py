@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -38,15 +39,23 @@ def trial(record_property: Callable[[str, object], None]) -> Callable[..., None]
     """``trial(name, size, **figures)``: what stands in the table of ``./shuniu faults`` for this test.
 
     Figures are told as they are written (``lost=0``); a ``seed`` among them has its own column. May be called
-    again with more figures.
+    again with more figures; another name begins another row.
     """
-    kept: dict[str, object] = {}
+    kept: dict[str, dict[str, object]] = {}
+    since = time.monotonic()
 
     def tell(name: str, size: str = "", **figures: object) -> None:
-        kept.update(figures)
+        nonlocal since
+        if name not in kept:
+            kept[name] = {"begun": since}
+        seconds = time.monotonic() - float(str(kept[name]["begun"]))
+        since = time.monotonic()
+        kept[name].update(figures)
         record_property("trial", name)
         record_property("size", size)
-        record_property("seed", str(kept.get("seed", "")))
-        record_property("figures", ", ".join(f"{key} {value}" for key, value in kept.items() if key != "seed"))
+        record_property("seconds", f"{seconds:.0f}")
+        record_property("seed", str(kept[name].get("seed", "")))
+        said = [f"{key} {value}" for key, value in kept[name].items() if key not in ("seed", "begun")]
+        record_property("figures", ", ".join(said))
 
     return tell

@@ -43,10 +43,10 @@ async def test_who_was_taken_for_dead_sends_nothing_of_what_it_had_claimed(
             return len([row for row in await stopped.deliveries() if row.state == "in_flight"]) > 30
 
         await making.until(claimed)
-        seat = stopped.pumps._seated
+        seat = stopped.pumps._seat._seated
         async with ledger.write() as connection:
             await workers.bury(connection, [stopped.ledger.owner])
-        await making.until(lambda: stopped.pumps._seated > seat)
+        await making.until(lambda: stopped.pumps._seat._seated > seat)
         async with hubs.running(database_url) as other:
             erp.gate.set()
             assert (await other.settled()).delivered == 60

@@ -17,7 +17,7 @@ from sqlalchemy import text
 from connectors.core import declaration
 from retry_queue.ledger.states import ConnectionState
 from tests.unit.webhooks import door as doors
-from webhooks import router
+from webhooks import receive, router
 
 BODY = orjson.dumps({"id": "T1", "status": "paid", "total": "1.00", "updated_at": "2024-11-11T00:00:00+00:00"})
 
@@ -235,6 +235,20 @@ async def test_no_ledger_is_503_and_try_again(front: doors.Front) -> None:
     assert int(answer.headers["retry-after"]) > 0
     async with front.ledger.write() as connection:
         await connection.execute(text("ALTER TABLE away RENAME TO inbox"))
+    again = await front.call(BODY, [doors.signed(BODY)])
+    assert again is not None
+    assert again.status == 200
+    assert len(await front.stored()) == 1
+
+
+async def test_a_ledger_that_does_not_answer_is_503_before_the_sender_hangs_up(
+    front: doors.Front, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a deaf database senders waited for half a minute, and had hung up long before; or were told 408."""
+    monkeypatch.setattr(receive, "ANSWER_SECONDS", 0.1)
+    async with front.ledger.write():  # somebody else holds it
+        answer = await front.call(BODY, [doors.signed(BODY)])
+    problem(answer, 503, "ledger_unavailable")
     again = await front.call(BODY, [doors.signed(BODY)])
     assert again is not None
     assert again.status == 200

@@ -1,0 +1,32 @@
+"""What the driver raises is told apart: the ledger is away, or the statement is to blame."""
+
+from __future__ import annotations
+
+import asyncpg
+import pytest
+from sqlalchemy.exc import DBAPIError
+
+from retry_queue.ledger import session
+
+
+@pytest.mark.postgres
+async def test_a_driver_that_was_cut_off_is_a_ledger_that_is_away(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An administrator ended connections: the driver lost its place, workers died of it and senders were told 500."""
+    ledger = session.open_ledger(postgres_url, owner="w")
+    try:
+
+        async def lost(*_given: object, **_named: object) -> None:
+            raise asyncpg.InternalClientError("cannot switch to state 12; another operation (2) is in progress")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(asyncpg.Connection, "prepare", lost)
+            with pytest.raises(session.LedgerUnavailable, match="another operation"):
+                await ledger.now()
+        assert await ledger.now() > 0
+        with pytest.raises(DBAPIError):
+            async with ledger.read() as connection:
+                await connection.exec_driver_sql("SELECT no_such_column")
+    finally:
+        await ledger.close()
