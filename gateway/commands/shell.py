@@ -18,6 +18,7 @@ import typer
 from rich.console import Console
 from sqlalchemy import exc
 
+from connectors.core import egress
 from gateway import settings
 from retry_queue.ledger import secrets, session
 
@@ -73,6 +74,7 @@ async def opened() -> AsyncIterator[Opened]:
     from gateway import migrate
 
     found = load()
+    egress.allow(found.egress_allow)
     if not found.production:
         await migrate.upgrade(found.database_url)
     ledger = session.open_ledger(found.database_url, owner="cli", pool=2)
