@@ -70,7 +70,7 @@ class Offer(paging.Part):
     taken: bool
 
 
-class Remark(paging.Part):
+class Advice(paging.Part):
     """What a person should look at before storing a draft."""
 
     zh: str
@@ -82,7 +82,7 @@ class Draft(paging.Part):
 
     body: str
     offers: list[Offer] = Field(default_factory=list)
-    remarks: list[Remark] = Field(default_factory=list)
+    remarks: list[Advice] = Field(default_factory=list)
     secrets: list[str] = Field(default_factory=list, description="Fields whose values the command held")
 
 
@@ -221,6 +221,6 @@ async def draft(request: Request, body: Source) -> Draft:
     return Draft(
         body=source.written(made.spec),
         offers=[Offer(**dataclasses.asdict(one)) for one in made.offers],
-        remarks=[Remark(zh=zh, en=en) for zh, en in made.remarks],
+        remarks=[Advice(zh=zh, en=en) for zh, en in made.remarks],
         secrets=sorted(made.secrets),
     )
