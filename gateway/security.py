@@ -105,7 +105,7 @@ PERMISSIONS: dict[str, Role | None] = {
     "reconciliation_ignore": OP,
     "backfill_list": V, "backfill_get": V, "backfill_offers": V, "backfill_start": OP, "backfill_pause": OP,
     "backfill_resume": OP, "backfill_cancel": OP,
-    "quarantine_list": V, "audit_list": OW, "audit_verify": OW,
+    "quarantine_list": V, "audit_list": OW, "audit_verify": OW, "key_list": OW, "key_rotate": OW,
     "overview_get": V, "live_listen": V, "failure_list": V, "model_list": V, "model_get": V,
     "sample_list": V, "sample_get": V, "trial_connection": ED, "trial_route": ED,
     "template_list": V, "template_put": ED, "template_delete": ED,

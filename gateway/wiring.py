@@ -83,9 +83,13 @@ async def build(config: settings_.Settings, role: str) -> Hub:
     host = socket.gethostname()[:80]
     owner = f"{role}-{os.getpid()}-{tokens.token_hex(4)}"
     ledger = session.open_ledger(config.database_url, owner=owner)
-    sealer = secrets.Sealer(config.secret_key.get_secret_value())
+    sealer = secrets.Sealer(*config.masters)
     ledger.slot = await workers.register(ledger, owner, role, os.getpid(), host)
-    site = await sites.load(ledger, sealer)
+    try:
+        site = await sites.load(ledger, sealer)
+    except secrets.SecretUnreadable as error:
+        await ledger.close()
+        raise settings_.Unusable("SHUNIU_SECRET_KEY 与台账不符：请检查主密钥", str(error)) from None
     bell = dispatch.Bell(config.redis)
     store = credentials.LedgerTokens(ledger, sealer)
     return Hub(

@@ -17,6 +17,7 @@ from gateway.api import (
     events,
     explaining,
     failures,
+    keys,
     ledger,
     links,
     live,
@@ -42,7 +43,7 @@ PREFIX = "/api/v1"
 NOUNS = (
     sessions, users, tokens, connectors, declarations, connections, mappings,
     mapping_versions, routes, events, explaining,
-    deliveries, timers, links, customers, conflicts, reconciliations, backfills, ledger, quarantine, audits,
+    deliveries, timers, links, customers, conflicts, reconciliations, backfills, ledger, quarantine, audits, keys,
     problem_codes, overview, live, failures, trials, models, samples, templates,
 )  # fmt: skip
 

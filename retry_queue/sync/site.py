@@ -11,7 +11,7 @@ import pydantic
 from connectors.core import catalogue, declaration, decode, model, registry
 from mappings import errors as mapping_errors
 from mappings import expression, library
-from retry_queue.ledger import configuration, connections, secrets, session
+from retry_queue.ledger import configuration, connections, keyring, secrets, session
 from retry_queue.ledger.states import ConnectionState
 from retry_queue.sync import flows, meaning, plan, route, watch
 
@@ -216,10 +216,12 @@ async def load(ledger: session.Ledger, sealer: secrets.Sealer) -> Site:
     """Reads and compiles the configuration.
 
     A route or mapping that does not compile is left out: it was
-    checked when it was stored, so this only happens after a downgrade, and ``check`` names it.
+    checked when it was stored, so this only happens after a downgrade, and ``check`` names it. ``sealer`` gets to know
+    the ring of keys. Raises SecretUnreadable when it does not fit this ledger at all.
     """
     async with ledger.read() as connection:
         epoch = await configuration.epoch(connection)
+        sealer.take(await keyring.read(connection))
         rows = await connections.all_rows(connection)
         route_rows = await configuration.routes(connection)
         mapping_rows = await configuration.mappings(connection, published=False)
