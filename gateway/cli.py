@@ -24,7 +24,7 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
     "reconciling": ("reconcile",),
     "importing": ("backfill",),
     "people": ("user", "token"),
-    "keeping": ("keys", "audit"),
+    "keeping": ("keys", "audit", "customer", "retention"),
 }
 """Module of gateway/commands -> the commands it brings."""
 

@@ -80,3 +80,25 @@ def _middle(text: str) -> str:
     kept = 3 if len(text) >= 8 else 1
     tail = 4 if len(text) >= 11 else 1
     return text[:kept] + "*" * (len(text) - kept - tail) + text[-tail:]
+
+
+_BESIDE = frozenset({"remark", "remarks", "memo", "note", "comment", "message", "invoice", "identities", "tags"})
+
+
+def erased(value: Any, key: str = "", inside: Iterable[str] = ()) -> Any:
+    """``value`` without personal data.
+
+    What ``masked`` would shorten is gone, and with it whole descriptions of people and free text beside them; amounts,
+    lines, numbers and times stay.
+    """
+    place = frozenset(inside)
+    words = _words(key)
+    if words & (_PEOPLE | _PHONE_KEYS | _MAIL_KEYS | _ADDRESS_KEYS | _SECRET_KEYS | _BESIDE):
+        return None
+    if isinstance(value, Mapping):
+        if _person(value):
+            return None
+        return {name: erased(inner, str(name), place | words) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [erased(inner, key, place) for inner in value]
+    return value if masked(value, key, place) == value and "*" not in str(value) else None

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from connectors.core import client, egress, pacing
+from connectors.core import client, egress, model, pacing
 from gateway import settings as settings_
 from retry_queue import append, credentials, dispatch, rest
 from retry_queue.ledger import configuration, secrets, session, workers
@@ -46,6 +46,11 @@ class Hub:
     def door(self, key: str) -> sites.Live | None:
         """A connection by its key, as of now."""
         return self.site.live.get(key)
+
+    def formers(self, key: str) -> tuple[tuple[float, model.Connection], ...]:
+        """A connection with the secrets it had before, and until when its door takes them."""
+        live = self.site.live.get(key)
+        return live.formers if live is not None else ()
 
     def doors(self) -> Iterable[sites.Live]:
         """Every connection, as of now."""

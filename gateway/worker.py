@@ -7,7 +7,7 @@ import asyncio
 import structlog
 
 from gateway import wiring
-from retry_queue import backfill, dispatch, metrics, poll, pump, reconcile, tasks
+from retry_queue import backfill, dispatch, keeping, metrics, poll, pump, reconcile, tasks
 
 log = structlog.get_logger()
 
@@ -32,6 +32,8 @@ async def run(hub: wiring.Hub, *, polls: bool = True, pumps: bool = True, pace: 
         work.append(asyncio.create_task(comparing.run(hub.stopped), name="reconciler"))
         history = backfill.Backfiller(hub.ledger, hub.current, hub.calls, hub.appender)
         work.append(asyncio.create_task(history.run(hub.stopped), name="backfiller"))
+        keeper = keeping.Keeper(hub.ledger, hub.sealer)
+        work.append(asyncio.create_task(keeper.run(hub.stopped), name="keeper"))
     beat = asyncio.create_task(_progress(engine), name="progress")
     log.info("worker.ready", owner=hub.ledger.owner, slot=hub.ledger.slot)
     halt = asyncio.create_task(hub.stopped.wait())

@@ -34,6 +34,7 @@ RECONCILIATIONS = Counter(
 BACKFILLED = Counter(
     "shuniu_backfill_records_total", "Records read again from a source's history.", ["connection", "source", "cause"]
 )
+FORGOTTEN = Counter("shuniu_retention_rows_total", "Rows emptied or removed because their time was over.", ["data"])
 PROGRESS = Gauge(
     "shuniu_worker_progress_timestamp_seconds", "When a worker last went round its loops.", multiprocess_mode="livemax"
 )

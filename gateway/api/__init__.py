@@ -28,6 +28,7 @@ from gateway.api import (
     problem_codes,
     quarantine,
     reconciliations,
+    retention,
     routes,
     samples,
     services,
@@ -43,8 +44,8 @@ PREFIX = "/api/v1"
 NOUNS = (
     sessions, users, tokens, connectors, declarations, connections, mappings,
     mapping_versions, routes, events, explaining,
-    deliveries, timers, links, customers, conflicts, reconciliations, backfills, ledger, quarantine, audits, keys,
-    problem_codes, overview, live, failures, trials, models, samples, templates,
+    deliveries, timers, links, customers, conflicts, reconciliations, backfills, ledger, quarantine, audits,
+    keys, retention, problem_codes, overview, live, failures, trials, models, samples, templates,
 )  # fmt: skip
 
 

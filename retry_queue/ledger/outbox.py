@@ -176,6 +176,7 @@ _REVIVE = sql.Statement(
     UPDATE deliveries SET state = 'pending', failures = 0, crashes = 0, next_at = {now}, reason = NULL,
         detail = NULL, settled_at = NULL
     FROM {src} WHERE deliveries.id = src.id AND deliveries.state IN ('parked', 'dead', 'skipped')
+        AND NOT EXISTS (SELECT 1 FROM canonicals c WHERE c.event_id = deliveries.event_id AND c.body = 'null')
     RETURNING deliveries.id, deliveries.lane, deliveries.connection_key
     """,
     "id int",
