@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import hmac
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import IntEnum
@@ -125,6 +125,21 @@ class Principal:
     user_id: int | None = None
     csrf: str | None = None
     digest: str | None = None
+    scopes: tuple[str, ...] | None = None
+    """Of an API token that may do less than its role: nouns of operations, with ``:read`` only looking."""
+
+    def reaches(self, operation: str, method: str) -> bool:
+        """Whether the scopes let an operation through; the role is asked apart."""
+        if self.scopes is None:
+            return True
+        noun = operation.partition("_")[0]
+        return noun in self.scopes or (method in SAFE and f"{noun}:read" in self.scopes)
+
+
+def scopes_there_are() -> frozenset[str]:
+    """Every scope that means something."""
+    nouns = {operation.partition("_")[0] for operation in PERMISSIONS}
+    return frozenset(nouns | {f"{noun}:read" for noun in nouns})
 
 
 # --- passwords ----------------------------------------------------------------------------------
@@ -237,11 +252,13 @@ async def issue_token(
     now: float,
     expires_at: float | None,
     actor: str,
+    scopes: Sequence[str] | None = None,
 ) -> tuple[str, users.ApiToken]:
     """A new API token; its value is in the answer and nowhere else."""
     value = TOKEN_PREFIX + secrets.token_urlsafe(TOKEN_BYTES)
-    made = await users.issue(connection, name, digest(value), role(slug).slug, actor, now, expires_at)
-    await audit.append(connection, sealer, now, actor, "token.create", f"token/{made.id}", {"name": name, "role": slug})
+    made = await users.issue(connection, name, digest(value), role(slug).slug, actor, now, expires_at, scopes)
+    told = {"name": name, "role": slug, **({} if scopes is None else {"scopes": sorted(set(scopes))})}
+    await audit.append(connection, sealer, now, actor, "token.create", f"token/{made.id}", told)
     return value, made
 
 
@@ -277,7 +294,7 @@ async def _by_token(ledger: session.Ledger, value: str, now: float) -> Principal
     if found.used_at is None or now - found.used_at > SEEN_EVERY:
         async with ledger.write() as connection:
             await users.used(connection, found.id, now)
-    return Principal(f"token:{found.name}", role(found.role))
+    return Principal(f"token:{found.name}", role(found.role), scopes=found.scopes)
 
 
 def gate(hub: Parts) -> Callable[[Request], Awaitable[None]]:
@@ -300,6 +317,8 @@ def gate(hub: Parts) -> Callable[[Request], Awaitable[None]]:
             given = request.headers.get(CSRF_HEADER, "")
             if not hmac.compare_digest(given.encode(), who.csrf.encode()):
                 raise problems.Problem("csrf")
+        if not who.reaches(str(operation), request.method):
+            raise problems.Problem("forbidden", "此令牌的范围不含该操作", "this token's scopes do not reach this")
         if who.role < least:
             have, need = who.role.slug, least.slug
             raise problems.Problem("forbidden", f"需要角色 {need}，您是 {have}", f"this needs {need}, you are {have}")

@@ -97,7 +97,8 @@ async def test_a_customer_is_erased_and_the_ledger_balances(database_url: str, d
                     assert not left(shown.text)
                 again = await owner.post(f"/events/{event['id']}/replay")
                 assert again.status_code == 409, "what has no body is not planned anew"
-            t1 = (await making.rows(worker.ledger, "SELECT canonical FROM records WHERE record = 'T1' AND connection_key = 'shop'"))[0].canonical
+            query = "SELECT canonical FROM records WHERE record = 'T1' AND connection_key = 'shop'"
+            t1 = (await making.rows(worker.ledger, query))[0].canonical
             assert json.loads(t1)["number"] == "T1"
             assert "188.00" in t1, "amounts stay"
             assert (await owner.post(f"/customers/{link}/erase", json=said)).status_code == 200, "once more is no harm"
