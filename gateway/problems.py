@@ -44,6 +44,7 @@ KINDS: dict[str, Kind] = {
     "bad_request": Kind(400, "请求无法理解", "The request cannot be understood"),
     "unauthenticated": Kind(401, "请先登录", "Sign in first"),
     "wrong_credentials": Kind(401, "用户名或密码不正确", "Wrong name or password"),
+    "sign_in_refused": Kind(401, "单点登录未完成", "The sign-in came to nothing"),
     "csrf": Kind(403, "缺少或错误的 X-CSRF-Token 请求头", "The X-CSRF-Token header is missing or wrong"),
     "forbidden": Kind(403, "您的角色没有此权限", "Your role does not allow this"),
     "not_found": Kind(404, "没有找到", "Not found"),

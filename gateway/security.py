@@ -17,7 +17,7 @@ from enum import IntEnum
 from typing import Protocol
 
 import argon2
-from fastapi import Request
+from fastapi import Request, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway import problems, storable
@@ -38,6 +38,8 @@ FAILURES = 10
 LOCK_SECONDS = 900.0
 SHORTEST_PASSWORD = 10
 LONGEST_PASSWORD = 256
+NO_PASSWORD = "!"
+"""In place of a hash: no password fits, as for people who come through the identity provider."""
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -79,6 +81,7 @@ V, OP, ED, OW = Role.VIEWER, Role.OPERATOR, Role.EDITOR, Role.OWNER
 
 PERMISSIONS: dict[str, Role | None] = {
     "session_create": None, "problem_get": None,
+    "session_ways": None, "session_oidc_start": None, "session_oidc_callback": None,
     "session_get": V, "session_delete": V, "session_password": V,
     "user_list": OW, "user_create": OW, "user_update": OW, "user_delete": OW,
     "token_list": OW, "token_create": OW, "token_delete": OW,
@@ -218,18 +221,52 @@ async def sign_in(hub: Parts, name: str, password: str, old_cookie: str | None) 
             async with hub.ledger.write() as connection:
                 await users.failed(connection, user.id, now, FAILURES, LOCK_SECONDS)
         raise refused
-    cookie, csrf = secrets.token_urlsafe(32), secrets.token_urlsafe(24)
     fresh = await hashed(password) if stored is not None and _hasher.check_needs_rehash(stored) else None
     async with hub.ledger.write() as connection:
         again = await users.by_name(connection, name)
         if again is None or again[1] != stored or again[0].disabled or again[0].locked_until > now:
             raise refused  # many guesses at once: the lock may have come while this one was being compared
         await users.succeeded(connection, user.id, fresh)
-        if old_cookie:
-            await users.close_session(connection, digest(old_cookie))
-        await users.open_session(connection, digest(cookie), user.id, csrf, now, now + LIFETIME)
-        await audit.append(connection, hub.sealer, now, user.name, "session.create", f"user/{user.name}")
+        return await _opened(connection, hub, user, now, old_cookie)
+
+
+async def sign_in_as(hub: Parts, name: str, subject: str, slug: str, old_cookie: str | None) -> SignedIn:
+    """Opens a session for whom the identity provider named; whoever comes first is added, roles follow their groups.
+
+    Raises users.NameTaken where a person of ours has the name, and Problem for somebody who was disabled.
+    """
+    now = hub.clock()
+    async with hub.ledger.write() as connection:
+        user = await users.by_subject(connection, subject)
+        if user is None:
+            user = await add_user(connection, hub.sealer, name, NO_PASSWORD, slug, now, "oidc")
+            await users.belongs_to(connection, user.id, subject)
+        elif user.role != slug:
+            before, user = user, await users.change(connection, user.id, role=slug)
+            assert user is not None
+            await users.close_all(connection, user.id)
+            told = {"role": slug, "was": before.role}
+            await audit.append(connection, hub.sealer, now, "oidc", "user.update", f"user/{user.name}", told)
+        if user.disabled:
+            raise problems.Problem("sign_in_refused", "该账号已停用", "this account is disabled")
+        return await _opened(connection, hub, user, now, old_cookie)
+
+
+async def _opened(
+    connection: AsyncConnection, hub: Parts, user: users.User, now: float, old_cookie: str | None
+) -> SignedIn:
+    """A fresh session; the one before it in this browser ends."""
+    cookie, csrf = secrets.token_urlsafe(32), secrets.token_urlsafe(24)
+    if old_cookie:
+        await users.close_session(connection, digest(old_cookie))
+    await users.open_session(connection, digest(cookie), user.id, csrf, now, now + LIFETIME)
+    await audit.append(connection, hub.sealer, now, user.name, "session.create", f"user/{user.name}")
     return SignedIn(cookie, Principal(user.name, role(user.role), user.id, csrf, digest(cookie)))
+
+
+def give_cookie(response: Response, value: str, *, secure: bool) -> None:
+    """The session's cookie: not for scripts, not for other sites."""
+    response.set_cookie(COOKIE, value, max_age=int(LIFETIME), path="/", httponly=True, samesite="lax", secure=secure)
 
 
 async def add_user(

@@ -65,6 +65,18 @@ class Settings(BaseSettings):
     """How browsers and vendors reach the hub; without a trailing slash."""
     egress_allow: Annotated[tuple[Network, ...], NoDecode] = ()
     """Private networks that connections may call; every other private address is refused."""
+    oidc_issuer: str = ""
+    """The identity provider's issuer, exactly as it writes it; empty: passwords only."""
+    oidc_client_id: str = ""
+    oidc_client_secret: SecretStr = SecretStr("")
+    oidc_scope: str = "openid profile email"
+    oidc_role_claim: str = "groups"
+    oidc_roles: Annotated[dict[str, Literal["owner", "editor", "operator", "viewer"]], NoDecode] = Field(
+        default_factory=dict
+    )
+    """Group of the provider -> role here, as ``admins=owner,sales=viewer``; the highest counts."""
+    oidc_default_role: Literal["", "owner", "editor", "operator", "viewer"] = ""
+    """The role of people whose groups give none; empty: they may not sign in."""
     workers: Annotated[int, Field(ge=1, le=64)] = 1
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["json", "console"] = "json"
@@ -77,7 +89,9 @@ class Settings(BaseSettings):
     metrics_dir: Path = Path()
     """Where the processes of one hub share their metrics; wiped at every start."""
 
-    @field_validator("vault_token", "database_url", "redis_url", "secret_key", "old_secret_keys", mode="before")
+    @field_validator(
+        "vault_token", "oidc_client_secret", "database_url", "redis_url", "secret_key", "old_secret_keys", mode="before"
+    )
     @classmethod
     def _referred(cls, value: object, known: ValidationInfo) -> object:
         """The value itself, or what ``file:`` or ``vault:`` names; old keys are separated by commas or blanks."""
@@ -148,6 +162,14 @@ class Settings(BaseSettings):
             return int(found[1]) * _SIZES[found[2]]
         return value
 
+    @field_validator("oidc_roles", mode="before")
+    @classmethod
+    def _pairs(cls, value: object) -> object:
+        if isinstance(value, str):
+            pairs = [part.rpartition("=") for part in value.split(",") if part.strip()]
+            return {group.strip(): role.strip() for group, _, role in pairs}
+        return value
+
     @field_validator("egress_allow", mode="before")
     @classmethod
     def _networks(cls, value: object) -> object:
@@ -214,6 +236,7 @@ class Settings(BaseSettings):
             "PORT": str(self.port),
             "PUBLIC_URL": self.public_url,
             "EGRESS_ALLOW": ",".join(str(network) for network in self.egress_allow),
+            "OIDC_CLIENT_SECRET": self.oidc_client_secret.get_secret_value(),
             "WORKERS": str(self.workers),
             "LOG_LEVEL": self.log_level,
             "LOG_FORMAT": self.log_format,
@@ -358,6 +381,7 @@ _HINTS = {
         "expected networks separated by commas, such as 10.0.0.0/8,192.168.1.0/24",
     ),
     "max_body": ("应为 1KiB–256MiB 的大小,如 1MiB", "expected a size from 1KiB to 256MiB, such as 1MiB"),
+    "oidc_roles": ("应为 组名=角色，以逗号分隔", "expected group=role, separated by commas"),
     "log_level": ("应为 DEBUG、INFO、WARNING 或 ERROR", "expected DEBUG, INFO, WARNING or ERROR"),
     "log_format": ("应为 json 或 console", "expected json or console"),
 }

@@ -33,6 +33,7 @@ from gateway.api import (
     samples,
     services,
     sessions,
+    single_sign_on,
     templates,
     timers,
     tokens,
@@ -42,7 +43,7 @@ from gateway.api import (
 
 PREFIX = "/api/v1"
 NOUNS = (
-    sessions, users, tokens, connectors, declarations, connections, mappings,
+    sessions, single_sign_on, users, tokens, connectors, declarations, connections, mappings,
     mapping_versions, routes, events, explaining,
     deliveries, timers, links, customers, conflicts, reconciliations, backfills, ledger, quarantine, audits,
     keys, retention, problem_codes, overview, live, failures, trials, models, samples, templates,

@@ -20,6 +20,7 @@ OUTSIDE = ("connectors/simulator/", "gateway/trial/", "gateway/bench/")
 GROUNDS = {
     "connectors/core/egress.py": "the rule itself",
     "connectors/core/line.py": "with egress.connector",
+    "gateway/oidc.py": "the identity provider, whose address is the operator's own",
     "gateway/references.py": "Vault, whose address is the operator's own",
     "connectors/core/channel.py": "with a socket of egress.connected",
 }
