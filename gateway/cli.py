@@ -18,13 +18,14 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
     "running": ("serve", "demo", "sim", "bench", "journey"),
     "configuring": ("apply", "diff", "export"),
     "declaring": ("connector",),
-    "doctor": ("check",),
+    "doctor": ("check", "doctor"),
     "debugging": ("sign", "map"),
     "accounts": ("ledger", "replay", "migrate"),
+    "keeping": ("backup", "restore"),
     "reconciling": ("reconcile",),
     "importing": ("backfill",),
     "people": ("user", "token"),
-    "keeping": ("keys", "audit", "customer", "retention"),
+    "guarding": ("keys", "audit", "customer", "retention"),
 }
 """Module of gateway/commands -> the commands it brings."""
 
