@@ -21,6 +21,7 @@ GROUNDS = {
     "connectors/core/egress.py": "the rule itself",
     "connectors/core/line.py": "with egress.connector",
     "gateway/oidc.py": "the identity provider, whose address is the operator's own",
+    "gateway/health.py": "the doctor, to the hub's own public address",
     "gateway/references.py": "Vault, whose address is the operator's own",
     "connectors/core/channel.py": "with a socket of egress.connected",
 }

@@ -84,7 +84,7 @@ async def test_no_canary_gets_out(folder: Path) -> None:
         if name == "T5":
             return target.DROP
         if name in echoes:  # vendors repeat what they were told in their errors
-            said = {"message": f"{PHONE} {NAME} Bearer {API}", "sent": body}
+            said = {"message": f"{PHONE} Bearer {API}", "sent": body}
             return target.Answer(echoes[name][0], json.dumps(said, ensure_ascii=False).encode())
         return None
 

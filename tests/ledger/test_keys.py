@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+from retry_queue import keeping
 from retry_queue.ledger import audit, connections, keyring, secrets, session, tokens
 from retry_queue.ledger.states import ConnectionState
 from tests.ledger import making
@@ -173,3 +174,19 @@ async def test_killed_in_the_middle_ten_times(ledger: session.Ledger) -> None:
     assert kills >= wanted
     assert await _read(ledger, NEW) == 600, "the old master is needless"
     assert len(json.loads(setting[0])) == 2, "one key and that of the digests"
+
+
+async def test_a_worker_finishes_what_somebody_began(ledger: session.Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    await _fill(ledger, secrets.Sealer(OLD), 30)
+    at = await ledger.now()
+    async with ledger.write() as connection:
+        fresh = await keyring.begin(connection, secrets.Sealer(OLD), at - 100, "test")
+    sealer = secrets.Sealer(OLD)
+    keeper = keeping.Keeper(ledger, sealer)
+    monkeypatch.setattr(keyring.step, "__defaults__", (0.0,))
+    for _ in range(3):
+        await keeper.step()
+    async with ledger.read() as connection:
+        (key,) = await keyring.listed(connection, sealer)
+    assert (key.id, key.state, key.rows) == (fresh, "current", 60)
+    assert await _read(ledger, OLD) == 60

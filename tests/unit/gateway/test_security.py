@@ -207,7 +207,7 @@ async def test_sweep_of_every_operation_by_role(desk: desks.Desk, role: str) -> 
         address = (
             path.removeprefix("/api/v1").replace("{id}", "999999").replace("{key}", "x").replace("{code}", "invalid")
         )
-        address = address.replace("{connector}", "crm").replace("{name}", "customer")
+        address = address.replace("{connector}", "crm").replace("{name}", "customer").replace("{link}", "999999")
         for method, operation in methods.items():
             least = security.PERMISSIONS[operation["operationId"]]
             if operation["operationId"] == "live_listen" and role != "anonymous":
