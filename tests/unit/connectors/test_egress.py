@@ -119,6 +119,8 @@ def test_the_operator_allows_networks_but_metadata_only_by_name() -> None:
     assert permits("10.1.2.3", "10.0.0.0/8")
     assert permits("::ffff:10.1.2.3", "10.0.0.0/8")
     assert permits("fd12::1", "fd00::/8")
+    assert permits("::1", "::1/128")
+    assert not permits("::2", "::/0")
     assert not permits("10.1.2.3", "192.168.0.0/16")
     assert not permits("fd12::1", "10.0.0.0/8")
     for metadata in ("100.100.100.200", "169.254.169.254", "168.63.129.16"):
