@@ -69,7 +69,7 @@ def create(hub: wiring.Hub, *, embedded_streams: bool = False, stopping: Callabl
         redoc_url=None,
         lifespan=lifespan,
     )
-    problems.install(app, hub.settings.max_body)
+    problems.install(app, hub.settings.max_body, encrypted=hub.settings.public_url.startswith("https://"))
     app.include_router(
         api.build(
             services.Services(
@@ -85,7 +85,7 @@ def create(hub: wiring.Hub, *, embedded_streams: bool = False, stopping: Callabl
         )
     )
     _operations(app, hub, snapshot)
-    receiver = receive.Receiver(hub.door, hub.appender, refresh=hub.refresh)
+    receiver = receive.Receiver(hub.door, hub.appender, refresh=hub.refresh, formers=hub.formers)
     return Front(router.Hooks(receiver, hub.settings.max_body), app, pages.built())
 
 

@@ -219,7 +219,7 @@ async def _ledger(ledger: session.Ledger) -> Lines:
 
 
 async def _connections(config: settings.Settings, ledger: session.Ledger) -> Lines:
-    site = await sites.load(ledger, secrets.Sealer(config.secret_key.get_secret_value()))
+    site = await sites.load(ledger, secrets.Sealer(*config.masters))
     for key, live in site.live.items():
         if live.problem:
             yield _line("error", key, live.problem.get("zh", ""), live.problem.get("en", ""))

@@ -80,3 +80,49 @@ def _middle(text: str) -> str:
     kept = 3 if len(text) >= 8 else 1
     tail = 4 if len(text) >= 11 else 1
     return text[:kept] + "*" * (len(text) - kept - tail) + text[-tail:]
+
+
+_BESIDE = frozenset({"remark", "remarks", "memo", "note", "comment", "message", "invoice", "identities", "tags"})
+
+
+def erased(value: Any, key: str = "", inside: Iterable[str] = ()) -> Any:
+    """``value`` without personal data.
+
+    What ``masked`` would shorten is gone, and with it whole descriptions of people and free text beside them; amounts,
+    lines, numbers and times stay.
+    """
+    place = frozenset(inside)
+    words = _words(key)
+    if words & (_PEOPLE | _PHONE_KEYS | _MAIL_KEYS | _ADDRESS_KEYS | _SECRET_KEYS | _BESIDE):
+        return None
+    if isinstance(value, Mapping):
+        if _person(value):
+            return None
+        return {name: erased(inner, str(name), place | words) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [erased(inner, key, place) for inner in value]
+    return value if masked(value, key, place) == value and "*" not in str(value) else None
+
+
+_PAIR = re.compile(
+    r"""(?P<open>"(?P<json>[^"\\]{1,60})"\s*:\s*")(?P<text>(?:[^"\\]|\\.)*)"""
+    r"""|(?P<tag><(?P<xml>[A-Za-z_][\w.:-]{0,60})>\s*(?:<!\[CDATA\[)?)(?P<inner>[^<\]]*)"""
+    r"""|(?P<begin>(?:^|[&?])(?P<form>[\w.-]{1,60})=)(?P<value>[^&\s]*)"""
+)
+_TOLD = _NAMES | _PHONE_KEYS | _MAIL_KEYS | _ADDRESS_KEYS | _SECRET_KEYS | _PEOPLE | _BESIDE
+
+
+def excerpt(text: str) -> str:
+    """The head of a body that nobody could or would read: what stands under a personal name is gone.
+
+    Cut off in the middle, JSON, XML and forms are looked at as text. Stricter than ``masked``: without the whole it is
+    not known whose name it is.
+    """
+
+    def hidden(found: re.Match[str]) -> str:
+        key = found["json"] or found["xml"] or found["form"]
+        before = found["open"] or found["tag"] or found["begin"]
+        value = found["text"] or found["inner"] or found["value"] or ""
+        return f"{before}***" if value.strip() and _words(key) & _TOLD else f"{before}{value}"
+
+    return str(masked(_PAIR.sub(hidden, text)))

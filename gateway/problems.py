@@ -7,6 +7,7 @@ by parameter name, ``trace_id`` is in the log too.
 
 from __future__ import annotations
 
+import asyncio
 import re
 import secrets
 from collections.abc import Iterable, Mapping
@@ -21,7 +22,7 @@ from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway import schema
+from gateway import schema, shield
 from retry_queue.ledger import session
 
 MEDIA = "application/problem+json"
@@ -44,10 +45,12 @@ KINDS: dict[str, Kind] = {
     "bad_request": Kind(400, "请求无法理解", "The request cannot be understood"),
     "unauthenticated": Kind(401, "请先登录", "Sign in first"),
     "wrong_credentials": Kind(401, "用户名或密码不正确", "Wrong name or password"),
+    "sign_in_refused": Kind(401, "单点登录未完成", "The sign-in came to nothing"),
     "csrf": Kind(403, "缺少或错误的 X-CSRF-Token 请求头", "The X-CSRF-Token header is missing or wrong"),
     "forbidden": Kind(403, "您的角色没有此权限", "Your role does not allow this"),
     "not_found": Kind(404, "没有找到", "Not found"),
     "method_not_allowed": Kind(405, "此地址不支持该请求方法", "This address does not take this method"),
+    "too_slow": Kind(408, "请求正文传输过慢", "The body came too slowly"),
     "conflict": Kind(409, "与现有状态冲突", "In conflict with what is there"),
     "exists": Kind(409, "已存在同名对象", "There is one of this name already"),
     "incomplete": Kind(409, "设置不完整，不能启用", "Not complete, so it cannot be enabled"),
@@ -66,8 +69,8 @@ KINDS: dict[str, Kind] = {
 """code -> status and title. Codes are stable: programs rely on them."""
 
 _BY_STATUS = {400: "bad_request", 401: "unauthenticated", 403: "forbidden", 404: "not_found", 405: "method_not_allowed",
-              409: "conflict", 412: "stale", 413: "too_large", 415: "unsupported_media_type", 422: "invalid",
-              428: "precondition_required", 429: "too_many_requests", 503: "unavailable"}  # fmt: skip
+              408: "too_slow", 409: "conflict", 412: "stale", 413: "too_large", 415: "unsupported_media_type",
+              422: "invalid", 428: "precondition_required", 429: "too_many_requests", 503: "unavailable"}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,8 +268,12 @@ async def _broken(request: Request, error: Exception) -> Response:
     return answer(request, Problem("internal"))
 
 
+BODY_SECONDS = 30.0
+"""Within which a whole body must have come."""
+
+
 class BodyLimit:
-    """Refuses bodies past ``limit`` bytes: at once when the length is told, else as soon as they pass it."""
+    """Refuses bodies past ``limit`` bytes, at once when the length is told, and those that come too slowly."""
 
     def __init__(self, app: ASGIApp, limit: int) -> None:
         self._app = app
@@ -280,11 +287,20 @@ class BodyLimit:
         if told.isdigit() and (len(told) > 18 or int(told) > self._limit):
             await answer(Request(scope), Problem("too_large"))(scope, receive, send)
             return
-        taken = 0
+        taken, whole = 0, False
+        loop = asyncio.get_running_loop()
+        until = loop.time() + BODY_SECONDS
 
         async def counted() -> Message:
-            nonlocal taken
-            message = await receive()
+            nonlocal taken, whole
+            if whole:
+                return await receive()  # whoever waits for the end of a long answer may wait
+            try:
+                async with asyncio.timeout_at(until):
+                    message = await receive()
+            except TimeoutError:
+                raise HTTPException(408, headers={"Connection": "close"}) from None
+            whole = not message.get("more_body", False)
             taken += len(message.get("body", b""))
             if taken > self._limit:
                 raise HTTPException(413)
@@ -293,12 +309,13 @@ class BodyLimit:
         await self._app(scope, counted, send)
 
 
-def install(app: FastAPI, limit: int = 1024**2) -> None:
+def install(app: FastAPI, limit: int = 1024**2, *, encrypted: bool = False) -> None:
     """Makes ``app`` answer every error as a problem, and say so in its OpenAPI document.
 
-    ``limit`` is the largest body it takes, in bytes.
+    ``limit`` is the largest body it takes, in bytes; ``encrypted``: people reach it by https.
     """
     app.add_middleware(BodyLimit, limit=limit)
+    app.add_middleware(shield.Shield, encrypted=encrypted)
     app.add_exception_handler(Problem, _raised)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)

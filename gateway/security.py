@@ -10,14 +10,14 @@ import asyncio
 import hashlib
 import hmac
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Protocol
 
 import argon2
-from fastapi import Request
+from fastapi import Request, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway import problems, storable
@@ -38,6 +38,8 @@ FAILURES = 10
 LOCK_SECONDS = 900.0
 SHORTEST_PASSWORD = 10
 LONGEST_PASSWORD = 256
+NO_PASSWORD = "!"
+"""In place of a hash: no password fits, as for people who come through the identity provider."""
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -79,6 +81,7 @@ V, OP, ED, OW = Role.VIEWER, Role.OPERATOR, Role.EDITOR, Role.OWNER
 
 PERMISSIONS: dict[str, Role | None] = {
     "session_create": None, "problem_get": None,
+    "session_ways": None, "session_oidc_start": None, "session_oidc_callback": None,
     "session_get": V, "session_delete": V, "session_password": V,
     "user_list": OW, "user_create": OW, "user_update": OW, "user_delete": OW,
     "token_list": OW, "token_create": OW, "token_delete": OW,
@@ -102,7 +105,7 @@ PERMISSIONS: dict[str, Role | None] = {
     "delivery_list": V, "delivery_get": V, "delivery_replay": OP, "delivery_replay_many": OP, "delivery_skip": OP,
     "timer_list": V, "timer_get": V, "timer_cancel": OP, "timer_fire": OP,
     "link_find": V, "link_get": V, "link_merge": OP, "link_split": OP,
-    "customer_list": V, "customer_get": V, "customer_merge": OP, "customer_split": OP,
+    "customer_list": V, "customer_get": V, "customer_merge": OP, "customer_split": OP, "customer_erase": OW,
     "match_list": V, "match_accept": OP, "match_refuse": OP,
     "conflict_list": V, "conflict_get": V, "conflict_settle": OP,
     "ledger_balance": V, "ledger_connections": V, "ledger_audit": OP,
@@ -112,7 +115,8 @@ PERMISSIONS: dict[str, Role | None] = {
     "entity_list": V, "entity_get": V, "entity_put": ED,
     "backfill_list": V, "backfill_get": V, "backfill_offers": V, "backfill_start": OP, "backfill_pause": OP,
     "backfill_resume": OP, "backfill_cancel": OP,
-    "quarantine_list": V, "audit_list": OW, "audit_verify": OW,
+    "quarantine_list": V, "audit_list": OW, "audit_verify": OW, "key_list": OW, "key_rotate": OW,
+    "retention_get": V, "retention_put": OW,
     "overview_get": V, "live_listen": V, "failure_list": V, "model_list": V, "model_get": V,
     "sample_list": V, "sample_get": V, "trial_connection": ED, "trial_route": ED,
     "alert_list": V, "alert_get": V, "alert_channels": V, "alert_kinds": V, "alert_trial": ED,
@@ -133,6 +137,21 @@ class Principal:
     user_id: int | None = None
     csrf: str | None = None
     digest: str | None = None
+    scopes: tuple[str, ...] | None = None
+    """Of an API token that may do less than its role: nouns of operations, with ``:read`` only looking."""
+
+    def reaches(self, operation: str, method: str) -> bool:
+        """Whether the scopes let an operation through; the role is asked apart."""
+        if self.scopes is None:
+            return True
+        noun = operation.partition("_")[0]
+        return noun in self.scopes or (method in SAFE and f"{noun}:read" in self.scopes)
+
+
+def scopes_there_are() -> frozenset[str]:
+    """Every scope that means something."""
+    nouns = {operation.partition("_")[0] for operation in PERMISSIONS}
+    return frozenset(nouns | {f"{noun}:read" for noun in nouns})
 
 
 # --- passwords ----------------------------------------------------------------------------------
@@ -211,18 +230,52 @@ async def sign_in(hub: Parts, name: str, password: str, old_cookie: str | None) 
             async with hub.ledger.write() as connection:
                 await users.failed(connection, user.id, now, FAILURES, LOCK_SECONDS)
         raise refused
-    cookie, csrf = secrets.token_urlsafe(32), secrets.token_urlsafe(24)
     fresh = await hashed(password) if stored is not None and _hasher.check_needs_rehash(stored) else None
     async with hub.ledger.write() as connection:
         again = await users.by_name(connection, name)
         if again is None or again[1] != stored or again[0].disabled or again[0].locked_until > now:
             raise refused  # many guesses at once: the lock may have come while this one was being compared
         await users.succeeded(connection, user.id, fresh)
-        if old_cookie:
-            await users.close_session(connection, digest(old_cookie))
-        await users.open_session(connection, digest(cookie), user.id, csrf, now, now + LIFETIME)
-        await audit.append(connection, hub.sealer, now, user.name, "session.create", f"user/{user.name}")
+        return await _opened(connection, hub, user, now, old_cookie)
+
+
+async def sign_in_as(hub: Parts, name: str, subject: str, slug: str, old_cookie: str | None) -> SignedIn:
+    """Opens a session for whom the identity provider named; whoever comes first is added, roles follow their groups.
+
+    Raises users.NameTaken where a person of ours has the name, and Problem for somebody who was disabled.
+    """
+    now = hub.clock()
+    async with hub.ledger.write() as connection:
+        user = await users.by_subject(connection, subject)
+        if user is None:
+            user = await add_user(connection, hub.sealer, name, NO_PASSWORD, slug, now, "oidc")
+            await users.belongs_to(connection, user.id, subject)
+        elif user.role != slug:
+            before, user = user, await users.change(connection, user.id, role=slug)
+            assert user is not None
+            await users.close_all(connection, user.id)
+            told = {"role": slug, "was": before.role}
+            await audit.append(connection, hub.sealer, now, "oidc", "user.update", f"user/{user.name}", told)
+        if user.disabled:
+            raise problems.Problem("sign_in_refused", "该账号已停用", "this account is disabled")
+        return await _opened(connection, hub, user, now, old_cookie)
+
+
+async def _opened(
+    connection: AsyncConnection, hub: Parts, user: users.User, now: float, old_cookie: str | None
+) -> SignedIn:
+    """A fresh session; the one before it in this browser ends."""
+    cookie, csrf = secrets.token_urlsafe(32), secrets.token_urlsafe(24)
+    if old_cookie:
+        await users.close_session(connection, digest(old_cookie))
+    await users.open_session(connection, digest(cookie), user.id, csrf, now, now + LIFETIME)
+    await audit.append(connection, hub.sealer, now, user.name, "session.create", f"user/{user.name}")
     return SignedIn(cookie, Principal(user.name, role(user.role), user.id, csrf, digest(cookie)))
+
+
+def give_cookie(response: Response, value: str, *, secure: bool) -> None:
+    """The session's cookie: not for scripts, not for other sites."""
+    response.set_cookie(COOKIE, value, max_age=int(LIFETIME), path="/", httponly=True, samesite="lax", secure=secure)
 
 
 async def add_user(
@@ -245,11 +298,13 @@ async def issue_token(
     now: float,
     expires_at: float | None,
     actor: str,
+    scopes: Sequence[str] | None = None,
 ) -> tuple[str, users.ApiToken]:
     """A new API token; its value is in the answer and nowhere else."""
     value = TOKEN_PREFIX + secrets.token_urlsafe(TOKEN_BYTES)
-    made = await users.issue(connection, name, digest(value), role(slug).slug, actor, now, expires_at)
-    await audit.append(connection, sealer, now, actor, "token.create", f"token/{made.id}", {"name": name, "role": slug})
+    made = await users.issue(connection, name, digest(value), role(slug).slug, actor, now, expires_at, scopes)
+    told = {"name": name, "role": slug, **({} if scopes is None else {"scopes": sorted(set(scopes))})}
+    await audit.append(connection, sealer, now, actor, "token.create", f"token/{made.id}", told)
     return value, made
 
 
@@ -285,7 +340,7 @@ async def _by_token(ledger: session.Ledger, value: str, now: float) -> Principal
     if found.used_at is None or now - found.used_at > SEEN_EVERY:
         async with ledger.write() as connection:
             await users.used(connection, found.id, now)
-    return Principal(f"token:{found.name}", role(found.role))
+    return Principal(f"token:{found.name}", role(found.role), scopes=found.scopes)
 
 
 def gate(hub: Parts) -> Callable[[Request], Awaitable[None]]:
@@ -308,6 +363,8 @@ def gate(hub: Parts) -> Callable[[Request], Awaitable[None]]:
             given = request.headers.get(CSRF_HEADER, "")
             if not hmac.compare_digest(given.encode(), who.csrf.encode()):
                 raise problems.Problem("csrf")
+        if not who.reaches(str(operation), request.method):
+            raise problems.Problem("forbidden", "此令牌的范围不含该操作", "this token's scopes do not reach this")
         if who.role < least:
             have, need = who.role.slug, least.slug
             raise problems.Problem("forbidden", f"需要角色 {need}，您是 {have}", f"this needs {need}, you are {have}")

@@ -23,7 +23,7 @@ log = structlog.get_logger()
 def run(config: settings.Settings, role: str = "all", pace: float = 1.0) -> int:
     """Runs ``role`` (all, api, worker, poller) until stopped; returns the exit code."""
     telemetry.configure(config.log_level, config.log_format)
-    telemetry.conceal(config.secret_key.get_secret_value())
+    telemetry.conceal(*config.masters)
     work = {
         "all": lambda: _all(config, pace),
         "api": lambda: _api(config),

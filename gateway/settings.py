@@ -19,8 +19,10 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import quote, urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from gateway import references
 
 PREFIX = "SHUNIU_"
 SCRIPT_ONLY = frozenset({"CI", "PYTHON", "NO_APT", "SKIP_UI", "TEST_POSTGRES_URL"})
@@ -35,13 +37,8 @@ _SIZES = {"": 1, "b": 1, "k": 1024, "kib": 1024, "kb": 1000, "m": 1024**2, "mib"
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-class Unusable(Exception):
-    """The configuration cannot be used; ``str()`` says what to set, in Chinese and English."""
-
-    def __init__(self, zh: str, en: str) -> None:
-        super().__init__(f"{zh}\n{en}")
-        self.zh = zh
-        self.en = en
+Unusable = references.Unusable
+"""The configuration cannot be used; says what to set, in Chinese and English."""
 
 
 class Settings(BaseSettings):
@@ -49,6 +46,10 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True, env_ignore_empty=True)
 
+    vault_addr: str = ""
+    vault_token: SecretStr = SecretStr("")
+    vault_namespace: str = ""
+    """HashiCorp Vault (KV version 2), for values that read ``vault:mount/path#field``."""
     data_dir: Path = Field(default_factory=lambda: _default_data_dir())  # noqa: PLW0108  # defined further down
     database_url: str = Field(default="", repr=False)
     """Always the asynchronous form: ``sqlite+aiosqlite:///…`` or ``postgresql+asyncpg://…``."""
@@ -56,12 +57,26 @@ class Settings(BaseSettings):
     """Empty: ``serve`` starts the embedded Valkey. The address to use either way is :attr:`redis`."""
     secret_key: SecretStr = SecretStr("")
     """Encrypts credentials at rest; never empty after :func:`load`."""
+    old_secret_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
+    """Master keys of before, while ``shuniu keys rotate`` has not yet made them needless."""
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
     public_url: str = ""
     """How browsers and vendors reach the hub; without a trailing slash."""
     egress_allow: Annotated[tuple[Network, ...], NoDecode] = ()
     """Private networks that connections may call; every other private address is refused."""
+    oidc_issuer: str = ""
+    """The identity provider's issuer, exactly as it writes it; empty: passwords only."""
+    oidc_client_id: str = ""
+    oidc_client_secret: SecretStr = SecretStr("")
+    oidc_scope: str = "openid profile email"
+    oidc_role_claim: str = "groups"
+    oidc_roles: Annotated[dict[str, Literal["owner", "editor", "operator", "viewer"]], NoDecode] = Field(
+        default_factory=dict
+    )
+    """Group of the provider -> role here, as ``admins=owner,sales=viewer``; the highest counts."""
+    oidc_default_role: Literal["", "owner", "editor", "operator", "viewer"] = ""
+    """The role of people whose groups give none; empty: they may not sign in."""
     workers: Annotated[int, Field(ge=1, le=64)] = 1
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["json", "console"] = "json"
@@ -79,6 +94,23 @@ class Settings(BaseSettings):
     """Which child of the supervisor this process is, such as ``worker-2``; set by it."""
     metrics_dir: Path = Path()
     """Where the processes of one hub share their metrics; wiped at every start."""
+
+    @field_validator(
+        "vault_token", "oidc_client_secret", "database_url", "redis_url", "secret_key", "old_secret_keys", mode="before"
+    )
+    @classmethod
+    def _referred(cls, value: object, known: ValidationInfo) -> object:
+        """The value itself, or what ``file:`` or ``vault:`` names; old keys are separated by commas or blanks."""
+        token = known.data.get("vault_token", SecretStr(""))
+        vault = references.Vault(
+            known.data.get("vault_addr", ""), token.get_secret_value(), known.data.get("vault_namespace", "")
+        )
+        if not isinstance(value, str):
+            return value
+        if known.field_name == "old_secret_keys":
+            found = " ".join(references.resolved(one, vault) for one in re.split(r"[,\s]+", value) if one)
+            return tuple(part for part in re.split(r"[,\s]+", found) if part)
+        return references.resolved(value, vault)
 
     @field_validator("data_dir", "metrics_dir")
     @classmethod
@@ -136,6 +168,14 @@ class Settings(BaseSettings):
             return int(found[1]) * _SIZES[found[2]]
         return value
 
+    @field_validator("oidc_roles", mode="before")
+    @classmethod
+    def _pairs(cls, value: object) -> object:
+        if isinstance(value, str):
+            pairs = [part.rpartition("=") for part in value.split(",") if part.strip()]
+            return {group.strip(): role.strip() for group, _, role in pairs}
+        return value
+
     @field_validator("egress_allow", mode="before")
     @classmethod
     def _networks(cls, value: object) -> object:
@@ -160,6 +200,11 @@ class Settings(BaseSettings):
     def production(self) -> bool:
         """True on PostgreSQL: secrets must then come from the operator."""
         return self.database_url.startswith("postgresql")
+
+    @property
+    def masters(self) -> tuple[str, ...]:
+        """The master keys, the current one first; for ``secrets.Sealer``."""
+        return (self.secret_key.get_secret_value(), *(one.get_secret_value() for one in self.old_secret_keys))
 
     @property
     def embedded_redis(self) -> bool:
@@ -192,10 +237,12 @@ class Settings(BaseSettings):
             "DATA_DIR": str(self.data_dir),
             "DATABASE_URL": self.database_url,
             "SECRET_KEY": self.secret_key.get_secret_value(),
+            "OLD_SECRET_KEYS": " ".join(one.get_secret_value() for one in self.old_secret_keys),
             "HOST": self.host,
             "PORT": str(self.port),
             "PUBLIC_URL": self.public_url,
             "EGRESS_ALLOW": ",".join(str(network) for network in self.egress_allow),
+            "OIDC_CLIENT_SECRET": self.oidc_client_secret.get_secret_value(),
             "WORKERS": str(self.workers),
             "LOG_LEVEL": self.log_level,
             "LOG_FORMAT": self.log_format,
@@ -242,7 +289,7 @@ def load(**overrides: object) -> Settings:
                 'and keep it safe, for example python3 -c "import secrets; print(secrets.token_urlsafe(48))"',
             )
         secret = _own_secret(settings.data_dir / "secret_key")
-    if len(secret) < MIN_SECRET:
+    if any(len(one) < MIN_SECRET for one in (secret, *settings.masters[1:])):
         raise Unusable(
             f"SHUNIU_SECRET_KEY 太短:至少 {MIN_SECRET} 个字符",
             f"SHUNIU_SECRET_KEY is too short: at least {MIN_SECRET} characters",
@@ -270,12 +317,16 @@ def unknown() -> dict[str, str]:
 def expand(text: str, extra: Mapping[str, str] | None = None) -> str:
     """Fill ``${NAME}`` from the environment (or ``extra`` first), as ``hub.yaml`` does for secrets.
 
-    Raises :class:`Unusable` naming the first variable that is not set, so that a credential is never
-    silently empty.
+    ``${file:/run/secrets/key}`` and ``${vault:mount/path#field}`` are read from there. Raises :class:`Unusable`
+    naming the first that is not set or cannot be read, so that a credential is never silently empty.
     """
 
     def value(found: re.Match[str]) -> str:
         name = found[1]
+        if references.is_one(name):
+            token = references.resolved(os.environ.get(PREFIX + "VAULT_TOKEN", ""), None)
+            place = os.environ.get(PREFIX + "VAULT_ADDR", ""), token, os.environ.get(PREFIX + "VAULT_NAMESPACE", "")
+            return references.resolved(name, references.Vault(*place))
         known = (extra or {}).get(name, os.environ.get(name))
         if known is None:
             raise Unusable(
@@ -284,7 +335,7 @@ def expand(text: str, extra: Mapping[str, str] | None = None) -> str:
             )
         return known
 
-    return re.sub(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", value, text)
+    return re.sub(r"\$\{([A-Za-z_][A-Za-z0-9_]*|(?:file|vault):[^}]+)\}", value, text)
 
 
 def private_dir(folder: Path) -> Path:
@@ -344,6 +395,7 @@ _HINTS = {
         "expected networks separated by commas, such as 10.0.0.0/8,192.168.1.0/24",
     ),
     "max_body": ("应为 1KiB–256MiB 的大小,如 1MiB", "expected a size from 1KiB to 256MiB, such as 1MiB"),
+    "oidc_roles": ("应为 组名=角色，以逗号分隔", "expected group=role, separated by commas"),
     "log_level": ("应为 DEBUG、INFO、WARNING 或 ERROR", "expected DEBUG, INFO, WARNING or ERROR"),
     "log_format": ("应为 json 或 console", "expected json or console"),
 }

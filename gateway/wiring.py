@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from connectors.core import client
+from connectors.core import client, egress, model
 from gateway import settings as settings_
 from retry_queue import append, credentials, dispatch, pacer, rest
 from retry_queue.ledger import configuration, secrets, session, workers
@@ -48,6 +48,11 @@ class Hub:
         """A connection by its key, as of now."""
         return self.site.live.get(key)
 
+    def formers(self, key: str) -> tuple[tuple[float, model.Connection], ...]:
+        """A connection with the secrets it had before, and until when its door takes them."""
+        live = self.site.live.get(key)
+        return live.formers if live is not None else ()
+
     def doors(self) -> Iterable[sites.Live]:
         """Every connection, as of now."""
         return self.site.live.values()
@@ -81,12 +86,17 @@ class Hub:
 
 async def build(config: settings_.Settings, role: str) -> Hub:
     """Opens the ledger, registers this process and loads the site."""
+    egress.allow(config.egress_allow)
     host = socket.gethostname()[:80]
     owner = f"{role}-{os.getpid()}-{tokens.token_hex(4)}"
     ledger = session.open_ledger(config.database_url, owner=owner)
-    sealer = secrets.Sealer(config.secret_key.get_secret_value())
+    sealer = secrets.Sealer(*config.masters)
     ledger.slot = await workers.register(ledger, owner, role, os.getpid(), host)
-    site = await sites.load(ledger, sealer)
+    try:
+        site = await sites.load(ledger, sealer)
+    except secrets.SecretUnreadable as error:
+        await ledger.close()
+        raise settings_.Unusable("SHUNIU_SECRET_KEY 与台账不符：请检查主密钥", str(error)) from None
     bell = dispatch.Bell(config.redis)
     store = credentials.LedgerTokens(ledger, sealer)
     paced = pacer.SharedPacer(ledger, config.redis)

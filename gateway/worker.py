@@ -7,7 +7,7 @@ import asyncio
 import structlog
 
 from gateway import wiring
-from retry_queue import alert, backfill, bulk, dispatch, metrics, poll, pump, reconcile, tasks
+from retry_queue import alert, backfill, bulk, dispatch, keeping, metrics, poll, pump, reconcile, tasks
 from retry_queue.sync import breaker
 
 log = structlog.get_logger()
@@ -37,6 +37,8 @@ async def run(hub: wiring.Hub, *, polls: bool = True, pumps: bool = True, pace: 
         work.append(asyncio.create_task(history.run(hub.stopped), name="backfiller"))
         watcher = alert.Watcher(hub.ledger, hub.current, hub.calls, hub.sealer, hub.settings.public_url)
         work.append(asyncio.create_task(watcher.run(hub.stopped), name="alerts"))
+        keeper = keeping.Keeper(hub.ledger, hub.sealer)
+        work.append(asyncio.create_task(keeper.run(hub.stopped), name="keeper"))
     beat = asyncio.create_task(_progress(engine), name="progress")
     log.info("worker.ready", owner=hub.ledger.owner, slot=hub.ledger.slot)
     halt = asyncio.create_task(hub.stopped.wait())

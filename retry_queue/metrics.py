@@ -40,6 +40,7 @@ BACKFILLED = Counter(
 ALERT_MESSAGES = Counter(
     "shuniu_alert_messages_total", "Messages of alerts by channel and how they ended.", ["connection", "outcome"]
 )
+FORGOTTEN = Counter("shuniu_retention_rows_total", "Rows emptied or removed because their time was over.", ["data"])
 PROGRESS = Gauge(
     "shuniu_worker_progress_timestamp_seconds", "When a worker last went round its loops.", multiprocess_mode="livemax"
 )

@@ -12,25 +12,20 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from connectors.core import client
-from retry_queue import gates, holdings, rest, settler, tracing, turns
+from retry_queue import gates, holdings, rest, settler, tending, tracing, turns
 from retry_queue.ledger import (
-    breakers,
     configuration,
-    detours,
     inbox,
     lane,
-    links,
     outbox,
-    revival,
     secrets,
     session,
     workers,
 )  # fmt: skip
 from retry_queue.ledger.states import DeliveryState
-from retry_queue.sync import breaker, context, deliver, intake, timers
+from retry_queue.sync import breaker, context, deliver, intake
 from retry_queue.sync import site as sites
 
 SWEEP = 1.0
@@ -165,10 +160,10 @@ class Pumps:
             turn.ring(due=False)
 
         def start(claimed_at: float, job: context.Job, usable: bool) -> asyncio.Task[None]:
-            late = (
-                not usable or loop.time() - claimed_at > deliver.FRESH or not self._seat.covers(claimed_at, loop.time())
-            )
-            task = asyncio.create_task(self._give_back(job.delivery) if late else self._one(job, turn, pace))
+            now = loop.time()
+            held = now - claimed_at <= deliver.FRESH and self._seat.covers(claimed_at, now)
+            work = self._one(job, turn, pace) if usable and held else self._give_back(job.delivery)
+            task = asyncio.create_task(work)
             under_way.add(task)
             self._running.add(task)
             task.add_done_callback(ended)
@@ -344,23 +339,6 @@ class Pumps:
             turn += 1
             await rest.until(self._halt, SWEEP)
 
-    async def _tend(self, connection: AsyncConnection, turn: int) -> None:
-        """What is over is forgotten, and what strayed is brought home."""
-        for target in [*self._gates.back]:
-            if await revival.hurry(connection, target) < revival.HURRIED:
-                self._gates.back.discard(target)
-        if turn % 60 == 45:
-            await timers.tidy(connection)
-            await detours.tidy(connection)
-        if turn % 5 == 2:
-            await links.gather(connection, 120.0)
-        if turn % 10 == 3:
-            await breakers.tidy(connection, max(self._gates.rule.window, 60.0), 3600.0)
-        if turn % 60 == 30:
-            healed = await outbox.heal(connection, self._site().policies)
-            if healed:
-                log.error("lanes.healed", count=healed)
-
     async def _sweep(self, turn: int) -> None:
         self.progress += 1
         await self._beat(turn)
@@ -396,7 +374,7 @@ class Pumps:
                 if dead:
                     log.warning("workers.buried", count=len(dead))
                     await workers.bury(connection, dead)
-            await self._tend(connection, turn)
+            await tending.tend(connection, turn, self._gates, self._site().policies)
         self._seat.heard(begun)
         if not alive:
             self._seat.anew(asyncio.get_running_loop().time())

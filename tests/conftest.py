@@ -15,12 +15,15 @@ from pathlib import Path
 
 import pytest
 
+from connectors.core import egress
 from gateway.trial import postgres, processes
 from retry_queue.sync import backoff
 from tests import services
 
 for _name in [name for name in os.environ if name.startswith("SHUNIU_") and name != "SHUNIU_CI"]:
     del os.environ[_name]  # what the developer has set must not change a test's result
+LOOPBACK = "127.0.0.0/8,::1/128"
+os.environ["SHUNIU_EGRESS_ALLOW"] = LOOPBACK  # the systems of the tests are simulators on this machine
 os.environ["HTTP_PROXY"] = os.environ["HTTPS_PROXY"] = os.environ["http_proxy"] = os.environ["https_proxy"] = ""
 os.environ["NO_PROXY"] = os.environ["no_proxy"] = "*"
 
@@ -75,6 +78,7 @@ _IMPLIED = {
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    egress.allow(LOOPBACK.split(","))
     for name, (meaning, _) in GROUPS.items():
         config.addinivalue_line("markers", f"{name}: {meaning}")
     config.addinivalue_line("markers", "slow: takes more than about ten seconds")

@@ -51,13 +51,18 @@ class Receiver:
         appender: append.Appender,
         clock: Callable[[], float] = time.time,
         refresh: Callable[[], Awaitable[None]] | None = None,
+        formers: Callable[[str], Sequence[tuple[float, model.Connection]]] = lambda _key: (),
     ) -> None:
-        """``refresh`` looks for a newer configuration; asked at most every ``REFRESH`` seconds."""
+        """``refresh`` looks for a newer configuration; asked at most every ``REFRESH`` seconds.
+
+        ``formers`` gives a connection with the secrets it had before, and until when they are taken too.
+        """
         self._door = door
         self._appender = appender
         self._clock = clock
         self._refresh = refresh
         self._refreshed = 0.0
+        self._formers = formers
 
     def door(self, key: str) -> Door:
         """The connection behind a hook address; raises UnknownDoor."""
@@ -94,7 +99,7 @@ class Receiver:
             raise UnknownDoor(door.key)
         now = self._clock()
         try:
-            name, source, verified = self._verified(connection, hook, now)
+            connection, name, source, verified = self._proven(connection, hook, now)
             if verified.handshake is None:
                 found = decode.events(connection.declaration, name, verified.plaintext, connection, verified)
                 made = [append.new_event(connection.key, name, one) for one in found]
@@ -119,6 +124,21 @@ class Receiver:
         """How this system wants to hear that its call was refused; None: in our own words."""
         sources = self._hooks(door.opened).values() if door.opened is not None else ()
         return next((found for one in sources if (found := reply.refusal(one)) is not None), None)
+
+    def _proven(
+        self, connection: model.Connection, hook: model.RawHook, now: float
+    ) -> tuple[model.Connection, str, declaration.EventSource, model.VerifiedHook]:
+        """The call as proven, and the connection with the secrets it was proven with: the answer uses them too."""
+        try:
+            return connection, *self._verified(connection, hook, now)
+        except errors.HookRefused:
+            for until, before in self._formers(connection.key):
+                if until > now:
+                    try:
+                        return before, *self._verified(before, hook, now)
+                    except errors.HookRefused:
+                        continue
+            raise
 
     def _verified(
         self, connection: model.Connection, hook: model.RawHook, now: float

@@ -10,14 +10,15 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any
+from urllib.parse import urlsplit
 
 import structlog
 import websockets
 from websockets.asyncio import client as websocket
 
-from connectors.core import errors
+from connectors.core import egress, errors
 
 Accept = Callable[[bytes], Awaitable[None]]
 """Returns when the message is durable; only then it may be confirmed."""
@@ -78,24 +79,48 @@ async def pause(stopped: asyncio.Event, seconds: float) -> None:
             await stopped.wait()
 
 
-def opened(url: str, over: str) -> websocket.connect:
+@contextlib.asynccontextmanager
+async def opened(url: str, over: str) -> AsyncIterator[websocket.ClientConnection]:
     """A socket to ``url``, which a call over the address ``over`` has told us; for ``async with``.
 
-    Raises Refused for anything but a WebSocket address, and for an open one told over a closed line.
+    Raises Refused for anything but a WebSocket address, for an open one told over a closed line, and for one that
+    ``egress`` does not let us connect to; else as ``reached``.
     """
     allowed = ("wss://",) if over.startswith("https://") else ("ws://", "wss://")
     if not url.startswith(allowed):
         raise Refused("the address of the long connection is none, or not encrypted")
-    return websocket.connect(
+    try:
+        async with reached(url) as made:
+            yield made
+    except egress.Blocked as error:
+        raise Refused(f"{error.hint['zh']} / {error.hint['en']}") from None
+
+
+@contextlib.asynccontextmanager
+async def reached(
+    url: str, *, ping_every: float = PING_EVERY, largest: int = LARGEST
+) -> AsyncIterator[websocket.ClientConnection]:
+    """A WebSocket to an address from the settings.
+
+    Raises OSError (egress.Blocked among them), TimeoutError and what ``websockets`` raises.
+    """
+    parts = urlsplit(url)
+    way = await egress.connected(
+        parts.hostname or "", parts.port or (443 if parts.scheme == "wss" else 80), ANSWER_WITHIN
+    )
+    # A socket that is given is not replaced: the library follows no redirect with it.
+    async with websocket.connect(
         url,
+        sock=way,
         compression=None,
-        max_size=LARGEST,
+        max_size=largest,
         open_timeout=ANSWER_WITHIN,
-        ping_interval=PING_EVERY,
+        ping_interval=ping_every,
         ping_timeout=ANSWER_WITHIN,
         close_timeout=1,
         proxy=None,
-    )
+    ) as made:
+        yield made
 
 
 async def together(stopped: asyncio.Event, *works: Coroutine[Any, Any, None]) -> None:

@@ -4,8 +4,9 @@ Where the connector has a ``sender.py``, its ``send(request, line)`` carries eve
 HTTP after all: ``line.http``); everything around it stays as it is. It gives an Answer, and raises NotSent when nothing
 can have happened and NoAnswer when that is not certain.
 
-Built on httpx's transport interface over aiohttp's engine. Nothing is followed, stored or sent again behind our
-back: no redirects, no cookie jar, no silent second try on a stale socket (a write would happen twice).
+Built on httpx's transport interface over aiohttp's engine, which connects only where ``egress`` lets it. Nothing is
+followed, stored or sent again behind our back: no redirects, no cookie jar, no silent second try on a stale socket
+(a write would happen twice).
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import aiohttp
 import httpx
 import httpx_aiohttp
 
-from connectors.core import answer, errors, mask, model, registry, scope, signing, tracing
+from connectors.core import answer, egress, errors, mask, model, registry, scope, signing, tracing
 
 CONNECT_TIMEOUT = 5.0
 KEEP_IDLE = 4.0
@@ -54,7 +55,7 @@ def _ssl(verify: bool) -> ssl.SSLContext:
 
 def _transport(verify: bool) -> httpx.AsyncBaseTransport:
     def session() -> aiohttp.ClientSession:
-        connector = aiohttp.TCPConnector(limit=512, keepalive_timeout=KEEP_IDLE, ssl=_ssl(verify))
+        connector = egress.connector(limit=512, keepalive_timeout=KEEP_IDLE, ssl=_ssl(verify))
         made = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
         # aiohttp sends GET, PUT and DELETE a second time when a kept socket breaks; some systems write by GET.
         made._retry_connection = False
@@ -123,6 +124,8 @@ class Line:
                 return await self._sender(request, self)
         except TimeoutError:
             raise NoAnswer(f"no answer within {request.timeout:g} s") from None
+        except egress.Blocked as error:
+            raise error.misdeclared() from None
         except OSError as error:
             raise NoAnswer(f"{type(error).__name__}: {error}"[:300]) from None
 
@@ -152,6 +155,9 @@ class Line:
 def _told(error: Exception) -> NotSent | NoAnswer | errors.Misdeclared:
     """Before or after sending? The engine's own exception says it; its httpx translation does not."""
     cause = error.__cause__ if isinstance(error.__cause__, aiohttp.ClientError | ValueError) else error
+    blocked = getattr(cause, "os_error", None)
+    if isinstance(blocked, egress.Blocked):
+        return blocked.misdeclared()
     if isinstance(cause, aiohttp.InvalidURL | aiohttp.NonHttpUrlClientError | httpx.UnsupportedProtocol):
         return _bad_address()
     words = f"{type(cause).__name__}: {cause}"[:300]

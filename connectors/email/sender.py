@@ -13,7 +13,7 @@ from typing import Any
 
 import aiosmtplib
 
-from connectors.core import answer, jsontext, line, model, scope
+from connectors.core import answer, egress, jsontext, line, model, scope
 from connectors.email import letter
 
 CONNECT = 10.0
@@ -52,7 +52,6 @@ def _server(config: dict[str, Any], timeout: float) -> aiosmtplib.SMTP:
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return aiosmtplib.SMTP(
         hostname=str(config["host"]),
-        port=int(config["port"]),
         local_hostname=str(config.get("helo") or "shuniu.local"),
         timeout=min(timeout, 30.0),
         use_tls=security == "tls",
@@ -62,13 +61,16 @@ def _server(config: dict[str, Any], timeout: float) -> aiosmtplib.SMTP:
 
 
 async def _opened(server: aiosmtplib.SMTP, config: dict[str, Any], password: str) -> answer.Answer | None:
-    """Greeted, private and known; else the answer that says why not. Raises NotSent."""
+    """Greeted, private and known; else the answer that says why not. Raises NotSent, egress.Blocked."""
     try:
-        await server.connect(timeout=CONNECT)
+        way = await egress.connected(str(config["host"]), int(config["port"]), CONNECT)
+        await server.connect(timeout=CONNECT, sock=way)
         if config.get("security") == "starttls":
             await server.starttls()
         if config.get("username"):
             await server.login(str(config["username"]), password)
+    except egress.Blocked:
+        raise
     except aiosmtplib.SMTPResponseException as error:
         return _refusal(error)
     except (aiosmtplib.SMTPException, OSError) as error:

@@ -18,7 +18,7 @@ import structlog
 import websockets
 from websockets.asyncio import client as websocket
 
-from connectors.core import model, scope
+from connectors.core import channel, model, scope
 from connectors.pdd import pmc
 
 Accept = Callable[[bytes], Awaitable[None]]
@@ -65,16 +65,8 @@ async def _session(connection: model.Connection, accept: Accept, stopped: asynci
     config = scope.settings(connection)
     secret = connection.secrets.get("client_secret", "")
     address = pmc.path(str(config.get("client_id", "")), secret, str(_millis()))
-    async with websocket.connect(
-        str(config["pmc_url"]).rstrip("/") + address,
-        compression=None,
-        max_size=LARGEST,
-        open_timeout=ANSWER_WITHIN,
-        ping_interval=PING_EVERY,
-        ping_timeout=ANSWER_WITHIN,
-        close_timeout=1,
-        proxy=None,
-    ) as socket:
+    url = str(config["pmc_url"]).rstrip("/") + address
+    async with channel.reached(url, ping_every=PING_EVERY, largest=LARGEST) as socket:
         log.info("pmc_open", connection=connection.key)
         receiving = asyncio.create_task(_receive(socket, accept, connection.key, str(config.get("mall_id", ""))))
         beating = asyncio.create_task(_beat(socket))

@@ -18,7 +18,7 @@ import structlog
 import websockets
 from websockets.asyncio import client as websocket
 
-from connectors.core import jsontext, model, scope
+from connectors.core import channel, jsontext, model, scope
 from connectors.taobao import consume, signer, tmc
 
 Accept = Callable[[bytes], Awaitable[None]]
@@ -66,16 +66,7 @@ async def run(connection: model.Connection, accept: Accept, stopped: asyncio.Eve
 async def _session(connection: model.Connection, accept: Accept, stopped: asyncio.Event) -> None:
     """One socket, from CONNECT to its end."""
     config = scope.settings(connection)
-    async with websocket.connect(
-        str(config["tmc_url"]),
-        compression=None,
-        max_size=tmc.LARGEST,
-        open_timeout=ANSWER_WITHIN,
-        ping_interval=PING_EVERY,
-        ping_timeout=ANSWER_WITHIN,
-        close_timeout=1,
-        proxy=None,
-    ) as socket:
+    async with channel.reached(str(config["tmc_url"]), ping_every=PING_EVERY, largest=tmc.LARGEST) as socket:
         token = await _greet(socket, config, connection.secrets.get("app_secret", ""))
         log.info("tmc_open", connection=connection.key)
         receiving = asyncio.create_task(_receive(socket, token, accept, connection.key))

@@ -24,6 +24,7 @@ from gateway.api import (
     events,
     explaining,
     failures,
+    keys,
     ledger,
     links,
     live,
@@ -36,10 +37,12 @@ from gateway.api import (
     recipes,
     reconciliations,
     replays,
+    retention,
     routes,
     samples,
     services,
     sessions,
+    single_sign_on,
     templates,
     timers,
     tokens,
@@ -49,11 +52,11 @@ from gateway.api import (
 
 PREFIX = "/api/v1"
 NOUNS = (
-    sessions, users, tokens, connectors, declarations, authorisations, connections, breakers, mappings,
+    sessions, single_sign_on, users, tokens, connectors, declarations, authorisations, connections, breakers, mappings,
     mapping_versions, routes, recipes, events, edits, explaining,
     deliveries, replays, timers, links, customers, entities, conflicts, comparisons, reconciliations, backfills, ledger,
     quarantine, audits,
-    alerts, alarms, problem_codes, overview, live, failures, trials, models, samples, templates,
+    alerts, alarms, keys, retention, problem_codes, overview, live, failures, trials, models, samples, templates,
 )  # fmt: skip
 
 

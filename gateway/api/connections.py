@@ -16,6 +16,7 @@ from gateway import alerting, current, problems, schema, security, soundness
 from gateway.api import breakers as breaker_api
 from gateway.api import paging, services
 from retry_queue.ledger import audit, breakers, configuration, connections, logins
+from retry_queue.ledger import secrets as sealing
 from retry_queue.ledger.states import ConnectionState
 from retry_queue.sync import site as sites
 from retry_queue.sync import symptoms
@@ -40,6 +41,7 @@ class Connection(paging.Part):
     reason: paging.Words | None = None
     config: Config
     secrets: list[str]
+    former_secrets: list[Former] = Field(default_factory=list)
     hook_url: str | None = None
     missing: list[str] = Field(default_factory=list, description="Pointers to what keeps it from being enabled")
     breaker: breaker_api.Breaker = Field(default_factory=breaker_api.Breaker)
@@ -73,6 +75,16 @@ class ConnectionChange(paging.Part):
 
     config: Config
     secrets: Secrets = Field(default_factory=dict)
+    overlap_hours: Annotated[
+        float, Field(ge=0, le=720, description="For so long pushes proven with the secrets before are taken too")
+    ] = 0
+
+
+class Former(paging.Part):
+    """A secret that changed; pushes proven with the one before are taken until then."""
+
+    field: str
+    until: datetime
 
 
 class Exchange(paging.Part):
@@ -116,6 +128,7 @@ def _shown(
     return Connection(
         key=row.key, connector=row.connector, state=str(row.state),
         reason=paging.Words.model_validate(said) if said else None, config=row.config, secrets=sorted(row.sealed),
+        former_secrets=_former(hub, row),
         hook_url=hook, missing=missing, authorised_until=paging.moment(until),
         breaker=breaker_api.shown(shut.get((row.key, ""))),
         operation_breakers=[
@@ -126,6 +139,14 @@ def _shown(
         etag=paging.etag(row.version, row.updated_at),
         created_at=paging.instant(row.created_at), updated_at=paging.instant(row.updated_at),
     )  # fmt: skip
+
+
+def _former(hub: services.Services, row: connections.Row) -> list[Former]:
+    try:
+        found = row.formers(hub.sealer, hub.clock())
+    except sealing.SecretUnreadable:
+        return []
+    return [Former(field=name, until=paging.instant(until)) for name, (_, until) in sorted(found.items())]
 
 
 async def _get(connection: AsyncConnection, key: str) -> connections.Row:
@@ -226,13 +247,16 @@ async def update(
         if state is ConnectionState.NEEDS_AUTH:
             state = ConnectionState.ENABLED
         row = await connections.put(
-            connection, hub.sealer, key, before.connector, config, body.secrets, state, hub.clock()
-        )
+            connection, hub.sealer, key, before.connector, config, body.secrets, state, hub.clock(),
+            overlap=body.overlap_hours * 3600,
+        )  # fmt: skip
         if state is ConnectionState.ENABLED:
             _complete(hub, row)
         await logins.end(connection, key)
         changed = [name for name in {*config, *before.config} if config.get(name) != before.config.get(name)]
-        detail = {"config": sorted(changed), "secrets": sorted(body.secrets)}
+        detail: dict[str, Any] = {"config": sorted(changed), "secrets": sorted(body.secrets)}
+        if body.overlap_hours:
+            detail["overlap_hours"] = body.overlap_hours
         await audit.append(
             connection, hub.sealer, hub.clock(), who.name, "connection.update", f"connection/{key}", detail
         )

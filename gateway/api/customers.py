@@ -11,13 +11,13 @@ from fastapi import APIRouter, Query, Request
 from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway import privacy, problems, schema, security
+from gateway import erasing, privacy, problems, schema, security
 from gateway.api import deliveries as delivery_api
 from gateway.api import events as event_api
 from gateway.api import links as link_api
 from gateway.api import paging, services
 from gateway.api import timers as timer_api
-from retry_queue.ledger import audit, events, links, matches, mentions, records, timers
+from retry_queue.ledger import audit, erasure, events, links, matches, records, timers
 from retry_queue.ledger import connections as connection_rows
 from retry_queue.ledger import customers as people
 from retry_queue.sync import about, identity
@@ -93,6 +93,23 @@ class Everything(Customer):
     history: list[link_api.Joined]
     matches: list[Match]
     revealed: bool = False
+
+
+class Erasure(paging.Part):
+    """Why a customer is erased, for the audit log; no personal data in it."""
+
+    reason: Annotated[str, Field(min_length=1, max_length=200, examples=["request 2026-117"])]
+
+
+class Erased(paging.Part):
+    """How much was emptied or removed."""
+
+    link: str
+    records: int
+    events: int
+    deliveries: int
+    attempts: int
+    identities: int
 
 
 class MergeWith(paging.Part):
@@ -238,7 +255,7 @@ async def one(request: Request, link: str, reveal: event_api.Reveal = False) -> 
     hub = services.of(request)
     async with hub.ledger.read() as db:
         name, group = await _customer(db, link)
-        known = await _things(db, hub, group)
+        known = await erasing.belonging(db, hub.sealer, group)
         rows = {one.id for one in group} | {one.id for those in known.values() for one in those}
         owed = await people.owed(db, rows, MOST)
         waiting = await timers.search(db, limit=MOST, record_ids=rows)
@@ -274,27 +291,6 @@ async def _customer(db: AsyncConnection, id: str) -> tuple[int, list[records.Kno
     return name, group
 
 
-async def _things(
-    db: AsyncConnection, hub: services.Services, group: Sequence[records.Known]
-) -> dict[int, list[records.Known]]:
-    """Link -> records of everything about this customer: what names them, and what names that."""
-    found: dict[int, list[records.Known]] = {}
-    marks = _own(hub, group)
-    for named in (await mentions.of(db, [one.id for one in group])).values():
-        marks |= {mark for mark in named if not mark[0].startswith("~")}
-    for _ in range(2):  # orders, then what belongs to them
-        more = await people.mentioning(db, marks)
-        fresh = {link: those for link, those in more.items()
-                 if link not in found and those and those[0].entity != about.PEOPLE}  # fmt: skip
-        found |= fresh
-        marks = _own(hub, [one for those in fresh.values() for one in those])
-    return found
-
-
-def _own(hub: services.Services, known: Iterable[records.Known]) -> set[mentions.Mark]:
-    return {about.own(hub.sealer, (one.connection_key, one.entity, one.record)) for one in known}
-
-
 def _messages(site: sites.Site, sent: Iterable[delivery_api.Delivery]) -> set[str]:
     """Deliveries that told somebody something."""
     found = set()
@@ -323,3 +319,28 @@ async def split(request: Request, link: str, body: link_api.Split) -> link_api.P
     async with services.of(request).ledger.read() as db:
         await _customer(db, link)
     return await link_api.part(request, link, body)
+
+
+@routes.post("/{link}/erase", operation_id="customer_erase", summary="删除客户个人信息 Erase",
+             responses=schema.responses(404, 409))  # fmt: skip
+async def erase(request: Request, link: str, body: Erasure) -> Erased:
+    """Removes a person from bodies, attempts, merged records and identities; the ledger stays balanced.
+
+    It cannot be undone, and does not reach other systems: what they send again comes in again.
+    """
+    hub, who = services.of(request), security.principal(request)
+    number = paging.row_id(link, "客户", "customer")
+    try:
+        async with hub.ledger.write() as db:
+            done = await erasing.customer(
+                db, hub.sealer, hub.ledger.slot, number, who.name, body.reason, hub.clock()
+            )  # fmt: skip
+    except erasure.UnderWay as busy:
+        zh = f"有 {busy.events} 个事件、{busy.deliveries} 个投递正在处理，请在它们结束后重试"
+        raise problems.Problem("conflict", zh, f"{busy}; try again when they have ended") from None
+    if done is None:
+        raise problems.Problem("not_found", f"没有客户 {link[:40]}", f"no customer {link[:40]}")
+    return Erased(
+        link=link, records=done.records, events=done.events, deliveries=done.deliveries, attempts=done.attempts,
+        identities=done.identities,
+    )  # fmt: skip

@@ -15,7 +15,7 @@ from gateway.api import deliveries as delivery_api
 from gateway.api import events as event_api
 from gateway.api import paging, services
 from mappings import errors, explain
-from retry_queue.ledger import deliveries, events, outbox
+from retry_queue.ledger import deliveries, erasure, events, outbox
 from retry_queue.sync import deliver, draft, meaning
 from retry_queue.sync import site as sites
 
@@ -61,11 +61,12 @@ async def explained(request: Request, id: str, reveal: event_api.Reveal = False)
     hub = services.of(request)
     async with hub.ledger.read() as db:
         story = await event_api.found(db, id)
-        owed = await deliveries.of_event(db, story.id)
+        owed = await deliveries.of_event(db, story.id) if story.payload != erasure.GONE else []
         loaded = await outbox.load(db, [one.id for one in owed])
     await event_api.allow(request, f"event/{story.id}", reveal)
     site = hub.site()
-    read = await asyncio.to_thread(lambda: source(site, story, reveal=reveal))
+    gone = story.payload == erasure.GONE
+    read = None if gone else await asyncio.to_thread(lambda: source(site, story, reveal=reveal))
     courier = deliver.Courier(hub.ledger, hub.site, hub.calls, hub.sealer)
     targets = []
     for one in loaded:

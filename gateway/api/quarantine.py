@@ -40,7 +40,7 @@ async def every(request: Request, limit: paging.Limit = 50, cursor: paging.Curso
         items=[
             Refusal(
                 id=str(row.id), connection=row.connection_key, reason=row.reason, detail=row.detail,
-                excerpt=privacy.masked(row.excerpt), at=paging.instant(row.at),
+                excerpt=privacy.excerpt(row.excerpt), at=paging.instant(row.at),
             )
             for row in page
         ],

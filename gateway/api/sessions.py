@@ -51,15 +51,7 @@ async def create(request: Request, response: Response, body: Credentials) -> Me:
     hub = services.of(request)
     old = request.cookies.get(security.COOKIE)
     made = await security.sign_in(hub, body.name.strip().lower(), body.password.get_secret_value(), old)
-    response.set_cookie(
-        security.COOKIE,
-        made.cookie,
-        max_age=int(security.LIFETIME),
-        path="/",
-        httponly=True,
-        samesite="lax",
-        secure=hub.settings.public_url.startswith("https://"),
-    )
+    security.give_cookie(response, made.cookie, secure=hub.settings.public_url.startswith("https://"))
     response.headers["Cache-Control"] = "no-store"
     who = made.principal
     ends = paging.moment(hub.clock() + security.LIFETIME)

@@ -22,6 +22,7 @@ class Token(paging.Part):
     id: Annotated[str, Field(examples=["7"])]
     name: Annotated[str, Field(examples=["grafana"])]
     role: people.RoleName
+    scopes: Annotated[list[str] | None, Field(description="null: whatever the role may")] = None
     created_by: str
     created_at: datetime
     expires_at: datetime | None = None
@@ -33,11 +34,18 @@ class Tokens(paging.Page):
 
 
 class NewToken(paging.Part):
-    """A token to make. Without ``expires_at`` it ends only by revoking."""
+    """A token to make. Without ``expires_at`` it ends only by revoking.
+
+    ``scopes`` are nouns of operations (``event``, ``delivery``, ``ledger``, …), with ``:read`` only to look.
+    """
 
     name: Annotated[str, Field(min_length=1, max_length=security.LONGEST_TOKEN_NAME)]
     role: people.RoleName = "viewer"
     expires_at: AwareDatetime | None = None
+    scopes: Annotated[
+        list[Annotated[str, Field(max_length=60)]] | None,
+        Field(min_length=1, max_length=100, examples=[["ledger:read", "event:read"]]),
+    ] = None
 
 
 class IssuedToken(Token):
@@ -51,6 +59,7 @@ def _fields(token: users.ApiToken) -> dict[str, object]:
         "id": str(token.id),
         "name": token.name,
         "role": token.role,
+        "scopes": None if token.scopes is None else list(token.scopes),
         "created_by": token.created_by,
         "created_at": paging.instant(token.created_at),
         "expires_at": paging.moment(token.expires_at),
@@ -75,9 +84,13 @@ async def create(request: Request, body: NewToken) -> IssuedToken:
     if ends is not None and ends <= hub.clock():
         past = problems.Fault("past", "到期时间已过", "this time is over", ("expires_at",))
         raise problems.Problem("invalid", faults=[past])
+    for place, scope in enumerate(body.scopes or ()):
+        if scope not in security.scopes_there_are():
+            zh, en = f"没有范围 {scope}", f"there is no scope {scope}"
+            raise problems.Problem("invalid", faults=[problems.Fault("unknown_scope", zh, en, ("scopes", place))])
     async with hub.change(touch=False) as connection:
         value, made = await security.issue_token(
-            connection, hub.sealer, body.name, body.role, hub.clock(), ends, who.name
+            connection, hub.sealer, body.name, body.role, hub.clock(), ends, who.name, body.scopes
         )
     return IssuedToken.model_validate({**_fields(made), "token": value})
 

@@ -149,6 +149,7 @@ async def product(folder: Path, database: str, redis: str, sink: int) -> AsyncIt
         database_url=database or None,
         redis_url=redis or None,
         secret_key=secrets.token_urlsafe(48),
+        egress_allow="127.0.0.0/8",  # the sink
         port=processes.free_port(),
         log_level="WARNING",
     )

@@ -65,7 +65,7 @@ def restore(
         raise typer.Exit(1)
     aside: Path | None = None
     if file is not None:
-        sealer = secrets.Sealer(found.secret_key.get_secret_value())
+        sealer = secrets.Sealer(*found.masters)
         done = _run(backup.put_back(found.database_url, sealer, file))
         at, doubtful, aside = done.manifest.taken_at, done.doubtful, done.aside
     else:

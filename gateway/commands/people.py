@@ -142,6 +142,9 @@ def create(
     name: str,
     role: Annotated[str, typer.Option(help="owner | editor | operator | viewer")] = "viewer",
     days: Annotated[int | None, typer.Option(min=1, help="有效天数 / days until it ends")] = None,
+    scope: Annotated[
+        list[str] | None, typer.Option("--scope", help="只允许的范围，如 ledger:read，可重复 / only these, repeatable")
+    ] = None,
     as_json: shell.Json = False,
 ) -> None:
     """新建 API 令牌，只显示这一次 / make an API token; it is shown this once."""
@@ -149,11 +152,15 @@ def create(
     if not 1 <= len(name) <= security.LONGEST_TOKEN_NAME:
         raise shell.fail("令牌名称过长或为空", "the token's name is empty or too long")
 
+    unknown = sorted(set(scope or ()) - security.scopes_there_are())
+    if unknown:
+        raise shell.fail(f"没有范围 {unknown[0]}", f"there is no scope {unknown[0]}")
+
     async def step(hub: shell.Opened) -> tuple[str, users.ApiToken]:
         at = await hub.ledger.now()
         ends = at + days * 86400 if days else None
         async with hub.ledger.write() as connection:
-            return await security.issue_token(connection, hub.sealer, name, slug, at, ends, ACTOR)
+            return await security.issue_token(connection, hub.sealer, name, slug, at, ends, ACTOR, scope or None)
 
     value, made = shell.run(step)
     if as_json:

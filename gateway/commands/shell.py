@@ -18,8 +18,9 @@ import typer
 from rich.console import Console
 from sqlalchemy import exc
 
+from connectors.core import egress
 from gateway import settings
-from retry_queue.ledger import secrets, session
+from retry_queue.ledger import keyring, secrets, session
 
 ResultT = TypeVar("ResultT")
 Json = Annotated[bool, typer.Option("--json", help="输出 JSON / print JSON")]
@@ -73,11 +74,14 @@ async def opened() -> AsyncIterator[Opened]:
     from gateway import migrate
 
     found = load()
+    egress.allow(found.egress_allow)
     if not found.production:
         await migrate.upgrade(found.database_url)
     ledger = session.open_ledger(found.database_url, owner="cli", pool=2)
+    sealer = secrets.Sealer(*found.masters)
     try:
-        yield Opened(found, ledger, secrets.Sealer(found.secret_key.get_secret_value()))
+        await keyring.load(ledger, sealer)
+        yield Opened(found, ledger, sealer)
     finally:
         await ledger.close()
 
@@ -93,6 +97,8 @@ def run(step: Callable[[Opened], Awaitable[ResultT]]) -> ResultT:
         return asyncio.run(whole())
     except session.LedgerUnavailable as error:
         raise fail(f"台账不可用：{error}", f"the ledger is not available: {error}") from None
+    except secrets.SecretUnreadable as error:
+        raise fail("主密钥与台账不符", str(error)) from None
     except exc.ProgrammingError:
         zh, en = "台账结构不是最新：请运行 shuniu migrate", "the ledger's schema is not current: run shuniu migrate"
         raise fail(zh, en) from None

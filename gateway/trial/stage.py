@@ -174,6 +174,7 @@ async def running(
         database_url=database_url or None,
         redis_url=redis_url or None,
         secret_key=secrets.token_urlsafe(48),
+        egress_allow="127.0.0.0/8",  # the simulators
         port=hub_port or processes.free_port(),
         workers=workers,
         log_level="WARNING",

@@ -13,13 +13,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import delete, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from retry_queue.ledger import configuration, secrets, tables
 
 T = tables.audit
-HEAD = "audit_head"
+HEAD, BASE = "audit_head", "audit_base"
 _LOCK = 0x41554449  # "AUDI"
 _CHUNK = 1000
 
@@ -98,8 +98,14 @@ async def search(
 async def verify(connection: AsyncConnection, sealer: secrets.Sealer) -> list[str]:
     """Reads the whole chain; returns what is wrong with it, in English for logs and scripts."""
     head = await configuration.setting(connection, HEAD)
+    base = await configuration.setting(connection, BASE) or {"id": 0, "digest": "", "count": 0}
     wrong: list[str] = []
-    previous, last, count = "", 0, 0
+    previous, last, count = str(base["digest"]), int(base["id"]), int(base["count"])
+    if count and base.get("mark") != _anchor(sealer, last, previous, count):
+        wrong.append("the anchor of the chain was altered; its beginning may have been cut off")
+    early = select(func.count()).select_from(T).where(T.c.id <= last)
+    if (await connection.execute(early)).scalar_one():
+        wrong.append("there are entries before the anchor of the chain")
     while True:
         rows = (await connection.execute(select(T).where(T.c.id > last).order_by(T.c.id).limit(_CHUNK))).all()
         if not rows:
@@ -117,3 +123,30 @@ async def verify(connection: AsyncConnection, sealer: secrets.Sealer) -> list[st
         said = f"{head['count']} entries up to {head['id']}"
         wrong.append(f"the chain has {count} entries up to {last}, its head says {said}; the end was cut off")
     return wrong
+
+
+async def prune(connection: AsyncConnection, sealer: secrets.Sealer, before: float, now: float, most: int) -> int:
+    """Removes up to ``most`` of the oldest entries made before a moment, and anchors the chain behind them.
+
+    The anchor carries a keyed mark, so that nobody else can pretend that entries were removed in this way.
+    """
+    await lock(connection)
+    oldest = (await connection.execute(select(T.c.id, T.c.at, T.c.digest).order_by(T.c.id).limit(most + 1))).all()
+    going = []
+    for row in oldest[:-1]:  # the newest entry always stays
+        if row.at >= before:
+            break
+        going.append(row)
+    if not going:
+        return 0
+    base = await configuration.setting(connection, BASE) or {"count": 0}
+    number, digest, count = int(going[-1].id), str(going[-1].digest), int(base["count"]) + len(going)
+    anchor = {"id": number, "digest": digest, "count": count, "mark": _anchor(sealer, number, digest, count)}
+    await configuration.put_setting(connection, BASE, anchor)
+    await connection.execute(delete(T).where(T.c.id <= number))
+    await append(connection, sealer, now, "hub", "audit.prune", f"audit/{number}", {"entries": len(going)})
+    return len(going)
+
+
+def _anchor(sealer: secrets.Sealer, number: int, digest: str, count: int) -> str:
+    return sealer.digest("audit anchor", f"{number}/{digest}/{count}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import delete, insert, select, update
@@ -14,6 +14,8 @@ from retry_queue.ledger import configuration, secrets, sql, tables
 from retry_queue.ledger.states import ConnectionState
 
 T = tables.connections
+FORMER = "~former"
+"""Behind a field's name, in the JSON of sealed texts: what the field was before."""
 _PAUSE = sql.Statement(
     """
     UPDATE connections SET state = {2}, reason = {3}, updated_at = {now}
@@ -35,6 +37,17 @@ class Row:
     version: int
     created_at: float
     updated_at: float
+    former: dict[str, str] = field(default_factory=dict)
+    """Sealed as well: field -> JSON {value, until} of the secret before, which doors accept until then."""
+
+    def formers(self, sealer: secrets.Sealer, now: float) -> dict[str, tuple[str, float]]:
+        """Field -> its secret before and until when it counts; raises SecretUnreadable."""
+        found = {}
+        for name, text in self.former.items():
+            told = json.loads(sealer.open(text, place(self.key, name + FORMER)))
+            if told["until"] > now:
+                found[name] = (str(told["value"]), float(told["until"]))
+        return found
 
     def opened(self, sealer: secrets.Sealer) -> dict[str, str]:
         """The secrets in clear; raises SecretUnreadable."""
@@ -47,11 +60,13 @@ def place(key: str, field: str) -> str:
 
 
 def _row(row: Any) -> Row:
+    stored = json.loads(row.secrets)
     return Row(
         key=row.key,
         connector=row.connector,
         config=json.loads(row.config),
-        sealed=json.loads(row.secrets),
+        sealed={name: text for name, text in stored.items() if not name.endswith(FORMER)},
+        former={name.removesuffix(FORMER): text for name, text in stored.items() if name.endswith(FORMER)},
         state=ConnectionState(row.state),
         reason=json.loads(row.reason) if row.reason else None,
         version=row.version,
@@ -79,19 +94,32 @@ async def put(
     clear: Mapping[str, str],
     state: ConnectionState,
     now: float,
+    *,
+    overlap: float = 0.0,
 ) -> Row:
-    """Creates or changes a connection. Secrets that are not given stay as they are; an empty one goes."""
+    """Creates or changes a connection. Secrets that are not given stay as they are; an empty one goes.
+
+    ``overlap``: for so many seconds the door goes on taking what is proven with a secret that changes here.
+    """
     before = await get(connection, key)
-    sealed = dict(before.sealed) if before and before.connector == connector else {}
-    for field, value in clear.items():
+    same = before is not None and before.connector == connector
+    sealed = dict(before.sealed) if before and same else {}
+    former = dict(before.former) if before and same else {}
+    for name, value in clear.items():
+        if overlap > 0 and name in sealed:
+            kept = json.dumps({"value": sealer.open(sealed[name], place(key, name)), "until": now + overlap})
+            former[name] = sealer.seal(kept, place(key, name + FORMER))
+        elif name in sealed:
+            former.pop(name, None)  # changed without an overlap: what was before counts no more
         if value == "":
-            sealed.pop(field, None)
+            sealed.pop(name, None)
         else:
-            sealed[field] = sealer.seal(value, place(key, field))
+            sealed[name] = sealer.seal(value, place(key, name))
+    stored_as = sealed | {name + FORMER: text for name, text in former.items()}
     values = {
         "connector": connector,
         "config": json.dumps(dict(config), ensure_ascii=False, sort_keys=True),
-        "secrets": json.dumps(sealed, sort_keys=True),
+        "secrets": json.dumps(stored_as, sort_keys=True),
         "state": str(state),
         "reason": None,
         "updated_at": now,

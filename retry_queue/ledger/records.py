@@ -112,7 +112,8 @@ _NUMBERED = sql.Statement(
 _FORGET = sql.Statement(
     """
     UPDATE records SET wrote = NULL, revision = records.revision + 1
-    FROM {src} WHERE records.connection_key = src.connection_key AND records.entity = src.entity AND records.record = src.record
+    FROM {src} WHERE records.connection_key = src.connection_key AND records.entity = src.entity
+      AND records.record = src.record
     """,
     "connection_key text, entity text, record text",
 )

@@ -337,7 +337,9 @@ users = Table(
     Column("failures", Integer, nullable=False, server_default="0"),
     Column("locked_until", Double, nullable=False, server_default="0"),
     Column("created_at", Double, nullable=False),
+    Column("subject", String(64)),  # digest of who they are to the identity provider
     UniqueConstraint("name"),
+    Index("ix_users_subject", "subject", unique=True),
 )
 
 sessions = Table(
@@ -364,6 +366,7 @@ api_tokens = Table(
     Column("expires_at", Double),
     Column("used_at", Double),
     Column("revoked_at", Double),
+    Column("scopes", Text),  # JSON list; absent: whatever the role may
     UniqueConstraint("digest"),
 )
 

@@ -40,7 +40,8 @@ class Stored:
     epoch: int
 
 
-def _place(key: str) -> str:
+def place(key: str) -> str:
+    """Where a token stands, for sealing."""
     return f"tokens/{key}/value"
 
 
@@ -49,7 +50,7 @@ async def get(connection: AsyncConnection, sealer: secrets.Sealer, key: str) -> 
     rows = await _GET.run(connection, (), key)
     if not rows or not rows[0].value:
         return None
-    data = json.loads(sealer.open(rows[0].value, _place(key)))
+    data = json.loads(sealer.open(rows[0].value, place(key)))
     return Stored(data["value"], data["extra"], float(rows[0].expires_at), rows[0].epoch)
 
 
@@ -68,7 +69,7 @@ async def put(
     expires_at: float,
 ) -> bool:
     """Stores a renewed token."""
-    text = sealer.seal(json.dumps({"value": value, "extra": extra}), _place(key))
+    text = sealer.seal(json.dumps({"value": value, "extra": extra}), place(key))
     return bool(await _PUT.run(connection, (), key, epoch, text, expires_at))
 
 
@@ -79,7 +80,7 @@ async def carry(
 
     Nothing happens when somebody renewed or renews since.
     """
-    text = sealer.seal(json.dumps({"value": value, "extra": extra}), _place(key))
+    text = sealer.seal(json.dumps({"value": value, "extra": extra}), place(key))
     return bool(await _CARRY.run(connection, (), key, text))
 
 

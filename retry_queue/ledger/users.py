@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,12 +57,21 @@ class ApiToken:
     expires_at: float | None
     used_at: float | None
     revoked_at: float | None
+    scopes: tuple[str, ...] | None = None
+    """What it may touch, within its role; None: whatever the role may."""
 
 
 _USER = (U.c.id, U.c.name, U.c.role, U.c.disabled, U.c.failures, U.c.locked_until, U.c.created_at)
 _TOKEN = (
     T.c.id, T.c.name, T.c.role, T.c.created_by, T.c.created_at, T.c.expires_at, T.c.used_at, T.c.revoked_at,
+    T.c.scopes,
 )  # fmt: skip
+
+
+def _token(row: Any) -> ApiToken:
+    values = list(row)
+    values[-1] = None if values[-1] is None else tuple(json.loads(values[-1]))
+    return ApiToken(*values)
 
 
 def _user(row: Any) -> User:
@@ -68,6 +79,17 @@ def _user(row: Any) -> User:
 
 
 # --- people -------------------------------------------------------------------------------------
+
+
+async def by_subject(connection: AsyncConnection, subject: str) -> User | None:
+    """Whom the identity provider means."""
+    row = (await connection.execute(select(*_USER).where(U.c.subject == subject))).first()
+    return None if row is None else _user(row)
+
+
+async def belongs_to(connection: AsyncConnection, user_id: int, subject: str) -> None:
+    """Remembers who a person is to the identity provider."""
+    await connection.execute(update(U).where(U.c.id == user_id).values(subject=subject))
 
 
 async def all_rows(connection: AsyncConnection) -> list[User]:
@@ -201,7 +223,7 @@ async def close_all(connection: AsyncConnection, user_id: int) -> None:
 async def tokens(connection: AsyncConnection) -> list[ApiToken]:
     """Every token that was not revoked, oldest first."""
     rows = await connection.execute(select(*_TOKEN).where(T.c.revoked_at.is_(None)).order_by(T.c.id))
-    return [ApiToken(*row) for row in rows]
+    return [_token(row) for row in rows]
 
 
 async def issue(
@@ -212,14 +234,19 @@ async def issue(
     created_by: str,
     now: float,
     expires_at: float | None,
+    scopes: Sequence[str] | None = None,
 ) -> ApiToken:
     """Keeps a new token by its digest; ``expires_at`` None means it does not end by itself."""
+    told = None if scopes is None else json.dumps(sorted(set(scopes)))
     query = (
         insert(T)
-        .values(name=name, digest=digest, role=role, created_by=created_by, created_at=now, expires_at=expires_at)
+        .values(
+            name=name, digest=digest, role=role, created_by=created_by, created_at=now, expires_at=expires_at,
+            scopes=told,
+        )
         .returning(*_TOKEN)
-    )
-    return ApiToken(*(await connection.execute(query)).one())
+    )  # fmt: skip
+    return _token((await connection.execute(query)).one())
 
 
 async def find_token(connection: AsyncConnection, digest: str, now: float) -> ApiToken | None:
@@ -228,7 +255,7 @@ async def find_token(connection: AsyncConnection, digest: str, now: float) -> Ap
         T.c.digest == digest, T.c.revoked_at.is_(None), (T.c.expires_at.is_(None)) | (T.c.expires_at > now)
     )
     row = (await connection.execute(query)).first()
-    return None if row is None else ApiToken(*row)
+    return None if row is None else _token(row)
 
 
 async def used(connection: AsyncConnection, token_id: int, now: float) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pydantic
@@ -11,7 +11,7 @@ import pydantic
 from connectors.core import catalogue, declaration, decode, model, registry
 from mappings import errors as mapping_errors
 from mappings import expression, library
-from retry_queue.ledger import configuration, connections, lane, recovery, secrets, session
+from retry_queue.ledger import configuration, connections, keyring, lane, recovery, secrets, session
 from retry_queue.ledger.states import ConnectionState
 from retry_queue.sync import flows, meaning, plan, route, watch
 
@@ -27,6 +27,8 @@ class Live:
     state: ConnectionState
     opened: model.Connection | None
     problem: dict[str, str] | None
+    formers: tuple[tuple[float, model.Connection], ...] = ()
+    """The connection with secrets of before, and until when its door takes what is proven with them."""
 
     @property
     def delivers(self) -> bool:
@@ -215,9 +217,18 @@ def open_connection(
     try:
         declared = connectors.get(row.connector)
         opened = model.Connection(row.key, declared, with_defaults(declared, row.config), row.opened(sealer))
+        former = row.formers(sealer, 0.0)
     except (registry.UnknownConnector, registry.DeclarationError, secrets.SecretUnreadable) as error:
         return Live(row.key, row.connector, row.state, None, {"zh": str(error), "en": str(error)})
-    return Live(row.key, row.connector, row.state, opened, row.reason)
+    formers = tuple(
+        (until, replace(opened, secrets={**opened.secrets, **_until(former, until)}))
+        for until in sorted({until for _, until in former.values()})
+    )
+    return Live(row.key, row.connector, row.state, opened, row.reason, formers)
+
+
+def _until(former: Mapping[str, tuple[str, float]], until: float) -> dict[str, str]:
+    return {name: value for name, (value, end) in former.items() if end >= until}
 
 
 def with_defaults(declared: declaration.Declaration, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -230,10 +241,12 @@ async def load(ledger: session.Ledger, sealer: secrets.Sealer) -> Site:
     """Reads and compiles the configuration.
 
     A route or mapping that does not compile is left out: it was
-    checked when it was stored, so this only happens after a downgrade, and ``check`` names it.
+    checked when it was stored, so this only happens after a downgrade, and ``check`` names it. ``sealer`` gets to know
+    the ring of keys. Raises SecretUnreadable when it does not fit this ledger at all.
     """
     async with ledger.read() as connection:
         epoch = await configuration.epoch(connection)
+        sealer.take(await keyring.read(connection))
         rows = await connections.all_rows(connection)
         route_rows = await configuration.routes(connection)
         mapping_rows = await configuration.mappings(connection, published=False)

@@ -79,6 +79,7 @@ async def standing(
     config = settings.load(
         data_dir=folder / "data", database_url=database_url or None, redis_url=redis_url or None,
         secret_key=secrets.token_urlsafe(48), port=processes.free_port(), workers=workers, log_level="WARNING",
+        egress_allow="127.0.0.0/8",
     )  # fmt: skip
     environment = config.environment() | ({} if redis_url else {"SHUNIU_REDIS_URL": ""})
     del environment["PROMETHEUS_MULTIPROC_DIR"]

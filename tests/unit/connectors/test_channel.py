@@ -74,9 +74,10 @@ async def test_stopping_ends_the_pause_at_once(monkeypatch: pytest.MonkeyPatch) 
         ("file:///etc/hostname", "http://127.0.0.1"),
     ],
 )
-def test_only_a_websocket_as_safe_as_the_call_that_named_it(url: str, over: str) -> None:
+async def test_only_a_websocket_as_safe_as_the_call_that_named_it(url: str, over: str) -> None:
     with pytest.raises(channel.Refused):
-        channel.opened(url, over)
+        async with channel.opened(url, over):
+            pass
 
 
 async def test_the_first_end_ends_all_and_says_why() -> None:

@@ -26,6 +26,7 @@ PASSWORD = "correct horse battery"
 ROLES = ("viewer", "operator", "editor", "owner")
 
 
+MASTER = "a master key of the test that is long enough"
 SHOP = {"key": "shop", "connector": "http", "config": {"verify_style": "token", "entity": "order"}, "enable": True,
         "secrets": {"hook_secret": "canary-secret-of-the-shop"}}  # fmt: skip
 NOTES = {"key": "notes", "connector": "http", "config": {"base_url": "http://127.0.0.1:9/x"}, "enable": True}
@@ -151,7 +152,7 @@ async def opened(url: str, tmp_path: Path, public_url: str = "http://hub.test") 
     ledger = session.open_ledger(url, owner="desk", pool=5)
     async with ledger.write() as connection:
         await connection.run_sync(upkeep.metadata.create_all)
-    sealer = secrets.Sealer("a master key of the test that is long enough")
+    sealer = secrets.Sealer(MASTER)
     clock = Clock()
     calls = client.Client(auth.MemoryTokens(), pacing.LocalPacer())
     config = settings.Settings(data_dir=tmp_path / "data", public_url=public_url)

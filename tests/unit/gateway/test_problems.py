@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -204,3 +205,37 @@ async def test_nesting_without_end_is_refused(sqlite_url: str, tmp_path: Path) -
             )
             answer = await owner.post("/mappings/preview", content=deep, headers={"content-type": "application/json"})
             assert answer.status_code in (200, 400, 422), answer.text
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for(
+    sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(problems, "BODY_SECONDS", 0.2)
+    async with desks.opened(sqlite_url, tmp_path) as desk:
+
+        async def drops() -> AsyncIterator[bytes]:
+            for _ in range(200):
+                yield b" "
+                await asyncio.sleep(0.05)
+
+        slow = await desk.anonymous().post("/sessions", content=drops(), headers={"content-type": "application/json"})
+        is_problem(slow, 408, "too_slow")
+
+
+async def test_every_answer_tells_browsers_what_they_may_do(sqlite_url: str, tmp_path: Path) -> None:
+    async with desks.opened(sqlite_url, tmp_path) as desk:
+        owner = await desk.as_("owner")
+        for answer in (await owner.get("/ledger"), await owner.get("/nowhere"), await desk.anonymous().get("/ledger")):
+            assert "default-src 'none'" in answer.headers["content-security-policy"]
+            assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+            assert answer.headers["x-content-type-options"] == "nosniff"
+            assert answer.headers["x-frame-options"] == "DENY"
+            assert answer.headers["cache-control"] == "no-store"
+            assert "access-control-allow-origin" not in answer.headers
+            assert "strict-transport-security" not in answer.headers
+            assert "server" not in answer.headers
+        app = FastAPI()
+        problems.install(app, encrypted=True)
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="https://hub.test") as bare:
+            assert "max-age" in (await bare.get("/")).headers["strict-transport-security"]

@@ -207,7 +207,7 @@ async def test_sweep_of_every_operation_by_role(desk: desks.Desk, role: str) -> 
         address = (
             path.removeprefix("/api/v1").replace("{id}", "999999").replace("{key}", "x").replace("{code}", "invalid")
         )
-        address = address.replace("{connector}", "crm").replace("{name}", "customer")
+        address = address.replace("{connector}", "crm").replace("{name}", "customer").replace("{link}", "999999")
         for method, operation in methods.items():
             least = security.PERMISSIONS[operation["operationId"]]
             if operation["operationId"] == "live_listen" and role != "anonymous":
@@ -303,3 +303,25 @@ async def test_concurrent_changes_keep_one_chain(database_url: str, tmp_path: Pa
         async with desk.ledger.read() as connection:
             assert await audit.verify(connection, desk.hub.sealer) == []
             assert len(await audit.search(connection, limit=100)) == 20
+
+
+# --- scopes -------------------------------------------------------------------------------------
+
+
+async def test_a_token_reaches_no_further_than_its_scopes(desk: desks.Desk) -> None:
+    owner = await desk.as_("owner")
+    body = {"name": "t", "role": "owner", "scopes": ["ledger:read", "quarantine", "token:read"]}
+    made = (await owner.post("/tokens", json=body)).json()
+    assert made["scopes"] == ["ledger:read", "quarantine", "token:read"]
+    program = desk.anonymous(authorization=f"Bearer {made['token']}")
+    assert (await program.get("/ledger")).status_code == 200
+    assert (await program.get("/quarantine")).status_code == 200
+    assert (await program.get("/tokens")).status_code == 200
+    assert code(await program.post("/tokens", json={"name": "x", "role": "owner"})) == (403, "forbidden")
+    assert code(await program.get("/users")) == (403, "forbidden")
+    assert code(await program.get("/events")) == (403, "forbidden")
+    small = (await owner.post("/tokens", json={**body, "role": "viewer", "scopes": ["token"]})).json()
+    program = desk.anonymous(authorization=f"Bearer {small['token']}")
+    assert code(await program.get("/tokens")) == (403, "forbidden"), "a scope gives nothing that the role does not"
+    for scopes in (["nothing"], ["ledger:write"], [], [""]):
+        assert (await owner.post("/tokens", json={**body, "scopes": scopes})).status_code == 422
