@@ -63,7 +63,7 @@ class Thing(paging.Part):
     records: list[State]
 
 
-class Match(paging.Part):
+class SuggestedMatch(paging.Part):
     """Two customers that may be one."""
 
     id: str
@@ -78,7 +78,7 @@ class Match(paging.Part):
 
 
 class Matches(paging.Page):
-    items: list[Match]
+    items: list[SuggestedMatch]
 
 
 class Everything(Customer):
@@ -91,7 +91,7 @@ class Everything(Customer):
     timers: list[timer_api.Timer]
     pieces: list[link_api.Piece]
     history: list[link_api.Joined]
-    matches: list[Match]
+    matches: list[SuggestedMatch]
     revealed: bool = False
 
 
@@ -155,16 +155,16 @@ def _state(one: records.Known, *, reveal: bool) -> State:
     )
 
 
-def _match(one: matches.Match, names: dict[int, int]) -> Match:
+def _match(one: matches.Match, names: dict[int, int]) -> SuggestedMatch:
     left, right = (str(names.get(name, name)) for name in (one.left_link, one.right_link))
-    return Match(
+    return SuggestedMatch(
         id=str(one.id), left=left, right=right, confidence=one.confidence, reasons=one.reasons,
         state=one.state, created_at=paging.instant(one.created_at), settled_at=paging.moment(one.settled_at),
         settled_by=one.settled_by,
     )  # fmt: skip
 
 
-async def _matches(db: AsyncConnection, found: Sequence[matches.Match]) -> list[Match]:
+async def _matches(db: AsyncConnection, found: Sequence[matches.Match]) -> list[SuggestedMatch]:
     names = await links.current(db, {name for one in found for name in (one.left_link, one.right_link)})
     return [_match(one, names) for one in found]
 
@@ -234,7 +234,7 @@ async def accept(request: Request, id: str) -> link_api.Link:
 
 @routes.post("/matches/{id}/refuse", operation_id="match_refuse", summary="不是同一客户 Refuse",
              responses=schema.responses(404, 409))  # fmt: skip
-async def refuse(request: Request, id: str) -> Match:
+async def refuse(request: Request, id: str) -> SuggestedMatch:
     """They are not: they stay apart, also when the same evidence comes again."""
     hub, who = services.of(request), security.principal(request)
     async with hub.ledger.write() as db:

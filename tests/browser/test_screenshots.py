@@ -16,7 +16,8 @@ SHOTS = services.ROOT / "docs" / "screenshots"
 FORM, MAPPING = "kingdee", "taobao/order"
 PAGES = {
     "overview": "/", "events": "/events", "event": "/events/{event}", "failures": "/failures",
-    "alerts": "/alerts", "links": "/links?q={number}", "timers": "/timers", "customers": "/customers", "matches": "/customers?view=matches",
+    "alerts": "/alerts", "links": "/links?q={number}", "timers": "/timers", "customers": "/customers",
+    "matches": "/customers?view=matches",
     "customer": "/customers/{customer}", "conflicts": "/conflicts", "reconciliations": "/reconciliations",
     "reconciliation": "/reconciliations/{run}?kind=different", "backfills": "/backfills", "entities": "/entities",
     "timed-route": "/routes/remind-unpaid", "connections": "/connections", "gallery": "/connections/new",

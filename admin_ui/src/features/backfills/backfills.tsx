@@ -18,7 +18,7 @@ import { day } from '@/lib/time'
 import { Start } from './start'
 
 type Backfill = Schemas['Backfill']
-export type Offer = Schemas['gateway__api__backfills__Offer']
+export type Offer = Schemas['BackfillOffer']
 const BUSY: ReadonlySet<string> = new Set(['waiting', 'running'])
 const TONE: Record<Backfill['state'], string> = { waiting: 'wait', running: 'busy', paused: 'wait', done: 'good', failed: 'bad', cancelled: 'off' }
 

@@ -16,7 +16,7 @@ interface Values {
   budget: number
 }
 
-export function Start({ offer, close }: { offer?: Schemas['gateway__api__backfills__Offer']; close: () => void }) {
+export function Start({ offer, close }: { offer?: Schemas['BackfillOffer']; close: () => void }) {
   const { t } = useTranslation('backfills')
   const { t: common } = useTranslation()
   const say = useSay()

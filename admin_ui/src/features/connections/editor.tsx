@@ -48,7 +48,7 @@ export function Editor({ connector, connection, touch }: { connector: Connector;
   const save = useChange<{ enable: boolean; leave?: boolean }, Connection>(
     async ({ enable }) => {
       const { key, config, secrets } = await given()
-      if (connection) return ask(api.PUT('/api/v1/connections/{key}', { params: { path: { key }, header: { 'if-match': connection.etag } }, body: { config, secrets } }))
+      if (connection) return ask(api.PUT('/api/v1/connections/{key}', { params: { path: { key }, header: { 'if-match': connection.etag } }, body: { config, secrets, overlap_hours: 0 } }))
       return ask(api.POST('/api/v1/connections', { body: { key, connector: connector.id, config, secrets, enable } }))
     },
     {

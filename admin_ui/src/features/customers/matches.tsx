@@ -12,7 +12,7 @@ import { useChange, usePaged } from '@/kit/query'
 import { nameOf, said, Systems } from './customers'
 import { sureness } from './story'
 
-type Match = Schemas['gateway__api__customers__Match']
+type Match = Schemas['SuggestedMatch']
 
 export function Matches() {
   const { t } = useTranslation('customers')

@@ -122,7 +122,7 @@ function Refusal({ error }: { error: Error }) {
   )
 }
 
-function Yaml({ text, change, disabled, remarks }: { text: string; change: (text: string) => void; disabled: boolean; remarks: Schemas['gateway__api__mappings__Remark'][] }) {
+function Yaml({ text, change, disabled, remarks }: { text: string; change: (text: string) => void; disabled: boolean; remarks: Schemas['Remark'][] }) {
   const { t } = useTranslation('mappings')
   const language = useLanguage()
   return (

@@ -12,7 +12,7 @@ interface Run {
   record: unknown
   result: unknown
   errors: Schemas['MappingFault'][]
-  remarks: Schemas['gateway__api__mappings__Remark'][]
+  remarks: Schemas['Remark'][]
   state: 'good' | 'bad' | 'wait' | null
   chosen: string | undefined
   choose: (name: string) => void

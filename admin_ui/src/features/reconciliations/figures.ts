@@ -43,11 +43,11 @@ export interface Asked {
 const HOURS = { day: 24, week: 7 * 24, month: 30 * 24 } as const
 
 /** The request for a comparison made once. */
-export function toStart(asked: Asked): Schemas['gateway__api__reconciliations__Start'] {
+export function toStart(asked: Asked): Schemas['ReconciliationStart'] {
   const window = asked.span === 'custom' ? { since: asked.range?.[0], until: asked.range?.[1] } : { hours: HOURS[asked.span] }
   return {
     left: { connection: asked.left ?? '' }, right: { connection: asked.right ?? '' }, entity: asked.entity, ...window, ignore: asked.ignore ?? [], grace: asked.grace ?? 60,
-  } as Schemas['gateway__api__reconciliations__Start']
+  } as Schemas['ReconciliationStart']
 }
 
 export interface PlanValues {
