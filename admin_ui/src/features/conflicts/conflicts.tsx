@@ -80,9 +80,9 @@ function Card({ conflict: listed }: { conflict: Conflict }) {
   const open = conflict.state === 'open'
   const who = conflict.winner === 'person' ? t('person') : conflict.winner
   return (
-    <article className="panel conflict" aria-label={t('what', { entity: entityName(conflict.entity), about: conflict.about ?? t('unknown', { id: conflict.link }), field: fieldName(conflict.field, language) })}>
+    <article className="panel conflict" aria-label={t('what', { entity: entityName(conflict.entity).toLowerCase(), about: conflict.about ?? t('unknown', { id: conflict.link }), field: fieldName(conflict.field, language) })}>
       <header className="row apart">
-        <h2>{t('what', { entity: entityName(conflict.entity), about: conflict.about ?? t('unknown', { id: conflict.link }), field: fieldName(conflict.field, language) })}</h2>
+        <h2>{t('what', { entity: entityName(conflict.entity).toLowerCase(), about: conflict.about ?? t('unknown', { id: conflict.link }), field: fieldName(conflict.field, language) })}</h2>
         <span className="row">
           {masked && operator && !whole && <Button size="small" type="text" icon={<EyeOutlined />} loading={reveal.isPending} onClick={() => reveal.mutate(undefined)}>{t('reveal')}</Button>}
           <Link className="dim" to={conflict.entity === 'customer' ? `/customers/${conflict.link}` : `/links?q=${encodeURIComponent(conflict.sides[0]?.record ?? '')}`}>{conflict.entity === 'customer' ? t('unknown', { id: conflict.link }) : conflict.sides[0]?.record}</Link>
@@ -105,7 +105,7 @@ function Card({ conflict: listed }: { conflict: Conflict }) {
         })}
       </div>
       <footer className="row apart">
-        <span className="dim">{t('rule')}：{say(conflict.words)} · <Link to={`/events/${conflict.event}`}>{t('event', { id: conflict.event })}</Link></span>
+        <span className="dim">{t('rule')}{say(conflict.words)} · <Link to={`/events/${conflict.event}`}>{t('event', { id: conflict.event })}</Link></span>
         {open && operator && typeable(conflict.sides) && <Button type="link" onClick={() => setOther(!other)} aria-expanded={other}>{t('other')}</Button>}
         {!open && <span className="dim">{conflict.settled_by === 'agreed' ? t('agreed') : <>{who && `${t('winner', { who })} · `}{conflict.settled_by ? t('by', { who: conflict.settled_by }) : t('auto')}</>} · <At iso={conflict.settled_at} /></span>}
       </footer>

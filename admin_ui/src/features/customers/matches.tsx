@@ -47,7 +47,7 @@ export function MatchCard({ match, beside }: { match: Match; beside?: string }) 
       <div className="match-sure"><Progress type="circle" size={beside ? 46 : 62} percent={percent} format={() => `${percent}%`} strokeColor="var(--brand)" aria-label={t('confidence', { n: percent })} /><strong>{t(`sure.${sureness(match.confidence)}`)}</strong></div>
       <div className="match-sides grow">{shown.map((one) => <Side key={one} link={one} />)}</div>
       <div className="match-acts">
-        <p className="dim">{t('because')}：{why.join('；')}</p>
+        <p className="dim">{t('because')}{why.join(language === 'zh' ? '；' : '; ')}</p>
         {may('operator') && (
           <span className="row">
             <Button icon={<CloseOutlined />} loading={refuse.isPending} onClick={() => refuse.mutate(undefined)}>{t('notSame')}</Button>

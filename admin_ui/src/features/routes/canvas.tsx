@@ -47,7 +47,7 @@ function Chips({ route }: { route: RouteDetail }) {
       case 'hours':
         return t('flowHours', { from: one.from, to: one.to })
       case 'unless':
-        return t('flowUnless', { what: one.entities.map(entity).join('、') })
+        return t('flowUnless', { what: one.entities.map((each) => entity(each).toLowerCase()).join('、') })
       default:
         return t('flowMore', { n: one.n })
     }

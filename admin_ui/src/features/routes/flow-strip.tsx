@@ -20,7 +20,7 @@ export function Flow({ values }: { values: RouteValues }) {
   const time = (span: { n: number; unit: 's' | 'm' | 'h' | 'd' } | undefined): string[] => (span && span.n > 0 ? [t('flowWait', { time: `${span.n} ${common(`unit.${span.unit}`)}` })] : [])
   const others = [
     ...(values.quiet && values.hours ? [t('flowHours', { from: values.hours.from, to: values.hours.to })] : []),
-    ...((values.unless ?? []).some((one) => one?.entity) ? [t('flowUnless', { what: [...new Set(values.unless.map((one) => (one?.entity ? entity(one.entity) : '')).filter(Boolean))].join('、') })] : []),
+    ...((values.unless ?? []).some((one) => one?.entity) ? [t('flowUnless', { what: [...new Set(values.unless.map((one) => (one?.entity ? entity(one.entity).toLowerCase() : '')).filter(Boolean))].join('、') })] : []),
   ]
   const first = [...time(values.after), ...others]
   if (first.length > 0) boxes.push({ kind: 'wait', icon: <ClockCircleOutlined />, lines: first })

@@ -74,7 +74,7 @@ function When({ timer }: { timer: Timer }) {
 function What({ timer, does, route }: { timer: Timer; does: string; route: RouteDetail | undefined }) {
   const { t } = useTranslation('timers')
   const entity = useEntity()
-  const unless = (route?.unless ?? []).map((one) => t(one.when ? 'unlessWhen' : 'unlessOne', { where: one.connection ?? t('anywhere'), entity: entity(one.entity) }))
+  const unless = (route?.unless ?? []).map((one) => t(one.when ? 'unlessWhen' : 'unlessOne', { where: one.connection ?? t('anywhere'), entity: entity(one.entity).toLowerCase() }))
   const reason = timer.reason
   return (
     <span className="stacked">
