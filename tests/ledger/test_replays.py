@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from retry_queue import bulk
+import pytest
+
+from retry_queue import bulk, turns
 from retry_queue.ledger import configuration, deliveries, replays, session
 from tests.ledger import hub as hubs
 from tests.ledger import making, target
@@ -84,10 +86,13 @@ async def test_all_go_once_and_in_order(
             told = [call.body["total"] for call in erp.calls if call.body["id"] == f"T{n}"]
             assert told == sorted(told), "the order of events is kept"
         took = erp.calls[-1].at - erp.calls[0].at
-        assert took >= 0.6, "no faster than asked"
+        assert took >= 0.3, "no faster than asked"
 
 
-async def test_a_cancel_leaves_what_was_not_tried(database_url: str, erp: target.Target) -> None:
+async def test_a_cancel_leaves_what_was_not_tried(
+    database_url: str, erp: target.Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "AHEAD", 20)  # what is claimed ahead comes to its end
     async with hubs.running(database_url) as worker:
         await dead_letters(worker, erp, 120, 1)
         reasons = {row.id: row.reason for row in await worker.deliveries()}
