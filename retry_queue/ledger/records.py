@@ -100,7 +100,8 @@ _NUMBERED = sql.Statement(
 # As if we had never written there: what we know of the target has turned out wrong.
 _FORGET = sql.Statement(
     """
-    UPDATE records SET wrote = NULL, revision = records.revision + 1 FROM {src} WHERE records.connection_key = src.connection_key
+    UPDATE records SET wrote = NULL, revision = records.revision + 1 FROM {src}
+    WHERE records.connection_key = src.connection_key
     AND records.entity = src.entity AND records.record = src.record
     """,
     "connection_key text, entity text, record text",
