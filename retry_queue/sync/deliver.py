@@ -92,7 +92,8 @@ class Courier:
             fields = held.get(one.delivery.link_id, {})
             known = one.member.canonical if one.member else None
             own = orjson.loads(known) if known else None
-            one.canonical = merge.applied(one.canonical, fields, exists=one.member is not None, own=own)
+            target, exists = one.delivery.connection_key, one.member is not None
+            one.canonical = merge.applied(one.canonical, fields, exists=exists, own=own, target=target)
             one.scope.pop("owners", None)  # the merged record has heard the owner already
 
     def _job(self, site: sites.Site, delivery: lane.ClaimedDelivery) -> context.Job | lane.Result:

@@ -319,16 +319,25 @@ def combined(one: Fields, other: Fields) -> Fields:
 
 
 def applied(
-    canonical: Mapping[str, Any], fields: Fields, *, exists: bool, own: Mapping[str, Any] | None = None
+    canonical: Mapping[str, Any],
+    fields: Fields,
+    *,
+    exists: bool,
+    own: Mapping[str, Any] | None = None,
+    target: str = "",
 ) -> dict[str, Any]:
-    """A record as it is to be written: with the merged values; disputed fields stay what they are over there.
+    """A record as it is to be written to ``target``: with the merged values; disputed fields stay what they are there.
 
-    ``own``: the record as its system told it last, when it ``exists`` and has told anything.
+    ``own``: the record as its system told it last, when it ``exists`` and has told anything. What ``target`` itself
+    claims in a dispute counts before it: that may be newer, and what was told last may be a write of ours gone over it.
     """
     record: dict[str, Any] = dict(canonical)
     for path, one in fields.items():
         if "other" in one:
-            if exists:
+            claim = next((each for each in (one, one["other"]) if each["from"] == target), None)
+            if claim is not None:
+                record = _put(record, path.split("."), claim["value"])
+            elif exists:
                 there = atoms(own, (path,)) if own is not None else {}
                 record = _put(record, path.split("."), there[path]) if path in there else without(record, path)
             continue

@@ -131,6 +131,16 @@ def test_a_person_decides_and_until_then_both_keep_their_own() -> None:
     assert also.settled == ("name",)
 
 
+def test_an_edit_in_dispute_is_not_lost_to_a_write_of_ours_that_went_over_it() -> None:
+    """What that system told last was our own write coming back; it was taken for the system's own word."""
+    rule = route.EntityRule(conflicts="manual")
+    said = merge.judge({"name": held("mine", "one", 100)}, {"name": "yours"}, source("two", 110), rule)
+    there = merge.applied({"name": "mine"}, said.fields, exists=True, own={"name": "first"}, target="two")
+    here = merge.applied({"name": "mine"}, said.fields, exists=True, own={"name": "first"}, target="one")
+    third = merge.applied({"name": "mine"}, said.fields, exists=True, own={"name": "first"}, target="three")
+    assert (here["name"], there["name"], third["name"]) == ("mine", "yours", "first")
+
+
 def test_merged_records_of_one_thing_keep_the_newer_values() -> None:
     one = {"name": held("A", "crm", 100), "phone": held("1", "crm", 100)}
     other = {"name": held("B", "erp", 200)}
