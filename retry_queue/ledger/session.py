@@ -28,8 +28,8 @@ out of disk or connections, shutting down or starting up, disk error."""
 
 
 IDLE = "20s"
-"""After so long inside a transaction without a statement PostgreSQL ends it: its process was stopped or sleeps, and what
-it has locked would stop everybody else. No transaction of ours waits for anything outside the database."""
+"""After so long inside a transaction without a statement PostgreSQL ends it: its process was stopped or sleeps, and
+what it has locked would stop everybody else. No transaction of ours waits for anything outside the database."""
 
 
 class LedgerUnavailable(Exception):
