@@ -53,6 +53,13 @@ def _pending(connection: Connection) -> tuple[str | None, str | None]:
     return MigrationContext.configure(connection).get_current_revision(), script.get_current_head()
 
 
+def revisions() -> frozenset[str]:
+    """Every revision that this version knows."""
+    config = Config()
+    config.set_main_option("script_location", str(importlib.resources.files("retry_queue.ledger") / "migrations"))
+    return frozenset(one.revision for one in ScriptDirectory.from_config(config).walk_revisions())
+
+
 async def state(url: str) -> tuple[str | None, str | None]:
     """(revision in the database, newest revision); equal when nothing is to be done."""
     ledger = session.open_ledger(url, owner="migrate", pool=1)

@@ -69,6 +69,10 @@ class Settings(BaseSettings):
     """Bytes of the largest accepted hook or API body."""
     metrics_port: Annotated[int, Field(ge=0, le=65535)] = 0
     """Where a worker or poller that runs alone answers /livez, /readyz and /metrics; 0: nowhere."""
+    otlp_endpoint: str = ""
+    """An OpenTelemetry collector's OTLP/HTTP address, such as ``http://collector:4318``; empty: no traces."""
+    trace_ratio: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """How much of all traces is sent, 0 to 1."""
     instance: str = ""
     """Which child of the supervisor this process is, such as ``worker-2``; set by it."""
     metrics_dir: Path = Path()
@@ -107,7 +111,7 @@ class Settings(BaseSettings):
             raise ValueError("not a Redis address")
         return value
 
-    @field_validator("public_url")
+    @field_validator("public_url", "otlp_endpoint")
     @classmethod
     def _web_address(cls, value: str) -> str:
         parts = urlsplit(value)
@@ -194,6 +198,8 @@ class Settings(BaseSettings):
             "LOG_LEVEL": self.log_level,
             "LOG_FORMAT": self.log_format,
             "MAX_BODY": str(self.max_body),
+            "OTLP_ENDPOINT": self.otlp_endpoint,
+            "TRACE_RATIO": str(self.trace_ratio),
             "METRICS_DIR": str(self.metrics_dir),
             "METRICS_PORT": "0",  # the children of one supervisor are told about by the API
             "REDIS_URL": self.redis,
@@ -322,6 +328,11 @@ _HINTS = {
     ),
     "redis_url": ("应为 redis://、rediss:// 或 unix:// 地址", "expected a redis://, rediss:// or unix:// address"),
     "public_url": ("应为 http(s)://主机 形式的网址", "expected an address such as https://hub.example.com"),
+    "otlp_endpoint": (
+        "应为 http(s)://主机:端口 形式的网址",
+        "expected an address such as http://collector:4318",
+    ),
+    "trace_ratio": ("应为 0 到 1 的数", "expected a number from 0 to 1"),
     "port": ("应为 0–65535 的整数", "expected a whole number from 0 to 65535"),
     "metrics_port": ("应为 0–65535 的整数", "expected a whole number from 0 to 65535"),
     "workers": ("应为 1–64 的整数", "expected a whole number from 1 to 64"),

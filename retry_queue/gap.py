@@ -9,12 +9,13 @@ dead, frozen or cut off from the ledger look the same here, and nothing but the 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from typing import Any
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from connectors.core import scope
+from connectors.core import declaration, scope, template
 from retry_queue import rest
 from retry_queue.ledger import backfills, cursors, inbox, marks, session
 from retry_queue.sync import site as sites
@@ -84,5 +85,11 @@ def sources(live: sites.Live) -> Iterator[tuple[str, bool]]:
                 yield name, False
         elif name in opened:
             yield name, True
-        elif called:
+        elif called and _asked(one, config):
             yield name, False
+
+
+def _asked(source: declaration.EventSource, config: Mapping[str, Any]) -> bool:
+    """Whether a source that nobody opened can be read: everything its question names is configured."""
+    named = [one.removeprefix("config.") for one in template.names(source.input) if one.startswith("config.")]
+    return all(config.get(one) not in (None, "") for one in named)

@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
-from connectors.core import declaration, decode, errors, model, reply, scope, verify
+from connectors.core import declaration, decode, errors, model, reply, scope, tracing, verify
 from retry_queue import append
 from retry_queue.ledger import inbox, session
 from retry_queue.ledger.states import ConnectionState
@@ -97,7 +97,8 @@ class Receiver:
             name, source, verified = self._verified(connection, hook, now)
             if verified.handshake is None:
                 found = decode.events(connection.declaration, name, verified.plaintext, connection, verified)
-                await self._stored([append.new_event(connection.key, name, one) for one in found])
+                made = [append.new_event(connection.key, name, one) for one in found]
+                await self._stored(made, hook.headers.get(tracing.HEADER, ""))
             return reply.reply(connection, source, verified, now)
         except errors.HookRefused as error:
             self._appender.refuse(door.key, error.reason, error.detail, excerpt(hook.body))
@@ -106,11 +107,11 @@ class Receiver:
             self._appender.refuse(door.key, "malformed", str(error), excerpt(hook.body))
             raise
 
-    async def _stored(self, events: Sequence[inbox.NewEvent]) -> None:
+    async def _stored(self, events: Sequence[inbox.NewEvent], trace: str) -> None:
         """Returns when the events are durable; raises LedgerUnavailable when that takes too long to be waited for."""
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
-                await self._appender.append(events)
+                await self._appender.append(events, trace)
         except TimeoutError:
             raise session.LedgerUnavailable(f"not stored within {ANSWER_SECONDS:g} s") from None
 

@@ -46,7 +46,7 @@ class Backfills(paging.Page):
     items: list[Backfill]
 
 
-class Start(paging.Part):
+class BackfillStart(paging.Part):
     """What to import. Without ``until`` it ends where the poll itself began."""
 
     connection: Annotated[str, Field(max_length=60)]
@@ -57,7 +57,7 @@ class Start(paging.Part):
     first: Annotated[bool, Field(description="The first import of a new connection")] = False
 
 
-class Offer(paging.Part):
+class BackfillOffer(paging.Part):
     """A source whose history nobody has asked for yet."""
 
     connection: str
@@ -68,7 +68,7 @@ class Offer(paging.Part):
 
 
 class Offers(paging.Page):
-    items: list[Offer]
+    items: list[BackfillOffer]
 
 
 def _shown(row: rows.Row) -> Backfill:
@@ -121,7 +121,7 @@ async def offered(
     found = [one for one in backfill.offers(hub.site(), done, hub.clock()) if connection in (None, one.connection_key)]
     page, more = paging.sliced(found, limit, cursor, lambda one: f"{one.connection_key}/{one.source}")
     items = [
-        Offer(
+        BackfillOffer(
             connection=one.connection_key, source=one.source, entity=one.entity,
             label=paging.Words.model_validate(one.label), covered_since=paging.instant(one.since),
         )
@@ -133,7 +133,7 @@ async def offered(
 @routes.post("", operation_id="backfill_start", summary="导入历史 Start", status_code=201,
              responses=schema.responses(), openapi_extra={"requestBody": {"content": {"application/json": {
                  "example": EXAMPLE}}}})  # fmt: skip
-async def start(request: Request, body: Start) -> Backfill:
+async def start(request: Request, body: BackfillStart) -> Backfill:
     """Reads the history of a source; it only brings records up to date and sends nobody a message."""
     hub, who = services.of(request), security.principal(request)
     wanted = asked(hub.site(), hub.clock(), body, who.name)
@@ -144,7 +144,7 @@ async def start(request: Request, body: Start) -> Backfill:
         return _shown(await _get(db, str(number)))
 
 
-def asked(site: sites.Site, now: float, body: Start, who: str) -> rows.New:
+def asked(site: sites.Site, now: float, body: BackfillStart, who: str) -> rows.New:
     """A checked request. Raises the problem ``invalid``."""
     live = site.live.get(body.connection)
     if live is None or live.opened is None:

@@ -27,7 +27,7 @@ POLICIES = {
 }
 
 
-class Side(paging.Part):
+class ConflictSide(paging.Part):
     """What one system says."""
 
     connection: str
@@ -45,7 +45,7 @@ class Conflict(paging.Part):
     field: Annotated[str, Field(examples=["phone"])]
     policy: Annotated[str, Field(examples=["newest"])]
     state: Literal["open", "settled"]
-    sides: list[Side]
+    sides: list[ConflictSide]
     winner: str | None
     words: paging.Words
     event: Annotated[str, Field(description="The event that brought it up")]
@@ -74,7 +74,7 @@ class Decided(paging.Part):
 
 def _shown(row: Any, *, reveal: bool) -> Conflict:
     sides = [
-        Side(
+        ConflictSide(
             connection=str(one["from"]), record=str(one.get("record") or ""),
             value=one["value"] if reveal else _masked(row, one["value"]), changed_at=paging.instant(float(one["at"])),
         )

@@ -51,7 +51,7 @@ class NewText(paging.Part):
     body: Annotated[str, Field(min_length=1, max_length=source.LONGEST, description="YAML or JSON")]
 
 
-class Source(paging.Part):
+class DocumentSource(paging.Part):
     """What to draft from: an OpenAPI document, or a curl command. ``operations``: keys, operationIds or paths."""
 
     format: Literal["openapi", "curl"]
@@ -60,7 +60,7 @@ class Source(paging.Part):
     operations: Annotated[list[str], Field(max_length=400)] = Field(default_factory=list)
 
 
-class Offer(paging.Part):
+class OperationOffer(paging.Part):
     """An operation that a document has."""
 
     key: str
@@ -70,7 +70,7 @@ class Offer(paging.Part):
     taken: bool
 
 
-class Remark(paging.Part):
+class Advice(paging.Part):
     """What a person should look at before storing a draft."""
 
     zh: str
@@ -81,8 +81,8 @@ class Draft(paging.Part):
     """A draft; nothing is stored. The values of ``secrets`` are to be entered on the connection."""
 
     body: str
-    offers: list[Offer] = Field(default_factory=list)
-    remarks: list[Remark] = Field(default_factory=list)
+    offers: list[OperationOffer] = Field(default_factory=list)
+    remarks: list[Advice] = Field(default_factory=list)
     secrets: list[str] = Field(default_factory=list, description="Fields whose values the command held")
 
 
@@ -208,7 +208,7 @@ async def remove(request: Request, id: str, if_match: IfMatch = None) -> None:
 
 
 @routes.post("/draft", operation_id="declaration_draft", summary="由 OpenAPI 或 curl 起草 Draft")
-async def draft(request: Request, body: Source) -> Draft:
+async def draft(request: Request, body: DocumentSource) -> Draft:
     """Drafts a declaration and stores nothing; what is sent is not kept."""
     try:
         if body.format == "curl":
@@ -220,7 +220,7 @@ async def draft(request: Request, body: Source) -> Draft:
         raise problems.Problem("invalid", faults=faults) from None
     return Draft(
         body=source.written(made.spec),
-        offers=[Offer(**dataclasses.asdict(one)) for one in made.offers],
-        remarks=[Remark(zh=zh, en=en) for zh, en in made.remarks],
+        offers=[OperationOffer(**dataclasses.asdict(one)) for one in made.offers],
+        remarks=[Advice(zh=zh, en=en) for zh, en in made.remarks],
         secrets=sorted(made.secrets),
     )

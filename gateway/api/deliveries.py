@@ -67,7 +67,7 @@ class DeliveryDetail(Delivery):
     tries: list[Attempt]
 
 
-class Selection(paging.Part):
+class DeliverySelection(paging.Part):
     """Which deliveries to replay. Without ``dry_run`` the oldest ``limit`` of them go."""
 
     state: Literal["dead", "parked", "skipped"]
@@ -241,7 +241,7 @@ async def again(request: Request, id: str) -> Delivery:
 
 
 @routes.post("/replay", operation_id="delivery_replay_many", summary="批量重放 Replay by filter")
-async def many(request: Request, body: Selection) -> BulkResult:
+async def many(request: Request, body: DeliverySelection) -> BulkResult:
     """Replays the oldest deliveries that fit; ``dry_run`` only counts them."""
     hub, who = services.of(request), security.principal(request)
     wanted = _filter(body.state, body.connection, body.route, body.reason, body.since, body.until)

@@ -56,7 +56,7 @@ class EventDetail(Event):
     revealed: bool = False
 
 
-class Step(paging.Part):
+class EventStep(paging.Part):
     """One step of an event's way, in words."""
 
     at: datetime
@@ -68,7 +68,7 @@ class Timeline(paging.Part):
     """The whole story: what came in, what was decided and why, every delivery with its attempts, the links."""
 
     event: Event
-    steps: list[Step]
+    steps: list[EventStep]
     deliveries: list[delivery_api.DeliveryDetail]
     links: list[link_api.Record]
 
@@ -207,7 +207,9 @@ async def timeline(request: Request, id: str, reveal: Reveal = False) -> Timelin
     )
 
 
-def _steps(story: events.Story, owed: list[deliveries.Found], tries: dict[int, list[deliveries.Attempt]]) -> list[Step]:
+def _steps(
+    story: events.Story, owed: list[deliveries.Found], tries: dict[int, list[deliveries.Attempt]]
+) -> list[EventStep]:
     came = f"（{story.source} / {story.message}）"
     steps = [
         _step(story.received_at, "received", f"收到来自 {story.connection_key} 的消息{came}",
@@ -256,8 +258,8 @@ _OUTCOMES = {
 _STATES = {"delivered": "已送达", "dead": "死信", "skipped": "跳过", "superseded": "被更新的状态取代"}
 
 
-def _step(at: float, kind: str, zh: str, en: str) -> Step:
-    return Step(at=paging.instant(at), kind=kind, words=paging.Words(zh=zh.strip(), en=en.strip()))
+def _step(at: float, kind: str, zh: str, en: str) -> EventStep:
+    return EventStep(at=paging.instant(at), kind=kind, words=paging.Words(zh=zh.strip(), en=en.strip()))
 
 
 @routes.post("/{id}/replay", operation_id="event_replay", summary="重放事件 Replay",

@@ -34,7 +34,7 @@ class Worked(paging.Part):
     both_ways: bool
 
 
-class Side(paging.Part):
+class ExplainedSide(paging.Part):
     """One translation: of the source into the standard model, or of that into a target."""
 
     connection: str
@@ -48,8 +48,8 @@ class Explanation(paging.Part):
     """What became of every field. A target shows what would be sent now."""
 
     event: str
-    source: Side | None
-    targets: list[Side]
+    source: ExplainedSide | None
+    targets: list[ExplainedSide]
 
 
 @routes.get("/{id}/explain", operation_id="event_explain", summary="字段解释 Explain", responses=schema.responses(404))
@@ -70,7 +70,7 @@ async def explained(request: Request, id: str, reveal: event_api.Reveal = False)
             made = await courier.rendered(one)
         except errors.MappingError as error:
             words = paging.Words(zh=error.text("zh"), en=error.text("en"))
-            targets.append(Side(connection=one.connection_key, mapping=one.mapping or "", delivery=str(one.id),
+            targets.append(ExplainedSide(connection=one.connection_key, mapping=one.mapping or "", delivery=str(one.id),
                                 fields=[], words=words))  # fmt: skip
             continue
         if made is None or made[1] is None or made[0].meaning is None:
@@ -78,12 +78,12 @@ async def explained(request: Request, id: str, reveal: event_api.Reveal = False)
         job, native = made
         assert job.meaning is not None
         fields = _fields(job.meaning, "to", job.canonical, native, reveal)
-        targets.append(Side(connection=one.connection_key, mapping=job.meaning.name, delivery=str(one.id),
+        targets.append(ExplainedSide(connection=one.connection_key, mapping=job.meaning.name, delivery=str(one.id),
                             fields=fields))  # fmt: skip
     return Explanation(event=str(story.id), source=source, targets=targets)
 
 
-def _source(site: sites.Site, story: events.Story, reveal: bool) -> Side | None:
+def _source(site: sites.Site, story: events.Story, reveal: bool) -> ExplainedSide | None:
     found = site.planned_meaning(story.mapping)
     if found is None:
         return None
@@ -97,7 +97,7 @@ def _source(site: sites.Site, story: events.Story, reveal: bool) -> Side | None:
             en="the push was only a hint; the record was read from its system and is not kept in its words",
         )
     fields = _fields(found, "from", native, orjson.loads(story.canonical or "{}"), reveal)
-    return Side(connection=story.connection_key, mapping=found.name, fields=fields, words=words)
+    return ExplainedSide(connection=story.connection_key, mapping=found.name, fields=fields, words=words)
 
 
 def _fields(found: meaning.Meaning, way: Any, source: Any, result: Any, reveal: bool) -> list[Worked]:

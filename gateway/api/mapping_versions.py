@@ -37,7 +37,7 @@ class VersionText(VersionSummary):
     body: str
 
 
-class Difference(paging.Part):
+class VersionLine(paging.Part):
     """A unified diff, line by line: ``kind`` is same, added, removed or place."""
 
     kind: Annotated[str, Field(examples=["added"])]
@@ -47,7 +47,7 @@ class Difference(paging.Part):
 class Differences(paging.Part):
     before: Version
     after: Version
-    lines: list[Difference]
+    lines: list[VersionLine]
 
 
 class Rollback(paging.Part):
@@ -134,7 +134,9 @@ async def diff(
     old, new = (_text(place, rows, version).splitlines() for version in (before, after))
     kinds = {"+": "added", "-": "removed", "@": "place"}
     found = list(difflib.unified_diff(old, new, lineterm="", n=3))[2:]
-    lines = [Difference(kind=kinds.get(line[:1], "same"), text=line if line[:1] == "@" else line[1:]) for line in found]
+    lines = [
+        VersionLine(kind=kinds.get(line[:1], "same"), text=line if line[:1] == "@" else line[1:]) for line in found
+    ]
     return Differences(before=before, after=after, lines=lines)
 
 

@@ -56,7 +56,7 @@ class Reconciliations(paging.Page):
     items: list[Reconciliation]
 
 
-class Start(paging.Part):
+class ReconciliationStart(paging.Part):
     """What to compare: a schedule by its key, or the parts of one. The window: ``hours`` back, or from-to."""
 
     schedule: Annotated[str | None, Field(max_length=60, description="Compare what this schedule compares")] = None
@@ -74,7 +74,7 @@ class Start(paging.Part):
     grace: Annotated[float, Field(ge=0, le=86400, description="Seconds")] = 60.0
 
 
-class Difference(paging.Part):
+class FieldDifference(paging.Part):
     """One field that differs."""
 
     path: str
@@ -91,7 +91,7 @@ class Finding(paging.Part):
     left_record: str | None
     right_record: str | None
     link: str | None
-    fields: list[Difference]
+    fields: list[FieldDifference]
     state: FindingState
     event_id: Annotated[str | None, Field(description="The event that repairs it")] = None
     words: paging.Words | None = None
@@ -103,7 +103,7 @@ class Findings(paging.Page):
     items: list[Finding]
 
 
-class Selection(paging.Part):
+class FindingSelection(paging.Part):
     """Which findings: these ids, or all of a kind; neither means all. Only open and failed ones are touched."""
 
     ids: Annotated[list[str] | None, Field(max_length=1000)] = None
@@ -187,7 +187,7 @@ async def planned(request: Request, limit: paging.Limit = 50, cursor: paging.Cur
 @routes.post("", operation_id="reconciliation_start", summary="开始对账 Start", status_code=201,
              responses=schema.responses(404), openapi_extra={"requestBody": {"content": {"application/json": {
                  "example": EXAMPLE}}}})  # fmt: skip
-async def start(request: Request, body: Start) -> Reconciliation:
+async def start(request: Request, body: ReconciliationStart) -> Reconciliation:
     """Asks for a comparison; a worker makes it, and ``progress`` says how far it is."""
     hub, who = services.of(request), security.principal(request)
     async with hub.ledger.write() as db:
@@ -200,7 +200,7 @@ async def start(request: Request, body: Start) -> Reconciliation:
         return await _detailed(db, await _get(db, str(number)))
 
 
-def asked(body: Start, now: current.Current, at: float, who: str) -> runs.New:
+def asked(body: ReconciliationStart, now: current.Current, at: float, who: str) -> runs.New:
     """A checked request. Raises the problems ``invalid`` and ``not_found``."""
     window = 86400.0
     key = None
@@ -280,7 +280,7 @@ def _finding(found: findings.Found, *, reveal: bool) -> Finding:
         id=str(found.id), kind=found.kind, number=found.number,
         left_record=found.left_record, right_record=found.right_record,
         link=str(found.link_id) if found.link_id is not None else None,
-        fields=[Difference.model_validate(each) for each in report.fields(found, reveal=reveal)],
+        fields=[FieldDifference.model_validate(each) for each in report.fields(found, reveal=reveal)],
         state=found.state,
         event_id=str(found.event_id) if found.event_id is not None else None,
         words=paging.Words.model_validate(found.detail) if found.detail else None,
@@ -315,7 +315,7 @@ async def export(
     return FileResponse(path, media_type=sheet.XLSX, filename=name, background=BackgroundTask(path.unlink))
 
 
-def _selected(row: runs.Row, body: Selection) -> findings.Filter:
+def _selected(row: runs.Row, body: FindingSelection) -> findings.Filter:
     ids = None
     if body.ids is not None:
         ids = tuple(paging.row_id(one, "差异", "finding") for one in body.ids)
@@ -324,7 +324,7 @@ def _selected(row: runs.Row, body: Selection) -> findings.Filter:
 
 @routes.post("/{id}/repair", operation_id="reconciliation_repair", summary="修复差异 Repair",
              responses=schema.responses(404))  # fmt: skip
-async def repair(request: Request, id: str, body: Selection) -> Touched:
+async def repair(request: Request, id: str, body: FindingSelection) -> Touched:
     """Mends one, some or all findings through the normal delivery path; each then follows its event."""
     hub, who = services.of(request), security.principal(request)
     async with hub.ledger.write() as db:
@@ -339,7 +339,7 @@ async def repair(request: Request, id: str, body: Selection) -> Touched:
 
 @routes.post("/{id}/ignore", operation_id="reconciliation_ignore", summary="忽略差异 Ignore",
              responses=schema.responses(404))  # fmt: skip
-async def ignore(request: Request, id: str, body: Selection) -> Touched:
+async def ignore(request: Request, id: str, body: FindingSelection) -> Touched:
     """Leaves findings as they are."""
     hub, who = services.of(request), security.principal(request)
     words = {"zh": f"由 {who.name} 忽略", "en": f"ignored by {who.name}"}

@@ -1,9 +1,10 @@
-"""``shuniu check``: the doctor."""
+"""``shuniu check`` looks at what is declared and configured, ``shuniu doctor`` at the machine and what is around it."""
 
 from __future__ import annotations
 
 import asyncio
 import dataclasses
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +15,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
 from gateway import check as doctor
-from gateway import consistency, current, hub, settings
+from gateway import consistency, current, health, hub, settings
 from gateway.commands import configuring, shell
 from retry_queue.ledger import session
 
@@ -22,6 +23,19 @@ from retry_queue.ledger import session
 def register(app: typer.Typer) -> None:
     """Adds the command."""
     app.command("check")(check)
+    app.command("doctor")(examine)
+
+
+def examine(as_json: shell.Json = False) -> None:
+    """体检：环境、数据库、Redis、时钟、证书、推送入口 / look at the machine and what is around it."""
+    found = asyncio.run(health.examine(shell.load()))
+    failed = any(line.level == "error" for line in found)
+    if as_json:
+        shell.show({"ok": not failed, "lines": [dataclasses.asdict(line) for line in found]})
+    else:
+        _lines(found)
+    if failed:
+        raise typer.Exit(1)
 
 
 def check(
@@ -89,10 +103,14 @@ def _stored(report: doctor.Report) -> current.Current | None:
         return None
 
 
-def _print(report: doctor.Report, *, unconfirmed: bool) -> None:
+def _lines(found: Iterable[doctor.Line]) -> None:
     colours = {"error": "red", "warning": "yellow", "info": "dim"}
-    for line in report.lines:
+    for line in found:
         shell.out.print(str(line), style=colours[line.level], markup=False)
+
+
+def _print(report: doctor.Report, *, unconfirmed: bool) -> None:
+    _lines(report.lines)
     table = Table(box=None, pad_edge=False)
     table.add_column("连接器 connector")
     table.add_column("等级 grade")

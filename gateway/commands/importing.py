@@ -56,7 +56,7 @@ def backfill(
                 what, number = chosen[0]
                 await _turned(hub, what, number)
                 return await _backfill_row(hub, number)
-            body = backfill_api.Start(
+            body = backfill_api.BackfillStart(
                 connection=connection or "", source=source, since=begin or datetime.now(UTC),
                 until=hands.moment(until, "--until"), budget=rate,
             )  # fmt: skip

@@ -79,7 +79,9 @@ def reconcile(
 
 async def _start(hub: shell.Opened, given: dict[str, Any]) -> int:
     try:
-        body = reconciliation_api.Start.model_validate({k: v for k, v in given.items() if v not in (None, [])})
+        body = reconciliation_api.ReconciliationStart.model_validate(
+            {k: v for k, v in given.items() if v not in (None, [])}
+        )
     except ValidationError as error:
         wrong = error.errors(include_url=False, include_input=False)[0]
         raise shell.fail(f"参数不正确：{wrong['loc']} {wrong['msg']}", f"{wrong['loc']}: {wrong['msg']}") from None

@@ -11,7 +11,7 @@ import importlib.resources
 import json
 import secrets
 import shutil
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,20 @@ class Stage:
         self.ledger = session.open_ledger(config.database_url, owner="stage", pool=2)
         self.sealer = sealing.Sealer(config.secret_key.get_secret_value())
         self._client = httpx.AsyncClient(timeout=20.0)
+        self._serve: Callable[[], contextlib.AbstractContextManager[Any]] | None = None
+        self._hub = contextlib.ExitStack()
+
+    async def start(self, serve: Callable[[], contextlib.AbstractContextManager[Any]] | None = None) -> None:
+        """Starts the hub's processes, at first with ``serve``, later again the same way."""
+        self._serve = serve or self._serve
+        if self._serve is None:
+            raise ValueError("nothing to start")
+        self._hub.enter_context(self._serve())
+        await processes.reachable(self.config.port)
+
+    def stop(self) -> None:
+        """Ends the hub's processes in good order; the simulators go on."""
+        self._hub.close()
 
     async def panel(self, path: str, body: Any = None) -> Any:
         """Asks (GET) or tells (POST, with a body) the simulators' control panel."""
@@ -110,6 +124,7 @@ class Stage:
         return [json.loads(line) for line in self.journal.read_text(encoding="utf-8").splitlines() if line]
 
     async def close(self) -> None:
+        self.stop()
         await self._client.aclose()
         await self.ledger.close()
 
@@ -159,14 +174,11 @@ async def running(
     environment = config.environment() | ({} if redis_url else {"SHUNIU_REDIS_URL": ""})
     del environment["PROMETHEUS_MULTIPROC_DIR"]  # the supervisor makes the folder and tells its children
     await migrate.upgrade(config.database_url)
-    with (
-        processes.started(simulators, log=folder / "simulators.log"),
-        processes.started(serve, environment, log=folder / "hub.log"),
-    ):
-        await processes.reachable(sim_port)
-        await processes.reachable(config.port)
+    with processes.started(simulators, log=folder / "simulators.log"):
         stage = Stage(config, config.port, sim_port, journal)
         try:
+            await stage.start(lambda: processes.started(serve, environment, log=folder / "hub.log"))
+            await processes.reachable(sim_port)
             await stage.introduce()
             yield stage
         finally:

@@ -77,6 +77,7 @@ class ClaimedDelivery:
     target_record: str | None
     stage: int
     mapping: str | None
+    occurred_at: float | None = None
     lease: Lease | None = None
     more: bool = False
     """More deliveries wait in this lane."""

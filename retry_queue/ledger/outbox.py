@@ -77,7 +77,7 @@ _LOAD = sql.Statement(
     SELECT d.id, d.event_id, d.route_key, d.connection_key, d.operation, d.position, d.kind, d.record_id, d.lane,
            d.state, d.attempt, d.failures, d.crashes, d.version, d.hop, d.created_at, c.entity, e.connection_key,
            e.record, e.received_at, e.trace, c.body, coalesce(r.link_id, r.id), d.target_record,
-           d.stage, d.mapping
+           d.stage, d.mapping, e.occurred_at
     FROM {src} JOIN deliveries d ON d.id = src.id JOIN events e ON e.id = d.event_id
     JOIN canonicals c ON c.event_id = d.event_id JOIN records r ON r.id = d.record_id
     """,

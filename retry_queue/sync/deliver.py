@@ -91,6 +91,7 @@ class Courier:
             return _ended(delivery, DeliveryState.SKIPPED, "route_gone", said)
         target = found.targets[place].target
         delivery.chained = bool(found.then)
+        delivery.interrupted = delivery.interrupted or site.doubts(delivery)
         operation = site.operation(delivery.connection_key, delivery.operation)
         if operation is None:
             said = {"zh": f"接口操作 {delivery.operation} 不存在", "en": f"no operation {delivery.operation}"}
@@ -122,7 +123,8 @@ class Courier:
             return _ended(job.delivery, DeliveryState.PARKED, "connection_broken", said)
         hold = site.policies.get(job.delivery.route_key) != lane.SKIP
         if job.delivery.interrupted and operation.idempotent is declaration.Idempotency.NO and not operation.flow:
-            return self._result(job, verdict.unknown(), started, hold, None)
+            ruling = verdict.restored() if site.doubts(job.delivery) else verdict.unknown()
+            return self._result(job, ruling, started, hold, None)
         if job.delivery.crashes >= verdict.MAX_CRASHES:
             return self._result(job, verdict.crashing(job.delivery.crashes), started, hold, None)
         early = self._early(job, hold)
@@ -201,7 +203,7 @@ class Courier:
         canonical, scope = job.canonical, job.scope
         if job.template is not None:
             scope = {**job.scope, job.delivery.entity: canonical}
-            canonical = words.message(job.template, scope, f"{job.delivery.event_id}-{job.delivery.id}")
+            canonical = words.message(job.template, scope, context.key(job.delivery))
             if not canonical["recipients"]:
                 return None
         elif job.member is not None and "owners" in job.scope:

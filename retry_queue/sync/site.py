@@ -11,7 +11,7 @@ import pydantic
 from connectors.core import catalogue, declaration, decode, model, registry
 from mappings import errors as mapping_errors
 from mappings import expression, library
-from retry_queue.ledger import configuration, connections, secrets, session
+from retry_queue.ledger import configuration, connections, lane, recovery, secrets, session
 from retry_queue.ledger.states import ConnectionState
 from retry_queue.sync import flows, meaning, plan, route, watch
 
@@ -52,8 +52,13 @@ class Site:
         entities: Mapping[str, route.EntityRule],
         texts: Mapping[str, str] | None = None,
         connectors: catalogue.Catalogue = catalogue.SHIPPED,
+        restored_at: float | None = None,
     ) -> None:
-        """``texts``: connector/name@version -> every version of the site's own mappings, also those not in force."""
+        """``texts``: connector/name@version -> every version of the site's own mappings, also those not in force.
+
+        ``restored_at``: when the ledger was put back to an older point, if ever.
+        """
+        self._restored_at = restored_at
         self.connectors = connectors
         self.epoch = epoch
         self.live = dict(live)
@@ -94,6 +99,11 @@ class Site:
             kinds.append("state" if operation is not None and operation.kind == "write" else "act")
             open_.append(live is not None and live.used and operation is not None)
         return plan.Candidate(one, holds, tuple(kinds), tuple(open_))
+
+    def doubts(self, delivery: lane.ClaimedDelivery) -> bool:
+        """Whether this first attempt may be the second: see ``recovery``."""
+        first = delivery.attempt == 1
+        return first and recovery.before(self._restored_at, delivery.occurred_at, delivery.received_at)
 
     def _repeatable(self, target: route.Target) -> bool:
         operation = self.operation(target.connection, target.operation)
@@ -226,6 +236,7 @@ async def load(ledger: session.Ledger, sealer: secrets.Sealer) -> Site:
         templates = await configuration.setting(connection, "templates") or []
         entities = await configuration.setting(connection, "entities") or {}
         connectors = catalogue.Catalogue(await configuration.declarations(connection))
+        restored = await configuration.setting(connection, recovery.SETTING) or {}
     overrides, texts = {}, {}
     for row in mapping_rows:
         file = f"{row.connector}/{row.name}@{row.version}"
@@ -251,4 +262,5 @@ async def load(ledger: session.Ledger, sealer: secrets.Sealer) -> Site:
         {name: route.EntityRule.model_validate(rule) for name, rule in entities.items()},
         texts,
         connectors,
+        restored.get("at"),
     )

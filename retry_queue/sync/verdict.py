@@ -121,6 +121,16 @@ def unknown(error: errors.ConnectorError | None = None) -> Verdict:
     return Verdict(Act.PARK, "outcome_unknown", words, code=error.code if error else None)
 
 
+def restored() -> Verdict:
+    """The ledger was put back to an older point: a hub that it knows nothing of may have sent this."""
+    words = {
+        "zh": "台账恢复前可能已经发送，且该接口无法查询或去重；请人工核对后选择重放或跳过",
+        "en": "may have been sent before the ledger was restored, and this operation can neither be looked up nor "
+        "deduplicated: check by hand, then replay or skip",
+    }
+    return Verdict(Act.PARK, "restored", words)
+
+
 def _retry(failures: int, jitter: float, reason: str, words: dict[str, str], code: str | None) -> Verdict:
     delay = backoff.after(failures + 1, jitter).delay
     if delay is None:

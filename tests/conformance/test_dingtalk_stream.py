@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
 import sys
@@ -17,11 +16,11 @@ from starlette.applications import Starlette
 from websockets.asyncio import client as websocket
 from websockets.exceptions import InvalidStatus
 
-from connectors.core import auth, channel, client, decode, errors, model, pacing, registry
+from connectors.core import auth, channel, client, decode, errors, pacing, registry
 from connectors.dingtalk import simulator, stream
 from connectors.simulator import engine, server
 from mappings import library
-from tests.conformance import messaging, taobao_peer
+from tests.conformance import messaging, streaming
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = registry.folder("dingtalk") / "samples"
@@ -43,18 +42,6 @@ def ding_of(url: engine.Url) -> simulator.Simulator:
     found = url.simulators["dingtalk"]
     assert isinstance(found, simulator.Simulator)
     return found
-
-
-@contextlib.asynccontextmanager
-async def receiving(owner: model.Connection, accept: channel.Accept) -> AsyncIterator[asyncio.Task[None]]:
-    """The stream at work; stopping it must be quick and must raise nothing."""
-    stopped = asyncio.Event()
-    task = asyncio.create_task(stream.run(owner, accept, stopped))
-    try:
-        yield task
-    finally:
-        stopped.set()
-        await asyncio.wait_for(task, 5)
 
 
 async def do(url: str, path: str, **body: Any) -> Any:
@@ -85,16 +72,16 @@ async def test_an_approval_comes_as_it_does_by_http(url: engine.Url) -> None:
 
     owner = messaging.dingtalk(url)
     caller = client.Client(auth.MemoryTokens(), pacing.LocalPacer())
-    async with receiving(owner, accept):
-        await taobao_peer.until(lambda: sim.channel.open)
+    async with streaming.receiving(stream.run, owner, accept):
+        await streaming.until(lambda: sim.channel.open)
         record = {"id": "A1", "status": "pending", "applicant": "sales01", "fields": [{"key": "订单号", "value": "T1"}]}
         config = {"approval_process_code": "PROC-TEST-0001", "approval_dept": 1}
         given = library.shipped("dingtalk", "approval_form").to_native(record, {"config": config})
         instance = (await caller.call(owner, "approval.create", given)).record_id
         await do(url, f"/approvals/{instance}/agree")
-        await taobao_peer.until(lambda: len(kept) == 2 and states(sim) == {"acknowledged"})
+        await streaming.until(lambda: len(kept) == 2 and states(sim) == {"acknowledged"})
         await do(url, f"/approvals/{instance}/delete")
-        await taobao_peer.until(lambda: len(kept) == 3)
+        await streaming.until(lambda: len(kept) == 3)
     await caller.aclose()
     events = [decode.events(owner.declaration, "stream", one, owner)[0] for one in kept]
     assert [(one.message, one.entity, one.record) for one in events[:2]] == [("approval", "approval", instance)] * 2
@@ -113,9 +100,9 @@ async def test_a_question_is_kept_without_its_reply_address(url: engine.Url) -> 
 
     owner = messaging.dingtalk(url)
     caller = client.Client(auth.MemoryTokens(), pacing.LocalPacer())
-    async with receiving(owner, accept):
+    async with streaming.receiving(stream.run, owner, accept):
         await do(url, "/ask", text="查订单 T1")
-        await taobao_peer.until(lambda: len(kept) == 1)
+        await streaming.until(lambda: len(kept) == 1)
     (event,) = decode.events(owner.declaration, "stream", kept[0], owner)
     assert (event.message, event.entity) == ("question", "message")
     assert b"sessionWebhook" not in kept[0]
@@ -135,13 +122,13 @@ async def test_an_event_is_confirmed_only_after_it_was_accepted(url: engine.Url)
         entered.set()
         await gate.wait()
 
-    async with receiving(messaging.dingtalk(url), accept):
+    async with streaming.receiving(stream.run, messaging.dingtalk(url), accept):
         await happen(url, 2)
         await asyncio.wait_for(entered.wait(), 5)
         await asyncio.sleep(0.2)
         assert not any(one.answers for one in sim.channel.events)
         gate.set()
-        await taobao_peer.until(lambda: states(sim) == {"acknowledged"})
+        await streaming.until(lambda: states(sim) == {"acknowledged"})
     said = [json.loads(one.answers[0]["data"]) for one in sim.channel.events]
     assert said == [{"status": "SUCCESS", "message": "ok"}] * 2
 
@@ -155,10 +142,10 @@ async def test_what_was_not_accepted_comes_later(url: engine.Url) -> None:
         if seen.count(seen[-1]) == 1:
             raise OSError("the ledger is down")
 
-    async with receiving(messaging.dingtalk(url), accept):
+    async with streaming.receiving(stream.run, messaging.dingtalk(url), accept):
         await happen(url, 2)
         await do(url, "/ask")
-        await taobao_peer.until(lambda: states(sim) == {"acknowledged"})
+        await streaming.until(lambda: states(sim) == {"acknowledged"})
     assert len(set(seen)) == 3
     codes = [[one["code"] for one in event.answers] for event in sim.channel.events]
     assert codes == [[200, 200], [200, 200], [500, 200]]
@@ -172,17 +159,17 @@ async def test_a_planned_disconnect_finishes_what_is_in_hand(url: engine.Url) ->
         await asyncio.sleep(0.1)
         kept.append(message)
 
-    async with receiving(messaging.dingtalk(url), accept):
-        await taobao_peer.until(lambda: sim.channel.open)
+    async with streaming.receiving(stream.run, messaging.dingtalk(url), accept):
+        await streaming.until(lambda: sim.channel.open)
         (before,) = sim.channel.open
         await happen(url, 3)
-        await taobao_peer.until(lambda: all(one.tries for one in sim.channel.events))
+        await streaming.until(lambda: all(one.tries for one in sim.channel.events))
         await do(url, "/stream/disconnect")
-        await taobao_peer.until(lambda: sim.channel.open and before not in sim.channel.open)
-        await taobao_peer.until(lambda: states(sim) == {"acknowledged"})
+        await streaming.until(lambda: sim.channel.open and before not in sim.channel.open)
+        await streaming.until(lambda: states(sim) == {"acknowledged"})
         assert [one.tries for one in sim.channel.events] == [1, 1, 1]
         await happen(url, 1)
-        await taobao_peer.until(lambda: len(kept) == 4)
+        await streaming.until(lambda: len(kept) == 4)
     assert sim.channel.pongs[0]["code"] == 200
 
 
@@ -192,14 +179,14 @@ async def test_a_ping_is_answered_with_its_own_data(url: engine.Url) -> None:
     async def accept(_message: bytes) -> None:
         raise AssertionError("nothing may come")
 
-    async with receiving(messaging.dingtalk(url), accept):
-        await taobao_peer.until(lambda: sim.channel.open)
+    async with streaming.receiving(stream.run, messaging.dingtalk(url), accept):
+        await streaming.until(lambda: sim.channel.open)
         await do(url, "/stream/ping")
-        await taobao_peer.until(lambda: sim.channel.pongs)
+        await streaming.until(lambda: sim.channel.pongs)
         for text in ("no json", "[]", '{"type":"EVENT"}', '{"type":"EVENT","headers":{"messageId":"m1"},"data":"[1]"}',
                      '{"type":"NEWS","headers":{"messageId":"m2"},"data":"{}"}'):  # fmt: skip
             await sim.channel.raw(text)
-        await taobao_peer.until(lambda: len(sim.channel.pongs) == 3)
+        await streaming.until(lambda: len(sim.channel.pongs) == 3)
         assert sim.channel.open
     ping, *others = sim.channel.pongs
     unreadable, unknown = sorted(others, key=lambda one: one["headers"]["messageId"])
@@ -216,13 +203,13 @@ async def test_a_wire_cut_again_and_again_loses_nothing(url: engine.Url) -> None
         await asyncio.sleep(0.002)
         kept.add(json.loads(message)["eventId"])
 
-    async with taobao_peer.wire(url) as wire, receiving(messaging.dingtalk(wire.url), accept):
+    async with streaming.wire(url) as wire, streaming.receiving(stream.run, messaging.dingtalk(wire.url), accept):
         for part in range(4):
             await happen(url, 15)
             least = part * 15 + 5
-            await taobao_peer.until(lambda least=least: len(kept) >= least)
+            await streaming.until(lambda least=least: len(kept) >= least)
             wire.cut()
-        await taobao_peer.until(lambda: states(sim) == {"acknowledged"}, 20)
+        await streaming.until(lambda: states(sim) == {"acknowledged"}, 20)
         assert wire.made >= 4
     assert len(kept) == 60
 
@@ -235,10 +222,10 @@ async def test_duplicates_have_one_key(url: engine.Url) -> None:
         kept.append(message)
 
     owner = messaging.dingtalk(url)
-    async with receiving(owner, accept):
+    async with streaming.receiving(stream.run, owner, accept):
         await happen(url, 2)
         await do(url, "/ask")
-        await taobao_peer.until(lambda: len(kept) == 9)
+        await streaming.until(lambda: len(kept) == 9)
     assert len({decode.events(owner.declaration, "stream", one, owner)[0].dedupe for one in kept}) == 3
 
 
@@ -246,7 +233,7 @@ async def test_nobody_answering_is_no_error() -> None:
     async def accept(_message: bytes) -> None:
         raise AssertionError("nothing may come")
 
-    async with receiving(messaging.dingtalk(), accept) as task:
+    async with streaming.receiving(stream.run, messaging.dingtalk(), accept) as task:
         await asyncio.sleep(0.3)
         assert not task.done()
 
@@ -304,12 +291,12 @@ async def test_peer_sdk_runs_against_the_simulator(url: engine.Url) -> None:
             credentials = {key: messaging.DINGTALK[key] for key in ("app_key", "app_secret")}
             process.stdin.write(json.dumps(credentials).encode() + b"\n")
             await process.stdin.drain()
-            await taobao_peer.until(lambda: sim.channel.open, 60)
+            await streaming.until(lambda: sim.channel.open, 60)
             assert [*sim.channel.subscribed.values()] == [{"EVENT *", "CALLBACK /v1.0/im/bot/messages/get"}]
             await happen(url, 2)
             await do(url, "/ask", text="查订单")
             await do(url, "/stream/ping")
-            await taobao_peer.until(lambda: states(sim) == {"acknowledged"} and sim.channel.pongs, 20)
+            await streaming.until(lambda: states(sim) == {"acknowledged"} and sim.channel.pongs, 20)
             lines: list[Any] = []
             async with asyncio.timeout(10):
                 while len(lines) < 3:

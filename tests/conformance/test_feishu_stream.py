@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import sys
 from collections.abc import AsyncIterator
@@ -17,7 +16,7 @@ from connectors.core import channel, decode, errors, model
 from connectors.feishu import frames, simulator, stream
 from connectors.simulator import engine, server
 from tests.conformance import feishu_stage as stage
-from tests.conformance import messaging, taobao_peer
+from tests.conformance import messaging, streaming
 
 DEFAULTS = stage.DEFAULTS
 
@@ -32,18 +31,6 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 async def url() -> AsyncIterator[engine.Url]:
     async with engine.serve(["feishu"], time_scale=0.001) as base:
         yield base
-
-
-@contextlib.asynccontextmanager
-async def receiving(owner: model.Connection, accept: channel.Accept) -> AsyncIterator[asyncio.Task[None]]:
-    """The stream at work; stopping it must be quick and must raise nothing."""
-    stopped = asyncio.Event()
-    task = asyncio.create_task(stream.run(owner, accept, stopped))
-    try:
-        yield task
-    finally:
-        stopped.set()
-        await asyncio.wait_for(task, 5)
 
 
 def connection(base: str, **changes: Any) -> model.Connection:
@@ -66,9 +53,9 @@ async def test_events_come_in_and_are_confirmed(url: engine.Url) -> None:
         kept.append(message)
 
     owner = connection(url)
-    async with receiving(owner, accept):
+    async with streaming.receiving(stream.run, owner, accept):
         wanted = await ask(url, 5)
-        await taobao_peer.until(lambda: len(kept) == 5 and states(sim) == {"acknowledged"})
+        await streaming.until(lambda: len(kept) == 5 and states(sim) == {"acknowledged"})
     events = [decode.events(owner.declaration, "stream", one, owner)[0] for one in kept]
     assert sorted(str(one.record) for one in events) == sorted(wanted)
     assert {(one.message, one.entity) for one in events} == {("user_message", "message")}
@@ -82,9 +69,9 @@ async def test_an_event_in_many_parts_is_one_event(url: engine.Url) -> None:
         kept.append(json.loads(message))
 
     sim.configure({"part_size": 70})
-    async with receiving(connection(url), accept):
+    async with streaming.receiving(stream.run, connection(url), accept):
         wanted = await ask(url, 3)
-        await taobao_peer.until(lambda: len(kept) == 3 and states(sim) == {"acknowledged"})
+        await streaming.until(lambda: len(kept) == 3 and states(sim) == {"acknowledged"})
     assert sorted(one["event"]["message"]["message_id"] for one in kept) == sorted(wanted)
 
 
@@ -95,14 +82,14 @@ async def test_an_event_is_confirmed_only_after_it_was_accepted(url: engine.Url)
         entered.set()
         await gate.wait()
 
-    async with receiving(connection(url), accept):
+    async with streaming.receiving(stream.run, connection(url), accept):
         await ask(url, 2)
         await asyncio.wait_for(entered.wait(), 5)
         await asyncio.sleep(0.2)
         assert states(sim) == {"waiting"}
         assert all(not one.answers for one in sim.channel.events)
         gate.set()
-        await taobao_peer.until(lambda: states(sim) == {"acknowledged"})
+        await streaming.until(lambda: states(sim) == {"acknowledged"})
 
 
 async def test_what_was_not_accepted_is_refused_and_comes_again(url: engine.Url) -> None:
@@ -114,9 +101,9 @@ async def test_what_was_not_accepted_is_refused_and_comes_again(url: engine.Url)
         if seen.count(seen[-1]) == 1:
             raise OSError("the ledger is down")
 
-    async with receiving(connection(url), accept):
+    async with streaming.receiving(stream.run, connection(url), accept):
         await ask(url, 3)
-        await taobao_peer.until(lambda: states(sim) == {"acknowledged"})
+        await streaming.until(lambda: states(sim) == {"acknowledged"})
     assert len(set(seen)) == 3
     assert all(one.answers == [500, 200] for one in sim.channel.events)
 
@@ -129,14 +116,14 @@ async def test_a_wire_cut_again_and_again_loses_nothing(url: engine.Url) -> None
         await asyncio.sleep(0.002)
         kept.add(json.loads(message)["event"]["message"]["message_id"])
 
-    async with taobao_peer.wire(url) as wire, receiving(connection(wire.url), accept):
+    async with streaming.wire(url) as wire, streaming.receiving(stream.run, connection(wire.url), accept):
         wanted: set[str] = set()
         for _ in range(4):
             wanted |= set(await ask(url, 15))
             least = len(wanted) - 10
-            await taobao_peer.until(lambda least=least: len(kept) >= least)
+            await streaming.until(lambda least=least: len(kept) >= least)
             wire.cut()
-        await taobao_peer.until(lambda: states(sim) == {"acknowledged"}, 20)
+        await streaming.until(lambda: states(sim) == {"acknowledged"}, 20)
         assert wire.made >= 4
     assert kept == wanted
 
@@ -147,12 +134,12 @@ async def test_the_platform_ends_its_sockets_and_the_stream_comes_back(url: engi
     async def accept(message: bytes) -> None:
         kept.append(message)
 
-    async with receiving(connection(url), accept):
-        await taobao_peer.until(lambda: sim.channel.open)
+    async with streaming.receiving(stream.run, connection(url), accept):
+        await streaming.until(lambda: sim.channel.open)
         async with messaging.control(url, "feishu") as http:
             assert (await http.post("/cut")).json() == {"cut": 1}
         await ask(url, 1)
-        await taobao_peer.until(lambda: len(kept) == 1)
+        await streaming.until(lambda: len(kept) == 1)
 
 
 async def test_pings_are_said_as_often_as_the_platform_asks(url: engine.Url) -> None:
@@ -162,8 +149,8 @@ async def test_pings_are_said_as_often_as_the_platform_asks(url: engine.Url) -> 
     async def accept(_message: bytes) -> None:
         raise AssertionError("nothing may come")
 
-    async with receiving(connection(url), accept):
-        await taobao_peer.until(lambda: sim.channel.pings >= 2)
+    async with streaming.receiving(stream.run, connection(url), accept):
+        await streaming.until(lambda: sim.channel.pings >= 2)
 
 
 @pytest.mark.parametrize("changes", [{"app_secret": "wrong"}, {"app_id": "cli_another0001"}])
@@ -183,18 +170,18 @@ async def test_one_connection_too_many_waits_for_its_place(url: engine.Url) -> N
         return
 
     sim.channel.open.update({str(number): None for number in range(50)})  # type: ignore[misc]
-    async with receiving(connection(url), accept) as task:
+    async with streaming.receiving(stream.run, connection(url), accept) as task:
         await asyncio.sleep(0.3)
         assert not task.done()
         sim.channel.open.clear()
-        await taobao_peer.until(lambda: sim.channel.open)
+        await streaming.until(lambda: sim.channel.open)
 
 
 async def test_nobody_listening_is_no_error() -> None:
     async def accept(_message: bytes) -> None:
         raise AssertionError("nothing may come")
 
-    async with receiving(connection("http://127.0.0.1:9"), accept) as task:
+    async with streaming.receiving(stream.run, connection("http://127.0.0.1:9"), accept) as task:
         await asyncio.sleep(0.3)
         assert not task.done()
 
@@ -247,9 +234,9 @@ async def test_peer_client_runs_against_the_simulator(url: engine.Url) -> None:
             given = {"app_id": DEFAULTS["app_id"], "app_secret": DEFAULTS["app_secret"], "domain": base}
             process.stdin.write(json.dumps(given).encode() + b"\n")
             await process.stdin.drain()
-            await taobao_peer.until(lambda: sim.channel.open, 60)
+            await streaming.until(lambda: sim.channel.open, 60)
             wanted = await ask(url, 3)
-            await taobao_peer.until(lambda: states(sim) == {"acknowledged"}, 20)
+            await streaming.until(lambda: states(sim) == {"acknowledged"}, 20)
             lines: list[str] = []
             async with asyncio.timeout(10):
                 while len(lines) < 3:

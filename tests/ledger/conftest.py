@@ -13,6 +13,7 @@ import pytest
 import structlog
 from sqlalchemy.engine import make_url
 
+from connectors.core import declaration, registry
 from gateway import migrate
 from gateway.trial import postgres
 from retry_queue import pump
@@ -115,6 +116,23 @@ async def erp(ledger: session.Ledger) -> AsyncIterator[target.Target]:
         await hubs.sink(ledger, made["erp"].url)
         await hubs.route(ledger)
         yield made["erp"]
+
+
+@pytest.fixture
+def once_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ``send`` operation of the generic connector, as a system has it that recognises no repeats."""
+    plain = registry.get("http")
+    send = plain.operations["send"].model_copy(update={"idempotent": declaration.Idempotency.NO})
+    changed = plain.model_copy(update={"operations": {**plain.operations, "send": send}})
+    real = registry.get
+    monkeypatch.setattr(registry, "get", lambda name: changed if name == "http" else real(name))
+
+
+@pytest.fixture
+async def chat(ledger: session.Ledger, erp: target.Target, once_only: None) -> target.Target:
+    """The target again, but each order is a message that must not be repeated."""
+    await hubs.route(ledger, operation="send")
+    return erp
 
 
 @pytest.fixture

@@ -135,6 +135,20 @@ async def test_an_open_poll_is_only_hurried(ledger: session.Ledger) -> None:
         assert await cursors.claim(db, "shelf", "rows", "p", 5.0) is not None
 
 
+async def test_a_closed_poll_whose_question_is_not_configured_is_not_asked(ledger: session.Ledger) -> None:
+    """A sweep over colleagues that nobody named failed after every outage."""
+    text = test_poll.SHELF.replace("messages:\n", FAILED, 1) + DOORS
+    text = text.replace(
+        "    every: 1\n", '    every: 1\n    when: {intake: poll}\n    input: {who: "${config.people}"}\n'
+    )
+    found = site("http://x", registry.parse(text, "shelf/connector.yaml"))
+    made = gap.Gaps(ledger, lambda: found)
+    await made.beat()
+    await silence(ledger, 30.0)
+    assert await made.beat() == 1
+    assert [row.source for row in await asked(ledger)] == ["failed"]
+
+
 async def test_a_list_of_failed_pushes_is_no_poll(ledger: session.Ledger) -> None:
     found = site("http://x", declared(polled=True))
     calls = client.Client(auth.MemoryTokens(), pacing.LocalPacer())

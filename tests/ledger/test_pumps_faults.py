@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from connectors.core import declaration, registry
 from gateway import migrate
 from gateway.trial import postgres
 from retry_queue import replay
@@ -102,23 +101,6 @@ async def test_refused_credentials_pause_once_and_burn_nothing(
         await hubs.set_state(ledger, "erp", ConnectionState.ENABLED)
         found = await one.settled()
         assert (found.delivered, found.dead) == (31, 0)
-
-
-@pytest.fixture
-def once_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The ``send`` operation of the generic connector, as a system has it that recognises no repeats."""
-    plain = registry.get("http")
-    send = plain.operations["send"].model_copy(update={"idempotent": declaration.Idempotency.NO})
-    changed = plain.model_copy(update={"operations": {**plain.operations, "send": send}})
-    real = registry.get
-    monkeypatch.setattr(registry, "get", lambda name: changed if name == "http" else real(name))
-
-
-@pytest.fixture
-async def chat(ledger: session.Ledger, erp: target.Target, once_only: None) -> target.Target:
-    """The target again, but each order is a message that must not be repeated."""
-    await hubs.route(ledger, operation="send")
-    return erp
 
 
 @pytest.mark.parametrize("operation", ["send", "record.put"])
