@@ -27,6 +27,11 @@ _AWAY = ("08", "25006", "40", "53", "55P03", "57", "58")
 out of disk or connections, shutting down or starting up, disk error."""
 
 
+IDLE = "20s"
+"""After so long inside a transaction without a statement PostgreSQL ends it: its process was stopped or sleeps, and
+what it has locked would stop everybody else. No transaction of ours waits for anything outside the database."""
+
+
 class LedgerUnavailable(Exception):
     """The database cannot be reached or refuses to write; the step did not happen."""
 
@@ -134,6 +139,7 @@ def _tune_postgres(engine: AsyncEngine) -> None:
         cursor = connection.cursor()
         # What is claimed and settled is in memory; as if on a spinning disk, whole tables would be read instead.
         cursor.execute("SET random_page_cost = 1.1")
+        cursor.execute(f"SET idle_in_transaction_session_timeout = '{IDLE}'")
         cursor.close()
         connection.commit()
 

@@ -23,9 +23,10 @@ WRONG = {"worker-1": 3600.0, "worker-2": -3600.0, "api-1": 300.0}
 
 @pytest.mark.skipif(os.environ.get("FAULTS") != "full", reason="only in the full run")
 async def test_workers_sleep_restart_and_have_the_wrong_time(
-    folder: Path, full: bool, seed: int, trial: Callable[..., None]
+    folder: Path, postgres_url: str, full: bool, seed: int, trial: Callable[..., None]
 ) -> None:
-    async with harness.ground(folder, seed, records=400, inject={"clock": WRONG}) as ground:
+    inject = {"clock": WRONG}
+    async with harness.ground(folder, seed, records=400, database_url=postgres_url, inject=inject) as ground:
         for turn in range(3 if full else 1):
             seconds = 120.0 if full and turn == 0 else 0.0
             late = await _asleep(ground, seconds)

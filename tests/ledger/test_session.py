@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import asyncpg
 import pytest
 from sqlalchemy.exc import DBAPIError
@@ -30,3 +32,25 @@ async def test_a_driver_that_was_cut_off_is_a_ledger_that_is_away(
                 await connection.exec_driver_sql("SELECT no_such_column")
     finally:
         await ledger.close()
+
+
+@pytest.mark.postgres
+async def test_a_process_that_stops_inside_a_transaction_does_not_stop_the_others(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its row locks held up those who wanted to bury it, and with them their own heartbeats."""
+    monkeypatch.setattr(session, "IDLE", "500ms")
+    stopped, other = (session.open_ledger(postgres_url, owner=name) for name in ("w1", "w2"))
+    statement = "INSERT INTO settings (key, value, updated_at) VALUES ('lock', '1', 0)"
+    through = False
+    try:
+        with pytest.raises(session.LedgerUnavailable):
+            async with stopped.write() as connection:
+                await connection.exec_driver_sql(statement)
+                async with asyncio.timeout(10), other.write() as second:  # the same key: it waits for the first
+                    await second.exec_driver_sql(statement)
+                    through = True
+        assert through
+    finally:
+        await stopped.close()
+        await other.close()

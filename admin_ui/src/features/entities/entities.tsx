@@ -59,7 +59,7 @@ function Editor({ detail, touch }: { detail: Detail; touch: (dirty: boolean) => 
   const fixed = !may('editor')
   const dirty = JSON.stringify(rule) !== JSON.stringify(detail.rule)
   const save = useChange<undefined, Detail>(
-    () => ask(api.PUT('/api/v1/entities/{entity}', { params: { path: { entity: detail.entity }, header: { 'if-match': detail.etag } }, body: rule as Schemas['EntityRule-Input'] })),
+    () => ask(api.PUT('/api/v1/entities/{entity}', { params: { path: { entity: detail.entity }, header: { 'if-match': detail.etag } }, body: rule as Schemas['EntityRule'] })),
     { stale: ['entities', 'routes'], quiet: true, done: t('saved'), then: () => touch(false) },
   )
   function change(next: Rule): void {

@@ -1,7 +1,7 @@
 /** Rules per field as choices of a form, and back. A field without a choice follows what is said above it. Pure. */
 import type { Schemas } from '@/api/client'
 
-export type Rule = Schemas['EntityRule-Output']
+export type Rule = Schemas['EntityRule']
 export type Policy = 'newest' | 'rank' | 'manual'
 export const POLICIES: Policy[] = ['newest', 'rank', 'manual']
 /** `owner:<connection>`, a policy, or nothing of its own. */
