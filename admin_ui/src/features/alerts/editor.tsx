@@ -21,10 +21,10 @@ export function Editor({ alert, keys, kinds, channels, close }: Props) {
   const [form] = Form.useForm<AlertValues>()
   const limited = Form.useWatch('limited', form) as boolean | undefined
   const known = new Map(kinds.map((one) => [one.kind as string, one]))
-  const given = (all: AlertValues): Schemas['Alert'] => alertOf(all, known, alert)
-  const save = useChange((body: Schemas['Alert']) => ask(api.PUT('/api/v1/alerts/{key}', { params: { path: { key: body.key } }, body })), { stale: ['alerts', 'alarms'], done: common('saved'), then: close })
+  const given = (all: AlertValues): Schemas['Alert-Input'] => alertOf(all, known, alert)
+  const save = useChange((body: Schemas['Alert-Input']) => ask(api.PUT('/api/v1/alerts/{key}', { params: { path: { key: body.key } }, body })), { stale: ['alerts', 'alarms'], done: common('saved'), then: close })
   const remove = useChange((key: string) => ask(api.DELETE('/api/v1/alerts/{key}', { params: { path: { key } } })), { stale: ['alerts', 'alarms'], done: common('removed'), then: close })
-  const trial = useChange((body: Schemas['Alert']) => ask(api.POST('/api/v1/alerts/trial', { body })), { stale: ['notices'] })
+  const trial = useChange((body: Schemas['Alert-Input']) => ask(api.POST('/api/v1/alerts/trial', { body })), { stale: ['notices'] })
   const test = (): void => void form.validateFields().then(() => trial.mutate(given(form.getFieldsValue(true) as AlertValues))).catch(() => undefined)
   return (
     <Drawer

@@ -1,7 +1,7 @@
 /** Between an alert as the API has it and the values of its form. Times are seconds in both. */
 import type { Schemas } from '@/api/client'
 
-export type Alert = Schemas['Alert']
+export type Alert = Schemas['Alert-Output']
 export type Kind = Schemas['Rule']['kind']
 export type RuleKind = Schemas['RuleKind']
 export type Day = 'mon' | 'tue' | 'wed' | 'thu' | 'fri' | 'sat' | 'sun'
@@ -54,7 +54,7 @@ export function values(alert: Alert | null, language: 'zh' | 'en', keys: string[
   }
 }
 
-export function alertOf(given: AlertValues, kinds: Map<string, RuleKind>, before: Alert | null): Schemas['Alert'] {
+export function alertOf(given: AlertValues, kinds: Map<string, RuleKind>, before: Alert | null): Schemas['Alert-Input'] {
   return {
     key: given.key,
     label: given.label || null,
