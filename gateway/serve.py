@@ -14,7 +14,7 @@ import uvloop
 from redis import asyncio as aioredis
 from redis.exceptions import RedisError
 
-from gateway import app, beacon, migrate, settings, supervisor, telemetry, valkey, wiring, worker
+from gateway import app, beacon, migrate, settings, supervisor, telemetry, tracing, valkey, wiring, worker
 from retry_queue.ledger import session, users, workers
 
 log = structlog.get_logger()
@@ -24,17 +24,18 @@ def run(config: settings.Settings, role: str = "all", pace: float = 1.0) -> int:
     """Runs ``role`` (all, api, worker, poller) until stopped; returns the exit code."""
     telemetry.configure(config.log_level, config.log_format)
     telemetry.conceal(*config.masters)
-    match role:
-        case "all":
-            return uvloop.run(_all(config, pace))
-        case "api":
-            return uvloop.run(_api(config))
-        case "worker":
-            return uvloop.run(_worker(config, polls=True, pumps=True, pace=pace))
-        case "poller":
-            return uvloop.run(_worker(config, polls=True, pumps=False, pace=pace))
-        case _:
-            raise settings.Unusable(f"没有角色 {role}", f"no role {role}; there are all, api, worker, poller")
+    work = {
+        "all": lambda: _all(config, pace),
+        "api": lambda: _api(config),
+        "worker": lambda: _worker(config, polls=True, pumps=True, pace=pace),
+        "poller": lambda: _worker(config, polls=True, pumps=False, pace=pace),
+    }.get(role)
+    if work is None:
+        raise settings.Unusable(f"没有角色 {role}", f"no role {role}; there are all, api, worker, poller")
+    if role == "all":  # only starts others
+        return uvloop.run(work())
+    with tracing.exported(config, role):
+        return uvloop.run(work())
 
 
 async def _all(config: settings.Settings, pace: float) -> int:

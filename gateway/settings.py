@@ -22,7 +22,7 @@ from urllib.parse import quote, urlsplit
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from gateway import references
+from gateway import hints, references
 
 PREFIX = "SHUNIU_"
 SCRIPT_ONLY = frozenset({"CI", "PYTHON", "NO_APT", "SKIP_UI", "TEST_POSTGRES_URL"})
@@ -84,6 +84,10 @@ class Settings(BaseSettings):
     """Bytes of the largest accepted hook or API body."""
     metrics_port: Annotated[int, Field(ge=0, le=65535)] = 0
     """Where a worker or poller that runs alone answers /livez, /readyz and /metrics; 0: nowhere."""
+    otlp_endpoint: str = ""
+    """An OpenTelemetry collector's OTLP/HTTP address, such as ``http://collector:4318``; empty: no traces."""
+    trace_ratio: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """How much of all traces is sent, 0 to 1."""
     instance: str = ""
     """Which child of the supervisor this process is, such as ``worker-2``; set by it."""
     metrics_dir: Path = Path()
@@ -139,7 +143,7 @@ class Settings(BaseSettings):
             raise ValueError("not a Redis address")
         return value
 
-    @field_validator("public_url")
+    @field_validator("public_url", "otlp_endpoint")
     @classmethod
     def _web_address(cls, value: str) -> str:
         parts = urlsplit(value)
@@ -241,6 +245,8 @@ class Settings(BaseSettings):
             "LOG_LEVEL": self.log_level,
             "LOG_FORMAT": self.log_format,
             "MAX_BODY": str(self.max_body),
+            "OTLP_ENDPOINT": self.otlp_endpoint,
+            "TRACE_RATIO": str(self.trace_ratio),
             "METRICS_DIR": str(self.metrics_dir),
             "METRICS_PORT": "0",  # the children of one supervisor are told about by the API
             "REDIS_URL": self.redis,
@@ -366,31 +372,10 @@ def _own_secret(path: Path) -> str:
     return path.read_text().strip()
 
 
-_HINTS = {
-    "database_url": (
-        "应为 sqlite:///路径 或 postgresql://用户:密码@主机:端口/库名",
-        "expected sqlite:///path or postgresql://user:password@host:port/name",
-    ),
-    "redis_url": ("应为 redis://、rediss:// 或 unix:// 地址", "expected a redis://, rediss:// or unix:// address"),
-    "public_url": ("应为 http(s)://主机 形式的网址", "expected an address such as https://hub.example.com"),
-    "port": ("应为 0–65535 的整数", "expected a whole number from 0 to 65535"),
-    "metrics_port": ("应为 0–65535 的整数", "expected a whole number from 0 to 65535"),
-    "workers": ("应为 1–64 的整数", "expected a whole number from 1 to 64"),
-    "egress_allow": (
-        "应为逗号分隔的网段,如 10.0.0.0/8,192.168.1.0/24",
-        "expected networks separated by commas, such as 10.0.0.0/8,192.168.1.0/24",
-    ),
-    "max_body": ("应为 1KiB–256MiB 的大小,如 1MiB", "expected a size from 1KiB to 256MiB, such as 1MiB"),
-    "oidc_roles": ("应为 组名=角色，以逗号分隔", "expected group=role, separated by commas"),
-    "log_level": ("应为 DEBUG、INFO、WARNING 或 ERROR", "expected DEBUG, INFO, WARNING or ERROR"),
-    "log_format": ("应为 json 或 console", "expected json or console"),
-}
-
-
 def _explain(error: ValidationError) -> Unusable:
     """Names and expectations only: the refused value may hold a password."""
     fields = dict.fromkeys(str(problem["loc"][0]) if problem["loc"] else "" for problem in error.errors())
-    lines = [(PREFIX + name.upper(), *_HINTS.get(name, ("的值无效", "has an unusable value"))) for name in fields]
+    lines = [(PREFIX + name.upper(), *hints.HINTS.get(name, ("的值无效", "has an unusable value"))) for name in fields]
     return Unusable(
         "配置有误:" + ";".join(f"{name} {zh}" for name, zh, _ in lines),
         "wrong configuration: " + "; ".join(f"{name}: {en}" for name, _, en in lines),

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import secrets
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 
 import structlog
 
 from connectors.core import model
+from retry_queue import tracing
 from retry_queue.ledger import inbox, quarantine, session, tallies
 
 MAX_BATCH = 500
@@ -47,13 +48,23 @@ class Appender:
         self._bell = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
-    async def append(self, events: Sequence[inbox.NewEvent]) -> list[int | None]:
+    async def append(self, events: Sequence[inbox.NewEvent], caller: str = "") -> list[int | None]:
         """Makes events durable; returns new ids, None for each that was there already.
 
-        Raises LedgerUnavailable when they are not: the caller must not acknowledge.
+        ``caller``: the W3C ``traceparent`` of whoever handed them in. Raises LedgerUnavailable when they are not
+        durable: the caller must not acknowledge.
         """
         if not events:
             return []
+        begun = time.time()
+        made = await self._join(events)
+        if tracing.on():
+            for event, number in zip(events, made, strict=True):
+                if number is not None:
+                    tracing.tell(_span(event, begun, caller))
+        return made
+
+    async def _join(self, events: Sequence[inbox.NewEvent]) -> list[int | None]:
         if len(self._waiting) >= MAX_WAITING:
             raise Overloaded("too many hand-ins are waiting for the ledger")
         future: asyncio.Future[list[int | None]] = asyncio.get_running_loop().create_future()
@@ -133,6 +144,15 @@ class Appender:
             await asyncio.gather(self._task, return_exceptions=True)
 
 
+def _span(event: inbox.NewEvent, begun: float, caller: str) -> tracing.Span:
+    above = tracing.told(caller)
+    told = {"shuniu.connection": event.connection_key, "shuniu.source": event.source, "shuniu.message": event.message}
+    return tracing.Span(
+        "event", "server", event.trace, tracing.root(event.trace), begun, time.time() - begun,
+        attributes=told, links=(above,) if above else (),
+    )  # fmt: skip
+
+
 def _refuse(group: list[Waiting], error: Exception) -> None:
     for _, future in group:
         if not future.done():
@@ -140,17 +160,22 @@ def _refuse(group: list[Waiting], error: Exception) -> None:
 
 
 def new_event(key: str, source: str, found: model.SourceEvent, *, reread: bool = False) -> inbox.NewEvent:
-    """A source event as the inbox takes it."""
+    """A source event as the inbox takes it.
+
+    Its trace follows from what it is: told again to a ledger that was put back or made anew, it leads to the same
+    idempotency keys.
+    """
+    dedupe = _fit(found.dedupe, 120)
     return inbox.NewEvent(
         connection_key=key,
         source=source,
         message=found.message,
         entity=found.entity,
         record=_fit(found.record, 200) if found.record else None,
-        dedupe=_fit(found.dedupe, 120),
+        dedupe=dedupe,
         payload=found.payload.decode(),
         occurred_at=found.occurred_at.timestamp() if found.occurred_at else None,
-        trace=secrets.token_hex(16),
+        trace=hashlib.sha256(f"{key}\x00{dedupe}".encode()).hexdigest()[:32],
         priority=inbox.FAST if found.fast else inbox.LIVE,
         reread=reread,
     )

@@ -8,13 +8,15 @@ waits longer than that.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 
 import structlog
 
 from connectors.core import client
-from retry_queue import rest, settler
+from connectors.core import tracing as outgoing
+from retry_queue import rest, settler, tracing
 from retry_queue.ledger import configuration, detours, inbox, lane, links, outbox, secrets, session, workers
 from retry_queue.ledger.states import DeliveryState
 from retry_queue.sync import context, deliver, intake, timers
@@ -262,11 +264,14 @@ class Pumps:
             return [one for delivery in claimed for one in await self._prepared([delivery])]
 
     async def _one(self, job: context.Job, turn: Turn, pace: Pace) -> None:
+        span = _beginning(job.delivery) if tracing.on() else None
         try:
             result = await self._courier.deliver(job)
         except Exception as error:
             log.exception("delivery.internal", delivery=job.delivery.id)
             result = deliver.internal(job.delivery, error)
+        if span is not None:
+            tracing.tell(_attempt(result, *span))
         pace.took(result.duration)
         # The slot is free for the next call while this result waits for its commit.
         self._keep(self._settled(result, turn))
@@ -342,3 +347,24 @@ class Pumps:
             self.wake()
         elif first is not None and first < SWEEP:
             loop.call_later(first, self.wake)
+
+
+def _beginning(delivery: lane.ClaimedDelivery) -> tuple[str, float]:
+    """The span of an attempt that begins, told to the system that is called; and when it began."""
+    span = tracing.fresh()
+    outgoing.PARENT.set(tracing.header(delivery.trace, span))  # this task's own
+    return span, time.time()
+
+
+def _attempt(result: lane.Result, span: str, begun: float) -> tracing.Span:
+    one = result.delivery
+    told: dict[str, str | int] = {
+        "shuniu.connection": one.connection_key, "shuniu.operation": one.operation, "shuniu.route": one.route_key,
+        "shuniu.entity": one.entity, "shuniu.delivery": one.id, "shuniu.attempt": one.attempt,
+        "shuniu.state": str(result.state), "shuniu.reason": result.reason or "",
+    }  # fmt: skip
+    failed = result.state in (DeliveryState.PARKED, DeliveryState.DEAD) or result.failed
+    return tracing.Span(
+        one.operation, "client", one.trace, span, begun, time.time() - begun, tracing.root(one.trace),
+        told, failure=(result.reason or result.outcome) if failed else None,
+    )  # fmt: skip

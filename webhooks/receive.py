@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
-from connectors.core import declaration, decode, errors, model, reply, scope, verify
+from connectors.core import declaration, decode, errors, model, reply, scope, tracing, verify
 from retry_queue import append
 from retry_queue.ledger.states import ConnectionState
 
@@ -97,7 +97,8 @@ class Receiver:
             connection, name, source, verified = self._proven(connection, hook, now)
             if verified.handshake is None:
                 found = decode.events(connection.declaration, name, verified.plaintext, connection, verified)
-                await self._appender.append([append.new_event(connection.key, name, one) for one in found])
+                made = [append.new_event(connection.key, name, one) for one in found]
+                await self._appender.append(made, hook.headers.get(tracing.HEADER, ""))
             return reply.reply(connection, source, verified, now)
         except errors.HookRefused as error:
             self._appender.refuse(door.key, error.reason, error.detail, excerpt(hook.body))

@@ -25,7 +25,7 @@ import aiohttp
 import httpx
 import httpx_aiohttp
 
-from connectors.core import answer, egress, errors, mask, model, registry, scope, signing
+from connectors.core import answer, egress, errors, mask, model, registry, scope, signing, tracing
 
 CONNECT_TIMEOUT = 5.0
 KEEP_IDLE = 4.0
@@ -187,6 +187,8 @@ def build(request: model.Request) -> httpx.Request:
         headers["content-type"] = "application/x-www-form-urlencoded; charset=utf-8"
     for name, value in request.headers.items():
         headers[name.lower()] = value
+    if parent := tracing.PARENT.get():
+        headers.setdefault(tracing.HEADER, parent)
     if request.cookies:
         headers["cookie"] = "; ".join(f"{name}={value}" for name, value in request.cookies.items())
     wait = min(CONNECT_TIMEOUT, request.timeout)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from typing import Annotated, Any
 
 import orjson
@@ -114,7 +115,7 @@ async def route(request: Request, body: RouteDraft) -> RouteTrial:
             holds = expression.condition(body.route.when)({story.entity: record, "event": about})
     except mapping_errors.MappingError as error:
         holds, said = False, paging.Words(zh=error.zh, en=error.en)
-    scope = {story.entity: record, "event": {"id": str(story.id), "trace": story.trace, **about}}
+    scope = {story.entity: record, "event": {"key": str(uuid.UUID(story.trace)), "trace": story.trace, **about}}
     site = hub.site()
     made = [await asyncio.to_thread(_sent, site, one, story.entity, record, scope) for one in body.route.to]
     return RouteTrial(holds=holds, words=said, canonical=_shown(record), targets=made)

@@ -130,7 +130,6 @@ def _fill(job: Job, known: Mapping[records.Ref, records.Known], groups: Mapping[
         "config": scope.settings(job.live.opened) if job.live.opened else {},
         "link": {"id": job.member.record} if job.member else {},
         "event": {
-            "id": f"{delivery.event_id}-{delivery.route_key}-{delivery.position}",
             "connection": delivery.source_key,
             "record": delivery.source_record,
             "trace": delivery.trace,

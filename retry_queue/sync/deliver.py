@@ -203,7 +203,7 @@ class Courier:
         canonical, scope = job.canonical, job.scope
         if job.template is not None:
             scope = {**job.scope, job.delivery.entity: canonical}
-            canonical = words.message(job.template, scope, f"{job.delivery.event_id}-{job.delivery.id}")
+            canonical = words.message(job.template, scope, context.key(job.delivery))
             if not canonical["recipients"]:
                 return None
         elif job.member is not None and "owners" in job.scope:

@@ -17,6 +17,7 @@ import structlog
 
 from connectors.core import client
 from mappings import errors as mapping_errors
+from retry_queue import tracing
 from retry_queue.ledger import configuration, inbox, lane, outbox, records, secrets, session, tallies
 from retry_queue.ledger.states import EventState
 from retry_queue.sync import about, aim, claiming, draft, identity, plan, reading, timers, watch
@@ -236,6 +237,9 @@ class Intake:
             cancelled = await timers.planned(connection, self._sealer, site, mine, places, owed)
             targets = _merged([{one.connection_key: one.priority == inbox.FAST} for one in owed])
             await tallies.add(connection, self._ledger.slot, _counts(mine) + cancelled)
+        if tracing.on():
+            for one in planned:
+                tracing.tell(_span(one, sum(each.event_id == one.event.id for each in owed)))
         return targets
 
 
@@ -319,3 +323,15 @@ def _counts(drafts: Sequence[draft.Draft]) -> Counter[tuple[str, str]]:
             counts[(key, "filtered")] += 1
             counts[(key, f"skipped.{decided.reason}")] += 1
     return counts
+
+
+def _span(one: draft.Draft, deliveries: int) -> tracing.Span:
+    """From taking an event in to having planned what it causes."""
+    event, now = one.event, time.time()
+    told: dict[str, str | int] = {
+        "shuniu.connection": event.connection_key, "shuniu.entity": one.entity, "shuniu.deliveries": deliveries,
+        "shuniu.reason": (one.plan.reason or "") if one.plan else "",
+    }  # fmt: skip
+    began = min(event.received_at, now)
+    above = tracing.root(event.trace)
+    return tracing.Span("plan", "internal", event.trace, tracing.fresh(), began, now - began, above, told)

@@ -8,6 +8,7 @@ import hmac
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -22,11 +23,11 @@ class Release:
     ``code``: a folder with another version's packages; None for what is here.
     """
 
-    def __init__(self, folder: Path, url: str, redis: str, code: Path | None = None) -> None:
+    def __init__(self, folder: Path, url: str, redis: str, code: Path | None = None, **more: Any) -> None:
         self.folder = folder
         self.code = code
         self.config = settings.load(
-            data_dir=folder, database_url=url, redis_url=redis, secret_key=hubs.MASTER, log_level="WARNING"
+            data_dir=folder, database_url=url, redis_url=redis, secret_key=hubs.MASTER, log_level="WARNING", **more
         )
 
     def _environment(self, name: str, port: int, metrics: int) -> dict[str, str]:
@@ -52,9 +53,9 @@ class Release:
             return child.wait(60)
 
 
-async def push(client: httpx.AsyncClient, port: int, name: str) -> int:
+async def push(client: httpx.AsyncClient, port: int, name: str, **headers: str) -> int:
     """One signed order at an API pod; the status it answers."""
     body = json.dumps(hubs.order(name)).encode()
     proof = hmac.new(hubs.SECRET.encode(), body, hashlib.sha256).hexdigest()
     url = f"http://127.0.0.1:{port}/hooks/shop"
-    return (await client.post(url, content=body, headers={"x-signature": proof})).status_code
+    return (await client.post(url, content=body, headers={"x-signature": proof, **headers})).status_code

@@ -32,6 +32,8 @@ class Call:
     key: str
     body: Any
     at: float
+    parent: str = ""
+    """``traceparent``, if any."""
 
 
 class Target:
@@ -93,7 +95,14 @@ class Target:
         method, path, _ = first.split(" ")
         read = orjson.loads(body) if body else None
         self.calls.append(
-            Call(method, path, headers.get("idempotency-key", ""), read, asyncio.get_running_loop().time())
+            Call(
+                method,
+                path,
+                headers.get("idempotency-key", ""),
+                read,
+                asyncio.get_running_loop().time(),
+                headers.get("traceparent", ""),
+            )
         )
         self.waiting += 1
         self.most = max(self.most, self.waiting)

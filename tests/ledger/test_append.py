@@ -209,7 +209,15 @@ async def test_what_a_sender_makes_up_fits_its_column(ledger: session.Ledger, ap
 def test_a_source_event_becomes_an_event_of_the_inbox() -> None:
     made = append.new_event("shop", "hook", a_source_event(fast=True), reread=True)
     assert (made.priority, made.reread, made.occurred_at, made.record) == (inbox.FAST, True, 1704067200.0, "T1")
-    assert made.trace != append.new_event("shop", "hook", a_source_event()).trace
+
+
+def test_an_event_told_again_to_another_ledger_has_the_same_trace() -> None:
+    """Idempotency keys follow from it: after a restore a target that recognises repeats must recognise them."""
+    one = append.new_event("shop", "hook", a_source_event(dedupe="a")).trace
+    assert one == append.new_event("shop", "poll", a_source_event(dedupe="a"), reread=True).trace
+    assert one != append.new_event("shop", "hook", a_source_event(dedupe="b")).trace
+    assert one != append.new_event("store", "hook", a_source_event(dedupe="a")).trace
+    assert len(one) == 32
 
 
 # --- the ledger goes away -------------------------------------------------------------------------
