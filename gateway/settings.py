@@ -22,7 +22,7 @@ from urllib.parse import quote, urlsplit
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from gateway import references, setting_words
+from gateway import hints, references
 
 PREFIX = "SHUNIU_"
 SCRIPT_ONLY = frozenset({"CI", "PYTHON", "NO_APT", "SKIP_UI", "TEST_POSTGRES_URL"})
@@ -378,10 +378,7 @@ def _own_secret(path: Path) -> str:
 def _explain(error: ValidationError) -> Unusable:
     """Names and expectations only: the refused value may hold a password."""
     fields = dict.fromkeys(str(problem["loc"][0]) if problem["loc"] else "" for problem in error.errors())
-    lines = [
-        (PREFIX + name.upper(), *setting_words.EXPECTED.get(name, ("的值无效", "has an unusable value")))
-        for name in fields
-    ]
+    lines = [(PREFIX + name.upper(), *hints.HINTS.get(name, ("的值无效", "has an unusable value"))) for name in fields]
     return Unusable(
         "配置有误:" + ";".join(f"{name} {zh}" for name, zh, _ in lines),
         "wrong configuration: " + "; ".join(f"{name}: {en}" for name, _, en in lines),

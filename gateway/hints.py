@@ -1,8 +1,8 @@
-"""What each setting should look like, in zh and en, for whoever got one wrong. The value itself is never told."""
+"""What each setting should look like, for people whose value cannot be used: zh and en. Never the value itself."""
 
 from __future__ import annotations
 
-EXPECTED = {
+HINTS: dict[str, tuple[str, str]] = {
     "database_url": (
         "应为 sqlite:///路径 或 postgresql://用户:密码@主机:端口/库名",
         "expected sqlite:///path or postgresql://user:password@host:port/name",
@@ -26,3 +26,4 @@ EXPECTED = {
     "log_level": ("应为 DEBUG、INFO、WARNING 或 ERROR", "expected DEBUG, INFO, WARNING or ERROR"),
     "log_format": ("应为 json 或 console", "expected json or console"),
 }
+"""Field of the settings -> expectation."""
