@@ -16,7 +16,7 @@ import structlog
 
 from connectors.core import client
 from connectors.core import tracing as outgoing
-from retry_queue import rest, settler, tracing
+from retry_queue import rest, settler, tracing, turns
 from retry_queue.ledger import configuration, detours, inbox, lane, links, outbox, secrets, session, workers
 from retry_queue.ledger.states import DeliveryState
 from retry_queue.sync import context, deliver, intake, timers
@@ -28,8 +28,6 @@ SILENT = 10.0
 UNHEARD = 7.0
 """Seconds without a heartbeat of our own after which nothing more is sent: others may take us for dead any moment."""
 INTAKE_BATCH = 100
-AHEAD = 200
-"""Deliveries claimed ahead of their call, at most."""
 HISTORY = (inbox.BACKFILL, inbox.BACKFILL)
 FAST = (inbox.FAST, inbox.FAST)
 URGENT = 16
@@ -38,43 +36,6 @@ STOPPING = 5.0
 """Seconds for the loops to come to their end by themselves."""
 
 log = structlog.get_logger()
-
-
-class Pace:
-    """How far ahead to claim: what can be called within a few seconds, so that no lease runs out in a queue."""
-
-    def __init__(self) -> None:
-        self._seconds = 0.05
-
-    def took(self, seconds: float) -> None:
-        self._seconds += 0.1 * (seconds - self._seconds)
-
-    def ahead(self, window: int) -> int:
-        """Deliveries to hold ready for ``window`` calls at a time."""
-        return max(window, min(AHEAD, int(window * 2.0 / max(self._seconds, 0.001))))
-
-
-class Turn:
-    """Tells a pump to look again: a call ended, the configuration changed, or there is work to claim.
-
-    ``due``: some work; ``fast``: work with a deadline of seconds, which does not wait for a free slot.
-    """
-
-    def __init__(self) -> None:
-        self.due = self.fast = False
-        self.history = False
-        """Imported history is owed, which may have what live work leaves."""
-        self._event = asyncio.Event()
-
-    def ring(self, *, due: bool, fast: bool = False) -> None:
-        self.due = self.due or due
-        self.fast = self.fast or fast
-        self._event.set()
-
-    async def come(self) -> None:
-        """Returns once for any number of rings since the last time."""
-        await self._event.wait()
-        self._event.clear()
 
 
 class Pumps:
@@ -95,7 +56,7 @@ class Pumps:
         self._reload = reload
         self._settler = settler.Settler(ledger)
         self._intake_bell = asyncio.Event()
-        self._turns: dict[str, Turn] = {}
+        self._turns: dict[str, turns.Turn] = {}
         self._held: dict[str, dict[str, int]] = {}
         """Target -> lane -> fence of what was claimed and not settled yet."""
         self._heard = self._void = 0.0
@@ -121,7 +82,7 @@ class Pumps:
         if target not in self._turns:
             if self._halt.is_set() or target not in self._site().live:
                 return
-            self._turns[target] = Turn()
+            self._turns[target] = turns.Turn()
             self._spawn(self._deliveries(target), f"pump {target}")
         self._turns[target].ring(due=True, fast=fast)
 
@@ -188,7 +149,7 @@ class Pumps:
         under_way: set[asyncio.Task[None]] = set()
         historic: set[asyncio.Task[None]] = set()
         loop = asyncio.get_running_loop()
-        pace = Pace()
+        pace = turns.Pace()
 
         def ended(task: asyncio.Task[None]) -> None:
             under_way.discard(task)
@@ -287,7 +248,7 @@ class Pumps:
                 return [deliver.internal(claimed[0], error)]
             return [one for delivery in claimed for one in await self._prepared([delivery])]
 
-    async def _one(self, job: context.Job, turn: Turn, pace: Pace) -> None:
+    async def _one(self, job: context.Job, turn: turns.Turn, pace: turns.Pace) -> None:
         span = _beginning(job.delivery) if tracing.on() else None
         try:
             result = await self._courier.deliver(job)
@@ -305,7 +266,7 @@ class Pumps:
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
-    async def _settled(self, result: lane.Result, turn: Turn) -> None:
+    async def _settled(self, result: lane.Result, turn: turns.Turn) -> None:
         await self._put(result)
         live = self._site().live.get(result.delivery.connection_key)
         if result.reason == "credential" and live is not None and live.delivers:

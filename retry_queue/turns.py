@@ -1,0 +1,45 @@
+"""When a pump looks again, and how far ahead it claims."""
+
+from __future__ import annotations
+
+import asyncio
+
+AHEAD = 200
+"""Deliveries claimed ahead of their call, at most."""
+
+
+class Pace:
+    """How far ahead to claim: what can be called within a few seconds, so that no lease runs out in a queue."""
+
+    def __init__(self) -> None:
+        self._seconds = 0.05
+
+    def took(self, seconds: float) -> None:
+        self._seconds += 0.1 * (seconds - self._seconds)
+
+    def ahead(self, window: int) -> int:
+        """Deliveries to hold ready for ``window`` calls at a time."""
+        return max(window, min(AHEAD, int(window * 2.0 / max(self._seconds, 0.001))))
+
+
+class Turn:
+    """Tells a pump to look again: a call ended, the configuration changed, or there is work to claim.
+
+    ``due``: some work; ``fast``: work with a deadline of seconds, which does not wait for a free slot.
+    """
+
+    def __init__(self) -> None:
+        self.due = self.fast = False
+        self.history = False
+        """Imported history is owed, which may have what live work leaves."""
+        self._event = asyncio.Event()
+
+    def ring(self, *, due: bool, fast: bool = False) -> None:
+        self.due = self.due or due
+        self.fast = self.fast or fast
+        self._event.set()
+
+    async def come(self) -> None:
+        """Returns once for any number of rings since the last time."""
+        await self._event.wait()
+        self._event.clear()
