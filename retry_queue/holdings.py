@@ -49,6 +49,10 @@ class Holdings:
     def claimed(self, target: str, deliveries: Iterable[lane.ClaimedDelivery]) -> None:
         """A claim was answered."""
         self._doubtful.discard(target)
+        self.took(target, deliveries)
+
+    def took(self, target: str, deliveries: Iterable[lane.ClaimedDelivery]) -> None:
+        """These are held too, beside the claims: a probe's lane is nobody's to give back."""
         self._held.setdefault(target, {}).update({one.lease.lane: one.lease.fence for one in deliveries if one.lease})
 
     def let_go(self, delivery: lane.ClaimedDelivery) -> None:

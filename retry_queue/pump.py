@@ -256,6 +256,7 @@ class Pumps:
             async with self._ledger.write() as connection:
                 period = self._gates.rule.probe
                 claimed = await outbox.probe(connection, target, owner, lane.LEASE, policies, period)
+            self._holdings.took(target, claimed)
             made = await self._prepared(claimed) if claimed else []
         except session.LedgerUnavailable as error:
             log.warning("claim.waiting", error=str(error))
