@@ -1,7 +1,8 @@
 """``./shuniu faults``: every fault test at full size, one after the other, and the table of what came of it.
 
-    ./shuniu faults                     all of it; writes the table into docs/reliability.md
-    ./shuniu faults --only two_way      tests whose name contains this; the table is only printed
+    ./shuniu faults                     all of it; what came of it goes into the table of docs/reliability.md
+    ./shuniu faults --only two_way      tests whose name contains this; their rows of the table are made anew
+    ./shuniu faults --small             at the size of ./shuniu test; only printed
     ./shuniu faults --seed 17           repeats a run
 
 The exit code is pytest's. A trial says what it did with the ``trial`` fixture of tests/faults/conftest.py.
@@ -23,10 +24,10 @@ from xml.etree import ElementTree  # the file is pytest's own, written a moment 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "reliability.md"
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
-COLUMNS = ("trial", "size", "result", "figures", "seed", "seconds")
+COLUMNS = ("trial", "size", "result", "figures", "seed", "seconds", "run")
 
 
-def rows(report: Path) -> list[dict[str, str]]:
+def rows(report: Path, when: str) -> list[dict[str, str]]:
     """One row per trial of a JUnit report; a test without a trial of its own is named by its function.
 
     A test that told of several trials and failed has failed in the one after the last it told of.
@@ -46,8 +47,9 @@ def rows(report: Path) -> list[dict[str, str]]:
                 current = told.setdefault(value, {})
             current[name] = value
         seconds = f"{float(case.get('time', '0')):.0f}"
-        empty = {"seed": "", "size": "", "figures": "", "seconds": seconds, "result": state}
-        made = [{**empty, **figures, "trial": name} for name, figures in told.items()]
+        empty = {"seed": "", "size": "", "figures": "", "seconds": seconds, "result": state, "run": when}
+        param = re.search(r"\[(.*)\]$", str(case.get("name")))
+        made = [{**empty, **one, "trial": f"{name} ({param[1]})" if param else name} for name, one in told.items()]
         if not made or (state != "held" and len(made) > 1):
             for row in made:
                 row["result"] = "held"
@@ -63,11 +65,18 @@ def table(found: list[dict[str, str]]) -> str:
     return "\n".join(lines)
 
 
-def write(text: str) -> None:
-    """Puts the results between the two marks of the page; the rest of the page stays."""
+def write(found: list[dict[str, str]]) -> None:
+    """Puts the rows into the page's table, in the place of those of the same trials; the rest of the page stays."""
     page = PAGE.read_text(encoding="utf-8")
-    whole = f"{BEGIN}\n{text}\n{END}"
-    PAGE.write_text(re.sub(f"{BEGIN}.*?{END}", lambda _: whole, page, flags=re.DOTALL), encoding="utf-8")
+    before = page[page.index(BEGIN) + len(BEGIN) : page.index(END)]
+    kept: dict[str, dict[str, str]] = {}
+    for line in before.splitlines():
+        cells = [cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", line.strip())[1:-1]]
+        if len(cells) == len(COLUMNS) and cells[0] != COLUMNS[0] and set(cells[0]) != {"-"}:
+            kept[cells[0]] = dict(zip(COLUMNS, cells, strict=True))
+    kept |= {one["trial"]: one for one in found}
+    whole = f"{BEGIN}\n{table(list(kept.values()))}\n{END}"
+    PAGE.write_text(page.replace(f"{BEGIN}{before}{END}", whole), encoding="utf-8")
 
 
 def main(argv: list[str]) -> int:
@@ -84,7 +93,7 @@ def main(argv: list[str]) -> int:
     environment = {**os.environ, "FAULTS": "small" if given.small else "full", "CI": "true"}
     if given.seed:
         environment["SEED"] = given.seed
-    begun = time.monotonic()
+    machine = f"{time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores, Python {platform.python_version()}"
     with tempfile.TemporaryDirectory(prefix="shuniu-faults-") as folder:
         report = Path(folder) / "report.xml"
         command = [
@@ -102,13 +111,10 @@ def main(argv: list[str]) -> int:
         if given.only:
             command += ["-k", given.only]
         code = subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
-        found = rows(report) if report.exists() else []
-    told = table(found)
-    print(told)
-    if not given.only and not given.small and found:
-        machine = f"{os.cpu_count()} cores, Python {platform.python_version()}"
-        minutes = (time.monotonic() - begun) / 60
-        write(f"{time.strftime('%Y-%m-%d')}, {machine}, {minutes:.0f} minutes.\n\n{told}")
+        found = rows(report, machine) if report.exists() else []
+    print(table(found))
+    if not given.small:
+        write(found)
     return code
 
 
