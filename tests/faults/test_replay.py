@@ -45,7 +45,7 @@ async def dead_letters(ledger: session.Ledger, size: int) -> None:
             ]  # fmt: skip
             body = [
                 {"id": n, "connection_key": "shop", "source": "hook", "message": "record", "entity": "order",
-                 "record": f"T{place[n]}", "payload": "{}", "received_at": now, "trace": "0" * 32}
+                 "record": f"T{place[n]}", "payload": "{}", "received_at": now, "trace": f"{n:032x}"}
                 for n in numbers
             ]  # fmt: skip
             order = {n: {"id": f"T{place[n]}", "number": str(n), "status": "paid", "total": "1.00"} for n in numbers}

@@ -12,7 +12,7 @@ from collections import Counter
 
 import orjson
 
-from connectors.core import auth, client, errors, model, registry
+from connectors.core import auth, client, egress, errors, model, registry
 from retry_queue import pacer
 from retry_queue.ledger import session
 
@@ -47,6 +47,7 @@ def connection(url: str, key: str = "c1", app: str = "app-key-canary") -> model.
 
 async def main(database: str, redis: str, url: str, seconds: float) -> None:
     ledger = session.open_ledger(database, owner="paced", pool=2)
+    egress.allow(["127.0.0.0/8"])
     shared = pacer.SharedPacer(ledger, None if redis == "-" else redis, patience=1.0)
     calls = client.Client(auth.MemoryTokens(), shared)
     met: Counter[str] = Counter()

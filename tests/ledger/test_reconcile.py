@@ -123,7 +123,7 @@ async def test_goes_on_where_a_dead_process_stopped(two: pair.Pair, monkeypatch:
     turns = 0
     while (await two.get(number)).state != "done":
         turns += 1
-        assert turns < 200
+        assert turns < 2000, "a step may end before its commit on a busy machine, but not for ever"
         reconciler = pair.reconciler(two.worker)
         await reconciler.step()
         reconciler._halt.set()  # it stops at its next commit, as at the end of a process

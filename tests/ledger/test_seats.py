@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from gateway import wiring
-from retry_queue import pump
+from retry_queue import holdings
 from retry_queue.ledger import session, workers
 from tests.ledger import hub as hubs
 from tests.ledger import making, target
@@ -64,13 +64,13 @@ async def test_no_call_begins_without_a_confirmed_heartbeat(
         erp.gate.clear()
         await worker.push(*(hubs.order(f"T{n}") for n in range(1, 60)))
         await making.until(lambda: erp.waiting == 16)
-        monkeypatch.setattr(pump, "UNHEARD", 0.0)
+        monkeypatch.setattr(holdings, "UNHEARD", 0.0)
         calls = len(erp.calls)
         erp.gate.set()
         await making.until(lambda: not erp.waiting)
         await asyncio.sleep(0.5)
         assert len(erp.calls) == calls
-        monkeypatch.setattr(pump, "UNHEARD", 8.0)
+        monkeypatch.setattr(holdings, "UNHEARD", 8.0)
         assert (await worker.settled()).delivered == 60
         assert len(erp.calls) == 60
 

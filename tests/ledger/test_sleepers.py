@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from retry_queue import pump
+from retry_queue import holdings
 from retry_queue.ledger import outbox, session, workers
 from tests.ledger import hub as hubs
 from tests.ledger import making, target
@@ -21,13 +21,13 @@ async def test_who_slept_sends_nothing_of_what_it_had_claimed(
         await sleeper.push(*(hubs.order(f"T{number}") for number in range(60)))
         await making.until(lambda: erp.waiting >= 16, 20.0, "calls")
         before = len(erp.calls)
-        monkeypatch.setattr(pump, "UNHEARD", -1.0)  # as after a long sleep: nobody can have heard of it lately
+        monkeypatch.setattr(holdings, "UNHEARD", -1.0)  # as after a long sleep: nobody can have heard of it lately
         async with ledger.write() as connection:
             await workers.bury(connection, [sleeper.ledger.owner])
         erp.gate.set()
         await asyncio.sleep(0.6)
         assert len(erp.calls) == before, "it went on sending"
-        monkeypatch.setattr(pump, "UNHEARD", 7.0)
+        monkeypatch.setattr(holdings, "UNHEARD", 7.0)
         await sleeper.settled(30.0)
     assert set(erp.effects.values()) == {1}
 

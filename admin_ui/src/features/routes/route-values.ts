@@ -66,9 +66,9 @@ export function toValues(route: RouteDetail | undefined, from?: string, to?: str
   }
 }
 
-const target = (one: TargetValues): Record<string, unknown> => ({
-  ...one, // what a recipe set and the form does not know stays
-  connection: one.connection ?? '', operation: one.operation ?? '', template: one.template || null, mapping: one.mapping || null, ...(one.quota?.length ? { quota: one.quota } : {}),
+/** Members of a stored target that the form does not know (what a recipe set) stay as they are. */
+const target = ({ quota, ...one }: TargetValues): Record<string, unknown> => ({
+  ...one, connection: one.connection ?? '', operation: one.operation ?? '', template: one.template || null, mapping: one.mapping || null, ...(quota?.length ? { quota } : {}),
 })
 
 /** What is sent. Members of a stored route that the form does not know stay as they are; those it emptied go. */
