@@ -10,6 +10,8 @@ from retry_queue.ledger.states import DeliveryState
 
 LEASE = 120.0
 """Seconds a claimed lane is its worker's; more than twice the longest call."""
+HALF_DONE = 600.0
+"""Seconds for which a write between two tries counts as one that may have been done in part."""
 
 
 BLOCKED = 1e11
