@@ -84,18 +84,19 @@ async def levels_are_shown(place: stages.Stage) -> None:
 
 @pytest.mark.timeout(600)
 async def test_the_other_recipes_do_what_they_say(folder: Path) -> None:
-    """One hub, eight recipes: each is looked at by what happened at the simulators."""
+    """One hub, ten recipes: each is looked at by what happened at the simulators."""
     office = {"approval_process_code": "PROC-TEST-0001", "push": "stream"}
     async with stages.running(folder, pace=0.05, introduced=False, time_scale=0.05) as place:
         await connect(
             place, "pdd", "jd", "xiaohongshu", "kingdee", "jushuitan", "crm", "wecom", "dingtalk", "feishu",
             dingtalk=office, crm={"intake": "both"},
         )  # fmt: skip
-        for office in ("dingtalk", "feishu"):  # no address to push to: they use the long connections
-            await place.panel(f"{office}/configure", {"push_url": ""})
+        for long in ("dingtalk", "feishu"):  # no address to push to: they use the long connections
+            await place.panel(f"{long}/configure", {"push_url": ""})
         await place.panel("jushuitan/configure", {"auto_ship": True})
         await place.panel("kingdee/configure", {"workflow": ["SAL_SaleOrder"]})
         people = (await place.panel("world"))[:6]
+        before = len((await place.panel("crm/state"))["customers"])
 
         async def known() -> bool:
             found = await rows(
@@ -136,6 +137,7 @@ async def test_the_other_recipes_do_what_they_say(folder: Path) -> None:
                 len(effects(place, "wecom", "welcome")) == len(people),
                 len(effects(place, "wecom", "message")) >= len(people),
                 effects(place, "dingtalk", "message"),
+                len(effects(place, "crm", "customer.update")) >= len(people),
             ])  # fmt: skip
 
         await reached(place, first, 120, "orders, stock, messages")
@@ -176,6 +178,10 @@ async def test_the_other_recipes_do_what_they_say(folder: Path) -> None:
             return audited == set(bought[:2]) and third["DocumentStatus"] == "D"
 
         await reached(place, decided, 60, "the approvals on the documents")
+        # Contacts that the CRM knew by another system: each brought up to date once, nobody made twice.
+        updated = sorted(one["key"] for one in effects(place, "crm", "customer", "customer.create", "customer.update"))
+        assert updated == sorted(one["ids"]["wecom.external_userid"] for one in people)
+        assert len((await place.panel("crm/state"))["customers"]) == before
         made = await rows(place, "SELECT state FROM reconciliations")
         assert made
         dead = await rows(place, "SELECT detail FROM deliveries WHERE state = 'dead'")
