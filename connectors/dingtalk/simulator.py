@@ -1,6 +1,6 @@
 """A corp on a simulated DingTalk: both API hosts on one address, robots, approvals, encrypted pushes and the Stream.
 
-Controls under ``/_sim/dingtalk``: ``GET messages?receiver=&after=`` (what people received),
+Controls under ``/_sim/dingtalk``: ``GET messages?receiver=&after=`` (received), ``POST approvals`` (a form handed in),
 ``POST approvals/{instance}/{agree|refuse|terminate|delete}`` (somebody decides; pushes the event), ``POST events``
 (push any event), ``POST lost`` (one whose push failed), ``POST ask`` (a message to the robot),
 ``POST stream/{ping|disconnect|cut}``, ``POST tokens/expire``, ``POST check`` (the address check).
@@ -316,6 +316,7 @@ class Simulator(engine.Simulator):
     def controls(self) -> list[BaseRoute]:
         return [
             Route("/messages", self.inbox, methods=["GET"]),
+            Route("/approvals", control.guarded(self.hand_in), methods=["POST"]),
             Route("/approvals/{instance}/{result}", control.guarded(self.decide), methods=["POST"]),
             Route("/events", control.guarded(self.tell), methods=["POST"]),
             Route("/lost", control.guarded(self.lose), methods=["POST"]),
@@ -328,6 +329,17 @@ class Simulator(engine.Simulator):
     async def inbox(self, request: Request) -> Response:
         query = request.query_params
         return control.answer({"messages": self.corp.read(query.get("receiver"), int(query.get("after", "0")))})
+
+    async def hand_in(self, request: Request) -> Response:
+        """Somebody fills in a form; body: ``form`` (label -> text), ``processCode``, ``sender`` (a userId)."""
+        wish = await control.body(request)
+        given = {
+            "processCode": str(wish.get("processCode", "")),
+            "originatorUserId": str(wish.get("sender", "sales01")),
+            "deptId": -1,
+            "formComponentValues": [{"name": key, "value": str(value)} for key, value in wish["form"].items()],
+        }
+        return control.answer(self.approvals.start(given, {}))
 
     async def decide(self, request: Request) -> Response:
         return control.answer(self.approvals.decide(request.path_params["instance"], request.path_params["result"]))

@@ -2,6 +2,7 @@
 
 Events go to ``push_url`` where one is set, else to the long connections. Controls under ``/_sim/feishu``:
 ``GET messages?receiver=&after=`` (what people received), ``POST ask`` (somebody writes to the bot),
+``POST subscribe`` (to a definition's approvals), ``POST approvals`` (somebody fills in a form),
 ``POST approvals/{instance}/{approve|reject|cancel|delete|revert}``, ``POST events`` (any v2 event: kind, event),
 ``POST tokens/expire``, ``POST check`` (the address check), ``POST cut`` (ends every long connection).
 """
@@ -255,6 +256,8 @@ class Simulator(engine.Simulator):
         return [
             Route("/messages", self.inbox, methods=["GET"]),
             post("/ask", self.ask),
+            post("/subscribe", self.subscribe),
+            post("/approvals", self.hand_in),
             post("/approvals/{instance}/{decision}", self.decide),
             post("/events", self.tell),
             post("/tokens/expire", self.expire),
@@ -288,6 +291,22 @@ class Simulator(engine.Simulator):
         }
         self.announce(pushes.modern(self.settings, "im.message.receive_v1", event, self.now()), "im.message.receive_v1")
         return control.answer({"message_id": message})
+
+    async def subscribe(self, request: Request) -> Response:
+        """The events of a definition are subscribed to, as an administrator does once; body: ``approval_code``."""
+        code = str((await control.body(request)).get("approval_code", DEFINITION))
+        return control.answer(self.approvals.subscribe({"approval_code": code}, {}, {}))
+
+    async def hand_in(self, request: Request) -> Response:
+        """Somebody fills in a form; body: ``form`` (widget id -> text), ``approval_code``, ``sender`` (a userid)."""
+        wish = await control.body(request)
+        widgets = [{"id": key, "type": "input", "value": str(value)} for key, value in wish["form"].items()]
+        given = {
+            "approval_code": str(wish.get("approval_code", DEFINITION)),
+            "open_id": f"ou_{wish.get('sender', 'sales01')}",
+            "form": jsontext.dumps(widgets).decode(),
+        }
+        return control.answer(self.approvals.create({}, {}, given))
 
     async def decide(self, request: Request) -> Response:
         return control.answer(self.approvals.decide(request.path_params["instance"], request.path_params["decision"]))

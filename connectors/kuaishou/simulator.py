@@ -2,7 +2,7 @@
 
 Controls, under ``/_sim/kuaishou``: ``POST orders`` ``{count, customer?, skus?, paid?, risk?, blocked?}`` ·
 ``GET orders/{id}`` · ``POST orders/{id}/{pay|release|sign|finish|close}`` · ``POST orders/{id}/refund`` ``{way?}`` ·
-``POST refunds/{id}/{send_back|withdraw}`` · ``POST heartbeat`` · ``POST expire_tokens`` · ``POST revoke`` ·
+``POST refunds/{id}/{agree|send_back|withdraw}`` · ``POST heartbeat`` · ``POST expire_tokens`` · ``POST revoke`` ·
 ``POST authorize`` ``{code}``.
 """
 
@@ -209,12 +209,15 @@ class Simulator(engine.Simulator):
 
     async def change_refund(self, request: Request) -> Response:
         number, what = request.path_params["number"], request.path_params["what"]
-        if what == "send_back":
+        if what == "agree":
+            self.desk.approve_return({"refundId": number})
+            record = self.desk.get(number)
+        elif what == "send_back":
             record = self.desk.send_back(number, "SF2000000000001")
         elif what == "withdraw":
             record = self.desk.withdraw(number)
         else:
-            raise LookupError(f"no '{what}' here; there are: send_back, withdraw")
+            raise LookupError(f"no '{what}' here; there are: agree, send_back, withdraw")
         return control.answer({"id": str(record["refundId"]), "status": record["status"]})
 
     async def heartbeat(self, _request: Request) -> Response:
