@@ -45,7 +45,7 @@ def tag(place: shop.Shop, mobile: str, names: list[str]) -> None:
     fresh = [name for name in dict.fromkeys(names) if {"tag_name": name} not in had]
     if fresh:
         had += [{"tag_name": name} for name in fresh]
-        place.commit("tag", mobile, fresh)
+        place.commit("tag", mobile, {"tags": fresh})
         _customer_told(place, mobile, "CUSTOMER_UPDATED")
 
 
