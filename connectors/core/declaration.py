@@ -344,13 +344,13 @@ class Declaration(terms.Part):
     version: str
     label: Text
     category: Category
-    aliases: list[str] = Field(default_factory=list)
-    """Other names people search for, pinyin included."""
+    aliases: list[str] = Field(default_factory=list)  # other names people search for, pinyin included
     docs_url: str
     fields: list[FieldSpec]
     time: TimeFormat = TimeFormat()
     auth: list[Auth] = Field(default_factory=list)
     authorise: Authorise | None = None
+    ends: Slug | None = None  # the field in which a person writes when an authorisation ends that nothing renews
     signing: Signing = Signing()
     success: Condition
     failure: Failure = Failure()
@@ -391,9 +391,10 @@ class Declaration(terms.Part):
             wrong += [f"events.{key}: no message '{name}'" for name in source.messages if name not in self.messages]
         keys = [field.key for field in self.fields]
         wrong += [f"fields: '{key}' twice" for key in sorted({k for k in keys if keys.count(k) > 1})]
-        filled = self.authorise.fills if self.authorise else ()
         hidden = {field.key for field in self.fields if field.secret}
-        wrong += [f"authorise.fills: no secret field '{key}'" for key in filled if key not in hidden]
+        wrong += [f"ends: no open field '{self.ends}'"] if self.ends not in {None, *keys} - hidden else []
+        strange = sorted(set(self.authorise.fills) - hidden) if self.authorise else []
+        wrong += [f"authorise.fills: no secret field '{key}'" for key in strange]
         if wrong:
             raise ValueError("; ".join(wrong))
         return self

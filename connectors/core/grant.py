@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
-from connectors.core import answer, declaration, errors, failure, mask, model
+from connectors.core import answer, declaration, errors, failure, mask, model, scope
 
 _REFRESH, _MARK, _UNTIL = "refresh_token", "grant", "granted_until"
 
@@ -49,6 +51,20 @@ def granted_until(kept: Mapping[str, str]) -> float | None:
     """Unix seconds until which the grant behind a token lasts; None when nobody told."""
     text = kept.get(_UNTIL, "")
     return float(text) if text.isdigit() else None
+
+
+def entered_until(connection: model.Connection) -> float | None:
+    """Unix seconds until which the authorisation lasts as a person wrote it in the field that the declaration names.
+
+    A date alone means its first moment; None when the field is empty or holds no date.
+    """
+    spec = connection.declaration
+    text = str(scope.settings(connection).get(spec.ends) or "") if spec.ends else ""
+    try:
+        at = datetime.fromisoformat(text.strip())
+    except ValueError:
+        return None
+    return (at if at.tzinfo else at.replace(tzinfo=ZoneInfo(spec.time.zone))).timestamp()
 
 
 def check(connection: model.Connection, got: answer.Answer, operation: str = "token") -> None:

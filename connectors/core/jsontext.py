@@ -1,7 +1,8 @@
 """JSON text without loss: whole numbers of any size, other numbers as Decimal, never as float.
 
 Order ids above 2^53 and amounts like 0.10 must leave as they came. ``loads`` takes the quick parser when the text
-holds nothing it would bend, and the exact one otherwise; ``dumps`` writes Decimal as the same digits.
+holds nothing it would bend, and the exact one otherwise; ``dumps`` writes Decimal as the same digits. The one thing
+that does not come through as it was is half a character (an emoji cut in two): it is read as U+FFFD.
 """
 
 from __future__ import annotations
@@ -24,6 +25,11 @@ _CONSTANT = re.compile(rb"(?:^|[:\[,])\s*-?(?:NaN|Infinity)")
 
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
+_ESCAPE = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.", re.DOTALL
+)
+"""One escape after the other, so that an escaped backslash begins none; the group is half a pair that stands alone."""
+
 
 class JsonError(ValueError):
     """Text that is not JSON, or that is too deep."""
@@ -38,9 +44,14 @@ def _null(name: str) -> None:
 
 
 def loads(data: bytes | str, *, constants: bool = False) -> Any:
-    """Parse exactly. Raises JsonError, whatever the text does. ``constants``: NaN and Infinity are read as null."""
-    raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else bytes(data)
+    """Parse exactly. Raises JsonError, whatever the text does. ``constants``: NaN and Infinity are read as null.
+
+    Half a surrogate pair becomes U+FFFD: it can be written nowhere, and a sender repeats the same text for ever.
+    """
+    raw = _utf8(data) if isinstance(data, str) else bytes(data)
     raw = raw.removeprefix(b"\xef\xbb\xbf")
+    if _SURROGATE.search(raw):
+        raw = _ESCAPE.sub(lambda found: b"\\ufffd" if found[1] else found[0], raw)
     try:
         if constants and _CONSTANT.search(raw):
             value = json.loads(raw.decode(), parse_float=Decimal, parse_constant=_null)
@@ -48,8 +59,6 @@ def loads(data: bytes | str, *, constants: bool = False) -> Any:
             value = orjson.loads(raw)
         else:
             value = json.loads(raw.decode(), parse_float=Decimal, parse_constant=_no_constant)
-            if _SURROGATE.search(raw):
-                _whole_characters(value)
     except (ValueError, RecursionError, UnicodeError, ArithmeticError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)[:200]
         raise JsonError(f"not JSON: {reason}") from None
@@ -58,9 +67,11 @@ def loads(data: bytes | str, *, constants: bool = False) -> Any:
     return value
 
 
-def _whole_characters(value: Any) -> None:
-    # Half a character pair parses, but can be written nowhere afterwards.
-    json.dumps(value, ensure_ascii=False, default=str).encode()
+def _utf8(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").encode()
 
 
 def _too_deep(value: Any) -> bool:

@@ -20,7 +20,7 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from connectors.core import jsontext
-from connectors.dingtalk.simulated import approvals, book, callbacks, calls, channel, corp
+from connectors.dingtalk.simulated import approvals, book, callbacks, calls, channel, corp, office
 from connectors.simulator import control, engine
 
 HEADER = "x-acs-dingtalk-access-token"
@@ -70,6 +70,7 @@ class Simulator(engine.Simulator):
         """Events that are on the failed list without having been pushed (a control)."""
         self.corp = corp.Corp(self.world, self.settings, self.now, self.commit)
         self.book = book.Book(self.world, self.commit)
+        self.office = office.Office(self.world, self.now, self.commit, self.announce)
         self.approvals = approvals.Approvals(self.settings, self.now, self.commit, self.announce, self.book.members)
         self.channel = channel.Channel(self, 3.0, (15, 30, 60, 60), self.now, str(self.settings["corp_id"]))
 
@@ -221,7 +222,7 @@ class Simulator(engine.Simulator):
                 self.living("new", request.headers.get(HEADER, ""), "InvalidAuthentication", "InvalidAuthentication")
                 self.counted("Forbidden.AccessDenied.ApiCountLimitForOrg")
                 self.paced(request, "Forbidden.AccessDenied.QpsLimitForAppkeyAndApi")
-                return control.answer(call(await self.body(request), request.query_params))
+                return control.answer(call(await self.body(request), {**request.query_params, **request.path_params}))
             except corp.Refusal as refusal:
                 return self.new_refusal(refusal)
 
@@ -233,9 +234,9 @@ class Simulator(engine.Simulator):
             body = jsontext.loads(raw) if raw else {}
         except jsontext.JsonError:
             raise corp.Refusal(400002, "无效的 JSON") from None
-        if not isinstance(body, dict):
+        if not isinstance(body, dict | list):
             raise corp.Refusal(400002, "无效的 JSON")
-        return body
+        return body if isinstance(body, dict) else {"list": body}
 
     def trusted(self, request: Request, code: int | str) -> None:
         allowed = self.settings["trusted_ips"]

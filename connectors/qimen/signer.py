@@ -148,7 +148,7 @@ def listed(value: Any) -> Any:
 
 
 def taken_apart(request: dict[str, Any]) -> list[dict[str, Any]]:
-    """One piece per thing that happened: per order of a batch, per parcel, per item whose stock changed."""
+    """One piece per thing that happened: per order of a batch, per parcel, per item that moved or came in."""
     orders = request.get("orders", {}).get("order")
     if orders:
         rest = {name: value for name, value in request.items() if name != "orders"}
@@ -159,4 +159,7 @@ def taken_apart(request: dict[str, Any]) -> list[dict[str, Any]]:
     items = request.get("items", {}).get("item") or []
     if len(items) > 1 and not request.get("deliveryOrder"):
         return [{**request, "items": {"item": [item]}} for item in items]
+    lines = request.get("orderLines", {}).get("orderLine") or []
+    if len(lines) > 1 and request.get("entryOrder"):
+        return [{**request, "orderLines": {"orderLine": [line]}} for line in lines]
     return [request]

@@ -1,10 +1,11 @@
 """A pretend Qimen at ``/qimen/service``: gateway and warehouse in one, and an ERP on demand.
 
-As a warehouse it takes delivery orders, returns, goods, cancellations and stock queries, and confirms by pushes to
-``push_url``, signed as the gateway signs. As an ERP it pushes orders and takes confirmations. Controls under
-``/_sim/qimen``: ``POST ship`` ``{"code": …, "parcels": 2?, "batch": true?}`` · ``POST sign`` ``{"code": …}`` ·
-``POST receive`` ``{"code": …}`` (a return) · ``POST stock`` ``{"item": …, "change": -2}`` · ``POST pick``
-``{"code": …}`` (too late to cancel) · ``POST erp`` ``{"code": …, "method": "deliveryorder.create"?}``.
+As a warehouse it takes delivery, inbound and outbound orders, returns, goods, cancellations and stock queries, and
+confirms by pushes to ``push_url``, signed as the gateway signs. As an ERP it pushes orders and takes confirmations.
+Controls under ``/_sim/qimen``: ``POST ship`` ``{"code": …, "parcels": 2?, "batch": true?}`` · ``POST sign``
+``{"code": …}`` · ``POST receive`` ``{"code": …}`` (a return) · ``POST enter`` ``{"code": …}`` (an inbound order) ·
+``POST stock`` ``{"item": …, "change": -2}`` · ``POST pick`` ``{"code": …}`` (too late to cancel) · ``POST erp``
+``{"code": …, "method": "deliveryorder.create"?}``.
 """
 
 from __future__ import annotations
@@ -70,6 +71,7 @@ class Simulator(engine.Simulator):
             post("/ship", self.ship),
             post("/sign", self.signed_for),
             post("/receive", self.receive),
+            post("/enter", self.enter),
             post("/stock", self.change_stock),
             post("/pick", self.pick),
             post("/trouble", self.trouble),
@@ -132,7 +134,8 @@ class Simulator(engine.Simulator):
         if wish.get("batch"):
             self.call("deliveryorder.batchconfirm", {"orders": {"order": [told, self.house.confirmation(code, "B")]}})
         else:
-            self.call("deliveryorder.confirm", told)
+            retail = one["head"]["orderType"] in ("JYCK", "HHCK", "BFCK", "QTCK")
+            self.call("deliveryorder.confirm" if retail else "stockout.confirm", told)
         return control.answer({"waybills": waybills})
 
     async def signed_for(self, request: Request) -> Response:
@@ -157,6 +160,11 @@ class Simulator(engine.Simulator):
         lines = [{**line, "actualQty": line["planQty"]} for line in one["lines"]]
         self.call("returnorder.confirm", {"returnOrder": head, "orderLines": {"orderLine": lines}})
         return control.answer({"received": code})
+
+    async def enter(self, request: Request) -> Response:
+        code = str((await control.body(request))["code"])
+        self.call("entryorder.confirm", self.house.arrived(code))
+        return control.answer({"entered": code})
 
     async def change_stock(self, request: Request) -> Response:
         wish = await control.body(request)

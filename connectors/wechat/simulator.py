@@ -3,7 +3,7 @@
 Controls under ``/_sim/wechat``: ``POST orders`` ``{customer?, skus?, count?, paid?}`` · ``GET orders/{id}`` ·
 ``POST orders/{id}/{pay|cancel|confirm|urge|wish_address|refund}`` ·
 ``POST after_sales/{id}/{return|settle|fail|cancel}`` · ``POST products/{id}/{list|unlist}`` ·
-``POST payments`` ``{trade_no, customer?, amount?}`` · ``POST payments/{id}/due`` ·
+``POST payments`` ``{trade_no, customer?, amount?, combined?}`` · ``POST payments/{id}/due`` ·
 ``POST people/{customer}/{subscribe|unsubscribe|say|consent}`` · ``POST template_result`` · ``POST tokens/expire`` ·
 ``POST check`` (the check of the push address) · ``GET messages``.
 """
@@ -210,7 +210,8 @@ class Simulator(engine.Simulator):
         given = await control.body(request)
         openid = followers.openid_of(self._person(given))
         number = str(given.get("trade_no", "M1001"))
-        return control.answer(self.payments.pay(number, openid, int(given.get("amount", 10500)), "健身环"))
+        amount, whole = int(given.get("amount", 10500)), str(given.get("combined") or "")
+        return control.answer(self.payments.pay(number, openid, amount, "健身环", whole))
 
     async def payment_due(self, request: Request) -> Response:
         order = self.payments.orders[request.path_params["number"]]

@@ -199,7 +199,8 @@ async def one(request: Request, response: Response, key: str) -> Connection:
     async with hub.ledger.read() as connection:
         shut, _now = await breakers.every(connection)
         row = await _get(connection, key)
-        until = await symptoms.granted(connection, hub.sealer, key)
+        live = hub.site().live.get(key)
+        until = await symptoms.granted(connection, hub.sealer, key, live.opened if live else None)
     found = _shown(hub, row, shut, until)
     response.headers["ETag"] = found.etag
     return found

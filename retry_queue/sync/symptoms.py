@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from connectors.core import grant
+from connectors.core import grant, model
 from retry_queue.ledger import breakers, reconciliations, secrets, session, tallies, tokens, vitals
 from retry_queue.ledger.states import ConnectionState
 from retry_queue.sync import alarm
@@ -68,16 +68,23 @@ async def grants(ledger: session.Ledger, sealer: secrets.Sealer, site: sites.Sit
     out: dict[str, float] = {}
     async with ledger.read() as db:
         for key, one in site.live.items():
-            until = await granted(db, sealer, key) if one.used else None
+            until = await granted(db, sealer, key, one.opened) if one.used else None
             if until is not None:
                 out[key] = until
     return out
 
 
-async def granted(db: AsyncConnection, sealer: secrets.Sealer, key: str) -> float | None:
-    """When what a person authorised for a connection ends, Unix seconds; None where nobody told."""
+async def granted(
+    db: AsyncConnection, sealer: secrets.Sealer, key: str, opened: model.Connection | None
+) -> float | None:
+    """When what a person authorised for a connection ends, Unix seconds; None where nobody told.
+
+    What the system told goes before what a person entered.
+    """
+    entered = grant.entered_until(opened) if opened is not None else None
     try:
         kept = await tokens.get(db, sealer, key)
     except secrets.SecretUnreadable:
-        return None
-    return grant.granted_until(kept.extra) if kept is not None else None
+        return entered
+    told = grant.granted_until(kept.extra) if kept is not None else None
+    return entered if told is None else told

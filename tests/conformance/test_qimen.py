@@ -92,11 +92,6 @@ def test_sampled_callbacks_mean_what_they_say(file: str, method: str, message: s
             "<request><entryOrder><entryOrderCode>R1</entryOrderCode></entryOrder></request>",
             "entry_confirm",
         ),
-        (
-            "stockout.confirm",
-            "<request><deliveryOrder><deliveryOrderCode>S1</deliveryOrderCode></deliveryOrder></request>",
-            "stockout_confirm",
-        ),
         ("sn.report", "<request><order/></request>", "other"),
         ("something.new", "<request/>", "other"),
         (
@@ -328,6 +323,41 @@ async def test_wrong_settings_are_told_apart(config: dict[str, str], secret: str
         with pytest.raises(kind) as refused:
             await stage.caller.probe(wrong)
         assert getattr(refused.value, "hint", {}).get("zh")
+
+
+def test_an_inbound_order_is_one_change_of_stock_for_each_of_its_goods() -> None:
+    lines = "".join(f"<orderLine><itemCode>I{one}</itemCode><actualQty>{one}</actualQty></orderLine>" for one in (1, 2))
+    head = "<entryOrder><entryOrderCode>R1</entryOrderCode><warehouseCode>WH01</warehouseCode></entryOrder>"
+    found = pieces(call("entryorder.confirm", f"<request>{head}<orderLines>{lines}</orderLines></request>"))
+    assert [(one.message, one.entity, one.record) for one in found] == [
+        ("entry_goods", "inventory", "I1"),
+        ("entry_goods", "inventory", "I2"),
+    ]
+    assert len({one.dedupe for one in found}) == 2
+
+
+async def test_purchases_come_in_and_wholesale_goes_out_once() -> None:
+    async with warehouse() as (stage, simulated, connected):
+        context = {"config": {"warehouse_code": "WH01", "owner_code": "OWN1", "logistics_code": "SF"}}
+        order = {"id": "PO-1", "status": "paid", "total": "0", "created_at": "2026-06-27T17:58:11+08:00"}
+        order |= {"receiver": {"name": "门店", "phone": "13800000001"}}
+        order |= {"lines": [{"id": "L1", "sku": "TEA-01", "quantity": "5"}]}
+        before = simulated.house.stock["TEA-01"]
+        entry = library.shipped("qimen", "entry").to_native(order, context)
+        assert not (await stage.caller.call(connected, "entryorder.create", entry)).already
+        assert (await stage.caller.call(connected, "entryorder.create", entry)).already
+        simulated.house.arrived("PO-1")
+        assert simulated.house.stock["TEA-01"] == before + 5
+        out = library.shipped("qimen", "stockout").to_native({**order, "id": "BO-1", "kind": "wholesale"}, context)
+        assert not (await stage.caller.call(connected, "stockout.create", out)).already
+        assert (await stage.caller.call(connected, "stockout.create", out)).already
+        assert [one.kind for one in simulated.journal.effects] == ["entry.create", "stockout.create"]
+        await stage.do([rehearsal.Step(do="POST /ship", body={"code": "BO-1"})])
+        told = xmltext.dumps("request", simulated.house.confirmation("BO-1")).decode()
+        (event,) = pieces(call("stockout.confirm", told))
+        assert (event.message, event.entity, event.record) == ("stockout_confirm", "shipment", "BO-1")
+        read = library.shipped("qimen", "shipment").from_native(jsontext.loads(event.payload), {})
+        assert (read["order_id"], read["status"], read["lines"][0]["sku"]) == ("BO-1", "shipped", "TEA-01")
 
 
 async def test_goods_that_are_refused_in_an_accepted_call_are_a_warning() -> None:

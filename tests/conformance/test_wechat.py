@@ -213,6 +213,29 @@ async def test_a_wished_address_holds_the_order_until_it_is_decided(
 # The mini program.
 
 
+async def test_a_combined_payment_ships_all_its_parts_once(
+    hub: client.Client, url: engine.Url, site: simulator.Simulator, shop: model.Connection
+) -> None:
+    parts = [await control(url, "/payments", trade_no=f"M1-{one}", customer=2, combined="M1") for one in (1, 2)]
+    await control(url, "/payments", trade_no="M2", customer=2)
+    record = {"id": "S1", "status": "shipped", "order_id": "M1", "carrier_code": "ZTO", "tracking_number": "ZT1"}
+    record |= {"shipped_at": "2026-11-12T16:30:35+08:00"}
+    order = {"id": "M1", "buyer": {"id": parts[0]["openid"]}}
+
+    def combined(*numbers: str) -> Any:
+        whole = {**record, "extra": {"sub_orders": [{"number": one} for one in numbers]}}
+        return mapped("combined_shipping", whole, order=order, config={"mch_id": KNOWN["mch_id"]})
+
+    with pytest.raises(errors.Rejected):
+        await hub.call(shop, "shipping.combined", combined("M1-1", "M2"))
+    assert [one.kind for one in site.journal.effects] == []
+    await hub.call(shop, "shipping.combined", combined("M1-1", "M1-2"))
+    assert (await hub.call(shop, "shipping.combined", combined("M1-1", "M1-2"))).already
+    assert (await hub.call(shop, "shipping.combined", combined("M1-1", "M1-2"), fresh=False)).already
+    assert [one.kind for one in site.journal.effects] == ["shipping_info"] * 2
+    assert {site.payments.orders[one["transaction_id"]]["order_state"] for one in parts} == {2}
+
+
 async def test_a_payment_that_is_not_known_yet_is_waited_for_and_a_second_waybill_is_a_correction(
     hub: client.Client, url: engine.Url, site: simulator.Simulator, shop: model.Connection
 ) -> None:

@@ -336,6 +336,25 @@ async def test_a_customer_that_is_there_already_counts_as_created(url: engine.Ur
     assert found.data is None
 
 
+async def test_tags_are_a_set_and_new_customers_are_found_page_by_page(url: engine.Url, calls: client.Client) -> None:
+    mall = connection(url)
+    for number in range(60):
+        await control(url, "customers", mobile=f"138000{number:05d}", name=f"客户{number}")
+    now = datetime.now(UTC)
+    window = (now - timedelta(hours=1), now + timedelta(minutes=5))
+    rows = [row async for page in calls.pages(mall, "customer.list", {}, window) for row in page]
+    assert sorted(row["mobile"] for row in rows) == [f"138000{number:05d}" for number in range(60)]
+    for wish in (["高价值"], ["高价值"], ["高价值", "茶友"]):
+        person = {"id": "C1", "name": "客户", "phone": "13800000000", "tags": wish}
+        await calls.call(mall, "customer.tag", library.shipped("youzan", "tags").to_native(person, {}))
+    found = await calls.call(mall, "customer.get", {"account_id": rows[-1]["yz_open_id"]})
+    known = await calls.call(mall, "customer.get", {"account_type": "2", "account_id": "13800000000"})
+    assert known.data["tags"] == [{"tag_name": "高价值"}, {"tag_name": "茶友"}], found.data
+    assert [one.kind for one in shop(url).journal.effects].count("tag") == 2
+    with pytest.raises(errors.Rejected):
+        await calls.call(mall, "customer.tag", {"account_id": "13900000009", "tags": [{"tag_name": "x"}]})
+
+
 async def test_an_order_that_is_not_there_yet_is_asked_for_again(url: engine.Url, calls: client.Client) -> None:
     with pytest.raises(errors.Unavailable) as wait:
         await calls.call(connection(url), "order.get", {"tid": "E1"})

@@ -15,6 +15,7 @@ from connectors.core import client, errors, grant, model, pacing, registry
 from connectors.simulator import engine
 from retry_queue import credentials
 from retry_queue.ledger import logins, secrets, session
+from retry_queue.sync import symptoms
 from tests.ledger import making
 
 Open = Callable[[str], session.Ledger]
@@ -103,3 +104,14 @@ async def test_a_connection_that_is_removed_takes_its_grant_with_it(open_ledger:
         async with ledger.write() as db:
             await logins.forget(db, connection.key)
         assert await credentials.LedgerTokens(ledger, SEALER).kept(connection.key) is None
+
+
+async def test_what_the_system_told_goes_before_an_end_that_a_person_entered(open_ledger: Open) -> None:
+    ledger = open_ledger("w1")
+    entered = model.Connection("tb", registry.get("taobao"), {"session_ends": "2027-03-01"}, {})
+    async with shop() as (simulator, connection), process(ledger) as caller:
+        await caller.probe(connection)
+        async with ledger.read() as db:
+            assert await symptoms.granted(db, SEALER, "tb", entered) == 1803830400
+            told = await symptoms.granted(db, SEALER, connection.key, entered)
+        assert told == pytest.approx(simulator.tokens.refresh_ends, abs=2)

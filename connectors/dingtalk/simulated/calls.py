@@ -22,6 +22,11 @@ NEW = {
     ("POST", "/v1.0/workflow/processInstances"): ("approvals", "start"),
     ("GET", "/v1.0/workflow/processInstances"): ("approvals", "detail"),
     ("POST", "/v1.0/workflow/processInstances/terminate"): ("approvals", "terminate"),
+    ("POST", "/v1.0/crm/personalCustomers"): ("office", "create"),
+    ("PUT", "/v1.0/crm/personalCustomers"): ("office", "update"),
+    ("GET", "/v1.0/crm/personalCustomers"): ("office", "search"),
+    ("POST", "/v1.0/crm/personalCustomers/batchQuery"): ("office", "batch"),
+    ("POST", "/v1.0/todo/users/{union_id}/tasks"): ("office", "todo"),
     ("POST", "/v1.0/workflow/processes/instanceIds/query"): ("approvals", "ids"),
 }
 """Calls of the new host (token in a header, the HTTP status says failure)."""

@@ -31,6 +31,7 @@ class Warehouse:
         self.stock = dict.fromkeys(codes, 120)
         self.confirmed: dict[str, Any] = {}
         self._last = 900000000
+        self.entries: dict[str, dict[str, Any]] = {}
         self.intercepted: set[str] = set()
         self.methods: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
             "deliveryorder.create": self.create,
@@ -39,6 +40,8 @@ class Warehouse:
             "order.pending": self.pending,
             "order.callback": self.intercept,
             "returnorder.create": self.create_return,
+            "entryorder.create": self.create_entry,
+            "stockout.create": self.create_stockout,
             "items.synchronize": self.synchronise,
             "inventory.query": self.inventory,
             "stock.query": self.stock_page,
@@ -155,6 +158,52 @@ class Warehouse:
         self.commit("return.create", code, None)
         return {"returnOrderId": self.returns[code]["id"]}
 
+    def create_entry(self, given: dict[str, Any]) -> dict[str, Any]:
+        head = given.get("entryOrder") or {}
+        code, lines = self._lines(head, "entryOrderCode", given)
+        self._owner(head)
+        if code in self.entries:
+            raise Refused("S009", f"{code}已存在")
+        self.entries[code] = {"id": f"WMSE{self.number()}", "status": "NEW", "head": head, "lines": lines}
+        self.commit("entry.create", code, {"lines": len(lines)})
+        return {"entryOrderId": self.entries[code]["id"]}
+
+    def create_stockout(self, given: dict[str, Any]) -> dict[str, Any]:
+        head = given.get("deliveryOrder") or {}
+        code, lines = self._lines(head, "deliveryOrderCode", given)
+        if not (head.get("receiverInfo") or {}).get("name") or not head.get("createTime"):
+            raise Refused("S002", "必填字段为空:receiverInfo.name")
+        if code in self.orders:
+            raise Refused("S009", f"{code}已存在")
+        one = {"id": f"WMSO{self.number()}", "status": "ACCEPT", "head": head, "lines": lines, "held": False}
+        self.orders[code] = one
+        self.commit("stockout.create", code, {"lines": len(lines)})
+        return {"createTime": self.local(), "deliveryOrderId": one["id"]}
+
+    def _lines(self, head: dict[str, Any], name: str, given: dict[str, Any]) -> tuple[str, list[dict[str, Any]]]:
+        """The code of a document that is in order so far, and its lines."""
+        code, lines = str(head.get(name) or ""), rows(given.get("orderLines"), "orderLine")
+        missing = [one for one in ("orderType", "warehouseCode") if not head.get(one)]
+        if not code or missing or not lines:
+            raise Refused("S002", f"必填字段为空:{','.join(missing) or name}")
+        for line in lines:
+            self._owner(line)
+            if line.get("itemCode") not in self.stock or not line.get("planQty"):
+                raise Refused("S003", f"商品编码不存在:{line.get('itemCode')}")
+        return code, lines
+
+    def arrived(self, code: str) -> dict[str, Any]:
+        """The goods of an inbound order come in; what the warehouse says about it."""
+        one = self.entries[code]
+        one["status"] = "FULFILLED"
+        for line in one["lines"]:
+            self.stock[line["itemCode"]] += int(line["planQty"])
+        head = {"entryOrderCode": code, "entryOrderId": one["id"], "entryOrderType": one["head"]["orderType"]}
+        head |= {"warehouseCode": self.settings["warehouse_code"], "ownerCode": self.settings["owner_code"]}
+        head |= {"confirmType": 0, "status": "FULFILLED", "outBizCode": f"OBC-{code}", "operateTime": self.local()}
+        lines = [{**line, "actualQty": line["planQty"]} for line in one["lines"]]
+        return {"entryOrder": head, "orderLines": {"orderLine": lines}}
+
     def synchronise(self, given: dict[str, Any]) -> dict[str, Any]:
         self._owner(given)
         wrong = []
@@ -213,7 +262,7 @@ class Warehouse:
             "deliveryOrderCode": code,
             "deliveryOrderId": one["id"],
             "warehouseCode": self.settings["warehouse_code"],
-            "orderType": "JYCK",
+            "orderType": one["head"]["orderType"],
             "status": "DELIVERED",
             "outBizCode": f"OBC-{code}{mark}",
             "confirmType": 0,

@@ -39,6 +39,7 @@ def table(
         f"{EC}/product/stock/get": ("POST", shop.stock),
         f"{EC}/product/stock/update": ("POST", shop.set_stock),
         f"{SEC}/upload_shipping_info": ("POST", payments.upload),
+        f"{SEC}/upload_combined_shipping_info": ("POST", payments.upload_combined),
         f"{SEC}/get_order": ("POST", payments.get),
         f"{SEC}/get_order_list": ("POST", payments.rows),
         f"{SEC}/notify_confirm_receive": ("POST", payments.remind),

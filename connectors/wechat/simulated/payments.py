@@ -23,8 +23,8 @@ class Payments:
         self.settings, self.now, self.commit = settings, now, commit
         self.orders: dict[str, Body] = {}
 
-    def pay(self, trade_no: str, openid: str, amount: int, description: str) -> Body:
-        """Somebody pays ``amount`` fen."""
+    def pay(self, trade_no: str, openid: str, amount: int, description: str, combined: str = "") -> Body:
+        """Somebody pays ``amount`` fen; ``combined``: the number of the whole that this is a part of."""
         number = f"42000000002026{len(self.orders) + 1:014d}"
         self.orders[number] = {
             "transaction_id": number,
@@ -40,6 +40,7 @@ class Payments:
             "in_complaint": False,
             "shipping": {"delivery_mode": 0, "logistics_type": 0, "finish_shipping": False, "shipping_list": []},
             "uploads": 0,
+            "combined": combined,
         }
         return self.orders[number]
 
@@ -96,6 +97,25 @@ class Payments:
         self.commit("shipping_info", f"{order['transaction_id']}:{number}", body)
         return {}
 
+    def upload_combined(self, body: Body, query: Query) -> Body:
+        """Every payment of a combined one, each checked before any counts; there is no combination of strangers."""
+        key, subs = body.get("order_key") or {}, body.get("sub_orders") or []
+        number = str(key.get("out_trade_no") or "")
+        if key.get("order_number_type") != 1 or key.get("mchid") != self.settings["mch_id"] or not subs:
+            raise gate.Refusal(268485216, "order_key 或 sub_orders 非法")
+        rest = {name: body.get(name) for name in ("upload_time", "payer")}
+        for sub in subs:
+            inner = sub.get("order_key") or {}
+            if inner.get("order_number_type") != 1:
+                raise gate.Refusal(268485216, "子单与合单的订单类型必须一致")
+            order = self._find(None, inner.get("mchid"), inner.get("out_trade_no"))
+            if order["combined"] != number:
+                raise gate.Refusal(268485216, "子单不属于该合单")
+            self._checked({**sub, **rest}, order, sub.get("shipping_list") or [])
+        for sub in subs:
+            self.upload({**sub, **rest}, query)
+        return {}
+
     def _checked(self, body: Body, order: Body, parcels: list[Body]) -> None:
         if body.get("logistics_type") not in (1, 2, 3, 4) or body.get("delivery_mode") not in (1, 2):
             raise gate.Refusal(268485216, "logistics_type 或 delivery_mode 非法")
@@ -135,4 +155,4 @@ class Payments:
 
 
 def _shown(order: Body) -> Body:
-    return {key: value for key, value in order.items() if key not in ("uploads", "reminded")}
+    return {key: value for key, value in order.items() if key not in ("uploads", "reminded", "combined")}

@@ -181,6 +181,16 @@ class Books:
         self.final("delivery", delivery["code"], data)
         return {key: value for key, value in delivery.items() if key != "rows"}
 
+    def delivery(self, number: Any) -> Row | None:
+        return self.deliveries.get(_number(number))
+
+    def audit_delivery(self, one: Row) -> None:
+        if one["statusCode"] != "DELIVERUNAUDITED":
+            raise Refused("200", f"单据[{one['code']}]已审核，不能重复审核")
+        self.touch(one, statusCode="DELIVERING", status=1, verifystate=2)
+        one["nextStatus"] = "DELIVERING"
+        self.final("delivery.audit", one["code"], None)
+
     def ship(self, order: Row, carrier: str, waybill: str) -> Row:
         """A person makes, audits and sends the delivery of a whole order; stock goes down."""
         details = [

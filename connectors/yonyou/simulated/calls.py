@@ -23,6 +23,7 @@ class Calls:
             f"{SD}/voucherorder/batchsubmit": lambda body: self.each(body, self.books.submit),
             f"{SD}/voucherorder/batchaudit": lambda body: self.each(body, self.books.audit),
             f"{SD}/voucherdelivery/saveFromSaleOrder": self.save_delivery,
+            f"{SD}/voucherdelivery/audit": lambda body: self.each(body, self.books.audit_delivery, self.books.delivery),
             f"{SD}/voucherdelivery/list": self.list_deliveries,
             f"{SD}/vouchersalereturn/singleSave": self.save_return,
             f"{SD}/vouchersalereturn/list": self.list_returns,

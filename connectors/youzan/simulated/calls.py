@@ -35,6 +35,8 @@ class Calls:
             "youzan.item.base.search/1.0.0": self.items,
             "youzan.crm.customer.points.increase/4.0.0": self.points,
             "youzan.scrm.customer.detail.get/1.0.1": self.customer,
+            "youzan.scrm.customer.list/1.0.0": self.customers,
+            "youzan.scrm.tag.relation.add/4.0.0": self.tag,
             "youzan.scrm.customer.create/3.0.0": self.join,
             "youzan.scrm.customer.update/3.0.0": self.edit,
             "youzan.logistics.express.get/3.0.0": self.companies,
@@ -136,7 +138,7 @@ class Calls:
     def points(self, given: Params) -> Any:
         wish = dict(given.get("params") or {})
         key = str(wish.get("biz_value") or "")
-        person = people.person(self.shop, str(wish["user"]["account_type"]), str(wish["user"]["account_id"]))
+        person = self._numbered(wish.get("user"))
         if not key or key in self.given:
             raise shop.Refused(142100106, "biz_value重复")
         self.given.add(key)
@@ -144,7 +146,35 @@ class Calls:
         return {"is_success": True}
 
     def customer(self, given: Params) -> Any:
-        return people.person(self.shop, str(given.get("account_type")), str(given.get("account_id")))
+        if not isinstance(given.get("fields"), str):
+            raise shop.Refused(141500101, "invalid params")
+        return self._numbered(given.get("account_info"))
+
+    def customers(self, given: Params) -> Any:
+        start, end = int(given.get("created_at_start") or 0), int(given.get("created_at_end") or 10**10)
+        rows = [people.row(one) for one in self.shop.customers.values() if start <= one["created_at"] <= end]
+        rows.sort(key=lambda one: int(one["created_at"]), reverse=True)
+        number, size = int(given.get("page_no") or 1), int(given.get("page_size") or 20)
+        if not 0 < size <= 50 or not 0 < number <= 500:
+            raise shop.Refused(141500101, "invalid params")
+        if number * size > 10000:
+            raise shop.Refused(142710032, "超过列表获取总数")
+        return {"total": len(rows), "page_no": number, "record_list": rows[(number - 1) * size : number * size]}
+
+    def tag(self, given: Params) -> Any:
+        try:
+            person = people.person(self.shop, _word(given.get("account_type")), given.get("account_id", 0))
+        except shop.Refused as refused:
+            raise shop.Refused(142400105, refused.words) from None
+        people.tag(self.shop, str(person["mobile"]), [str(one.get("tag_name")) for one in given.get("tags") or []])
+        return True
+
+    def _numbered(self, account: Any) -> shop.Record:
+        """The customer of an account whose kind is a number: words are wrong there."""
+        kind = dict(account or {}).get("account_type")
+        if not isinstance(kind, int):
+            raise shop.Refused(5001, "account_type类型错误", gateway=True)
+        return people.person(self.shop, kind, dict(account)["account_id"])
 
     def join(self, given: Params) -> Any:
         person = people.join(self.shop, str(given.get("mobile") or ""), dict(given.get("customer_create") or {}))
@@ -152,12 +182,19 @@ class Calls:
 
     def edit(self, given: Params) -> Any:
         account = dict(given.get("account") or {})
-        person = people.person(self.shop, str(account.get("account_type")), str(account.get("account_id")))
+        person = people.person(self.shop, _word(account.get("account_type")), str(account.get("account_id")))
         people.edit(self.shop, str(person["mobile"]), dict(given.get("customer_update") or {}))
         return {"is_success": True}
 
     def companies(self, _given: Params) -> Any:
         return {"allExpress": [{"id": key, "name": name, "display": 1} for key, name in shop.COMPANIES.items()]}
+
+
+def _word(kind: Any) -> str:
+    """The kind of an account where it is a word: numbers are wrong there."""
+    if not isinstance(kind, str):
+        raise shop.Refused(5001, "account_type类型错误", gateway=True)
+    return kind
 
 
 def _page(rows: list[shop.Record], given: Params, largest: int, deepest: int) -> list[shop.Record]:

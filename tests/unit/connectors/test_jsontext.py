@@ -41,8 +41,9 @@ def test_numbers_are_exact(text, value):
         b'{"a":' * 101 + b"1" + b"}" * 101,
         b"[" * 200_000,
         b"9" * 5000,
-        b'"\\ud800"',
-        b'[1.5,"\\ud800"]',
+        b'"\\ud8"',
+        b'[1.5,"\\ud80"]',
+        b"\\ud800",
         b'["\xff\xfe"]',
         b'[1.5,"\xff\xfe"]',
     ],
@@ -50,6 +51,31 @@ def test_numbers_are_exact(text, value):
 def test_what_is_not_json_is_one_error(text):
     with pytest.raises(jsontext.JsonError):
         jsontext.loads(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (rb'"\ud800"', "\ufffd"),
+        (rb'"cut \uD83D"', "cut \ufffd"),
+        (rb'"\udf75 and \ud83c\udf75"', "\ufffd and 🍵"),
+        (rb'"\ud83c\ud83c\udf75"', "\ufffd🍵"),
+        (rb'"\ud83c\n\udf75"', "\ufffd\n\ufffd"),
+        (rb'"C:\\ud800, \\\ud800"', "C:\\ud800, \\\ufffd"),
+        (rb'[1.50,{"\ud800":"\udfff"}]', [Decimal("1.50"), {"\ufffd": "\ufffd"}]),
+        ('["\ud83c", "\ud83c\udf75", "🍵"]', ["\ufffd", "🍵", "🍵"]),
+    ],
+)
+def test_half_a_character_is_read_as_the_replacement_character(text, value):
+    assert jsontext.loads(text) == value
+    assert jsontext.loads(jsontext.dumps(jsontext.loads(text))) == value
+
+
+@given(st.text(st.characters(exclude_categories=()), max_size=30))
+def test_any_text_can_be_read_and_written_again(text):
+    found = jsontext.loads(json.dumps([text]))
+    assert found[0] == text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    assert jsontext.loads(jsontext.dumps(found)) == found
 
 
 def test_depth_just_below_the_bound_is_fine():

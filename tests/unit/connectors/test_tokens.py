@@ -376,3 +376,12 @@ async def test_after_a_failed_login_the_next_caller_tries_again():
     with pytest.raises(errors.Unavailable):
         await store.renew("k", None, broken)
     assert (await store.renew("k", None, lambda: token("one"))).value == "one"
+
+
+@pytest.mark.parametrize(
+    ("text", "until"),
+    [("2027-03-01", 1803830400.0), ("2027-03-01 09:30:00", 1803864600.0), ("", None), ("next year", None)],
+)
+def test_an_end_that_a_person_entered_is_counted_down(text, until):
+    spec = registry.get("taobao")  # house: vendor-word because its sessions are entered by hand
+    assert grant.entered_until(model.Connection("shop", spec, {"session_ends": text}, {})) == until
