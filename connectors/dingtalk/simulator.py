@@ -1,9 +1,9 @@
 """A corp on a simulated DingTalk: both API hosts on one address, robots, approvals, encrypted pushes and the Stream.
 
 Controls under ``/_sim/dingtalk``: ``GET messages?receiver=&after=`` (received), ``POST approvals`` (a form handed in),
-``POST approvals/{instance}/{agree|refuse|terminate|delete}`` (somebody decides; pushes the event), ``POST events``
-(push any event), ``POST lost`` (one whose push failed), ``POST ask`` (a message to the robot),
-``POST stream/{ping|disconnect|cut}``, ``POST tokens/expire``, ``POST check`` (the address check).
+``POST approvals/{instance}/{agree|refuse|terminate|delete}`` (pushes the event), ``POST events`` (push any event),
+``POST lost`` (one whose push failed), ``POST ask`` (a message to the robot), ``POST stream/{ping|disconnect|cut}``,
+``POST tokens/expire``, ``POST check`` (the address check).
 """
 
 from __future__ import annotations

@@ -316,3 +316,19 @@ async def test_urgent_lanes_go_first(ledger: session.Ledger) -> None:
     await making.owe(ledger, "c", lane_name="erp/order/3", priority=0)
     order = [(await making.claim(ledger, limit=1))[0].lane[-1] for _ in range(3)]
     assert order == ["3", "2", "1"]
+
+
+async def test_a_write_between_two_tries_may_have_been_done_in_part(ledger: session.Ledger) -> None:
+    """A document was saved, its audit throttled: the poll read our own change as somebody else's and echoed it."""
+    await making.owe(ledger, "a", kind="state", version=1.0)
+    (found,) = await making.claim(ledger)
+    async with ledger.read() as connection:
+        assert list(await outbox.busy(connection, ["erp"])) == [found.lane]
+    await making.settle(ledger, making.result(found, State.RETRYING, 30.0, reason="throttled", detail="{}"))
+    async with ledger.read() as connection:
+        since = await outbox.busy(connection, ["erp"])
+    assert list(since) == [found.lane]
+    assert since[found.lane] <= await ledger.now()
+    await making.change(ledger, "UPDATE deliveries SET created_at = created_at - 700")
+    async with ledger.read() as connection:
+        assert await outbox.busy(connection, ["erp"]) == {}
