@@ -392,7 +392,6 @@ class Simulator(engine.Simulator):
         return control.answer({"said": topic})
 
     async def expire(self, _request: Request) -> Response:
-        """End every token early."""
         self.tokens = dict.fromkeys(self.tokens, 0.0)
         return control.answer({"expired": len(self.tokens)})
 
