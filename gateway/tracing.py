@@ -70,7 +70,7 @@ class _Exporter:
     def close(self) -> None:
         """Sends what waits, for a few seconds at most."""
         self._out.force_flush(5000)
-        self._out.shutdown()
+        self._out.shutdown()  # type: ignore[no-untyped-call]
 
     def _context(self, trace_id: str, span_id: str) -> Any:
         flags = self._api.TraceFlags(self._api.TraceFlags.SAMPLED)
