@@ -209,6 +209,7 @@ class Operation(RequestSpec):
     """The record's id in the vendor's answer, relative to ``result`` (or to the row for ``list``)."""
     id_input: Path | None = None
     """Instead: the record's id is in what we sent."""
+    id_of: str | None = None  # the entity of the record that the id names, where it is not the one written
     found: Condition | None = None
     """For ``get``: holds when the record exists (over the whole answer); else the answer is absent."""
     success: Condition | None = None
@@ -360,8 +361,7 @@ class Declaration(terms.Part):
     operations: dict[str, Operation]
     messages: dict[str, MessageSpec] = Field(default_factory=dict)
     events: dict[str, EventSource] = Field(default_factory=dict)
-    unconfirmed: list[str] = Field(default_factory=list)
-    """Facts of the vendor nobody could verify yet; shown by ``shuniu check --unconfirmed``."""
+    unconfirmed: list[str] = Field(default_factory=list)  # what nobody could verify: ``shuniu check --unconfirmed``
 
     @model_validator(mode="after")
     def _references(self) -> Declaration:

@@ -137,6 +137,7 @@ class Waiting:
     version: float | None
     wait: float
     operation: str = ""
+    record_id: int = 0
 
 
 SUPERSEDE, SKIP = "supersede", "skip"
@@ -157,21 +158,21 @@ class Lane:
 def order(queue: Sequence[Waiting], policies: Mapping[str, str]) -> Lane:
     """Decides the head of a lane; ``queue`` is in order of arrival. Pure.
 
-    Of several waiting states of one route target only the newest is sent (by source version, then by
-    arrival). An interrupted head comes first: what it did must be known before anything follows. What
+    Of several waiting states of one record for one route target only the newest is sent (by source version, then
+    by arrival); linked records that share the lane do not replace each other. An interrupted head comes first: what it did must be known before anything follows. What
     is parked or failing holds the lane, unless its route's policy says ``skip``: then the others go past it; or
     ``supersede``: then a newer state ends a parked one. What was told to wait (a route's ``after``) lets others pass.
     """
-    newest: dict[tuple[str, int], Waiting] = {}
+    newest: dict[tuple[str, int, int], Waiting] = {}
     for one in queue:
         if one.kind == "state" and one.state != DeliveryState.PARKED and one.wait < BLOCKED / 2:
-            known = newest.get((one.route_key, one.position))
+            known = newest.get(_aim(one))
             if known is None or not records.older(one.version, known.version):
-                newest[(one.route_key, one.position)] = one
+                newest[_aim(one)] = one
     superseded = tuple(
         one.id
         for one in queue
-        if one.kind == "state" and _overtaken(one, newest.get((one.route_key, one.position)), policies)
+        if one.kind == "state" and _overtaken(one, newest.get(_aim(one)), policies)
     )
     gone = set(superseded)
     rest = [one for one in queue if one.id not in gone]
@@ -197,6 +198,11 @@ def order(queue: Sequence[Waiting], policies: Mapping[str, str]) -> Lane:
                 break
             failing.append(one.id)
     return Lane(head, superseded, min(waits) if waits else None, tuple(failing) if head is not None else ())
+
+
+def _aim(one: Waiting) -> tuple[str, int, int]:
+    """Whose state goes where: two packages of one order share a lane, and each must arrive."""
+    return one.route_key, one.position, one.record_id
 
 
 def _overtaken(one: Waiting, newest: Waiting | None, policies: Mapping[str, str]) -> bool:

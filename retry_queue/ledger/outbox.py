@@ -64,7 +64,7 @@ _CLAIM = sql.Statement(
 _QUEUE = sql.Statement(
     """
     SELECT d.id, d.lane, d.route_key, d.position, d.kind, d.state, d.version, d.next_at - {now} AS wait,
-           d.operation
+           d.operation, d.record_id
     FROM {src} JOIN deliveries d ON d.lane = src.lane
     WHERE d.state IN ('pending', 'in_flight', 'retrying', 'parked')
     ORDER BY d.lane, d.id

@@ -283,7 +283,8 @@ class Courier:
         self, job: context.Job, outcome: model.Outcome, operation: declaration.Operation
     ) -> records.Binding | None:
         """The link to the target's record and, where its events come back to us, what we wrote there."""
-        entity = operation.entity or job.delivery.entity  # a generic operation writes what it is given
+        # A generic operation writes what it is given.
+        entity = operation.id_of or operation.entity or job.delivery.entity
         if operation.kind != "write" or outcome.record_id is None or entity != job.delivery.entity or job.template:
             return None
         key = job.delivery.connection_key

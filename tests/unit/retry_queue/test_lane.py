@@ -257,6 +257,12 @@ def test_a_holding_lane_never_sends_an_older_state_after_a_newer(
         newest = row.version
 
 
+def test_two_packages_of_one_order_share_a_lane_and_both_arrive() -> None:
+    """Their records are linked, so they wait in one lane; the newer package is no newer state of the older one."""
+    view = lane.order([state(1, 10, record_id=7), state(2, 20, record_id=8), state(3, 30, record_id=7)], NONE)
+    assert (head(view), view.superseded, view.next_wait) == (2, (1,), 0.0)
+
+
 # --- when the lane is looked at again -----------------------------------------------------------
 
 
