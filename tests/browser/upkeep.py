@@ -37,6 +37,7 @@ def seed(hub: living.Living) -> None:
     """Once per hub."""
     hub.apply(CONFIG)
     people = hub.panel("world")
+    until(lambda: _known_there(hub) >= {one["ids"]["crm.id"] for one in people}, "every customer in the ERP")
     for number in range(3):
         assert hub.push(living.order(f"WAIT-{number}", status="created", buyer=PERSON)) == 200
     hub.panel("crm/customers", {"name": PERSON["name"], "mobile": PERSON["phone"], "level": "金卡"})
@@ -78,6 +79,12 @@ def edit_there(hub: living.Living, one: dict[str, Any], phone: str) -> None:
     """Somebody edits a customer in the ERP; the hub made it there, under the number it has in the CRM."""
     names = {kind: one["ids"]["crm.id"] for kind in one["ids"] if kind.endswith(".number")}
     hub.tell(hub.place.story.meet.touched[0], {**one, **names, "phone": phone})
+
+
+def _known_there(hub: living.Living) -> set[str]:
+    """Numbers of the customers that the ERP has; those of the CRM come with its first poll."""
+    followed = hub.place.story.followed
+    return {str(one["Number"]) for one in hub.panel(followed.path)[followed.rows]}
 
 
 def _changes(hub: living.Living, one: dict[str, Any]) -> list[Any]:

@@ -78,10 +78,11 @@ async def owe(
     delay: float = 0.0,
     target: str | None = None,
     priority: int = inbox.LIVE,
+    record: int | None = None,
 ) -> int:
     """One planned event with one delivery, as intake writes them; returns the delivery's id."""
     async with ledger.write() as connection:
-        record = await a_record(connection)
+        record = record or await a_record(connection)
         made = (await inbox.append(connection, [event(name)]))[0]
         assert made is not None
         await connection.execute(text("UPDATE inbox SET state = 'planned' WHERE id = :id"), {"id": made})

@@ -204,9 +204,7 @@ async def test_joining_crosswise_at_once_tears_no_link(open_ledger: Open, seed: 
 
 
 async def owe(ledger: session.Ledger, name: str, record: int, link: int, route: str = "r") -> int:
-    made = await making.owe(ledger, name, lane_name=f"erp/customer/{link}", route=route)
-    await making.change(ledger, "UPDATE deliveries SET record_id = :record WHERE id = :id", record=record, id=made)
-    return made
+    return await making.owe(ledger, name, lane_name=f"erp/customer/{link}", route=route, record=record)
 
 
 async def test_what_is_owed_goes_on_in_one_order_after_joining(ledger: session.Ledger) -> None:
