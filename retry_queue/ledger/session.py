@@ -25,11 +25,14 @@ _CLOCK = sql.Statement("SELECT {now} AS at")
 _AWAY = ("08", "25006", "40", "53", "55P03", "57", "58")
 """SQLSTATEs, by their beginning, of a server that cannot write now: connection lost, read-only, deadlock,
 out of disk or connections, shutting down or starting up, disk error."""
-
-
 IDLE = "20s"
 """After so long inside a transaction without a statement PostgreSQL ends it: its process was stopped or sleeps, and
 what it has locked would stop everybody else. No transaction of ours waits for anything outside the database."""
+_POSTGRES = {
+    "random_page_cost": "1.1",  # what is claimed and settled is in memory; else whole tables would be read instead
+    "idle_in_transaction_session_timeout": IDLE,
+}
+"""Said while connecting: a caller who gives up between two statements after that would leave a connection behind."""
 
 
 class LedgerUnavailable(Exception):
@@ -127,21 +130,9 @@ def open_ledger(url: str, *, owner: str, slot: int = 0, pool: int = 10) -> Ledge
             pool_timeout=5,
             pool_recycle=1800,
             hide_parameters=True,
-            connect_args={"timeout": 5, "command_timeout": 30, "server_settings": {"application_name": owner}},
+            connect_args={"timeout": 5, "command_timeout": 30, "server_settings": _POSTGRES | {"application_name": owner}},
         )
-        _tune_postgres(engine)
     return Ledger(engine, owner=owner, slot=slot)
-
-
-def _tune_postgres(engine: AsyncEngine) -> None:
-    @event.listens_for(engine.sync_engine, "connect")
-    def connect(connection: Any, _record: Any) -> None:
-        cursor = connection.cursor()
-        # What is claimed and settled is in memory; as if on a spinning disk, whole tables would be read instead.
-        cursor.execute("SET random_page_cost = 1.1")
-        cursor.execute(f"SET idle_in_transaction_session_timeout = '{IDLE}'")
-        cursor.close()
-        connection.commit()
 
 
 def _tune_sqlite(engine: AsyncEngine) -> None:
