@@ -158,10 +158,11 @@ class Lane:
 def order(queue: Sequence[Waiting], policies: Mapping[str, str]) -> Lane:
     """Decides the head of a lane; ``queue`` is in order of arrival. Pure.
 
-    Of several waiting states of one record for one route target only the newest is sent (by source version, then
-    by arrival); linked records that share the lane do not replace each other. An interrupted head comes first: what it did must be known before anything follows. What
-    is parked or failing holds the lane, unless its route's policy says ``skip``: then the others go past it; or
-    ``supersede``: then a newer state ends a parked one. What was told to wait (a route's ``after``) lets others pass.
+    Of several waiting states of one record for one route target only the newest is sent (by source version, then by
+    arrival); linked records share the lane and do not replace each other. An interrupted head comes first: what it
+    did must be known before anything follows. What is parked or failing holds the lane, unless its route's policy
+    says ``skip``: then the others go past it; or ``supersede``: then a newer state ends a parked one. What was told
+    to wait (a route's ``after``) lets others pass.
     """
     newest: dict[tuple[str, int, int], Waiting] = {}
     for one in queue:
@@ -170,9 +171,7 @@ def order(queue: Sequence[Waiting], policies: Mapping[str, str]) -> Lane:
             if known is None or not records.older(one.version, known.version):
                 newest[_aim(one)] = one
     superseded = tuple(
-        one.id
-        for one in queue
-        if one.kind == "state" and _overtaken(one, newest.get(_aim(one)), policies)
+        one.id for one in queue if one.kind == "state" and _overtaken(one, newest.get(_aim(one)), policies)
     )
     gone = set(superseded)
     rest = [one for one in queue if one.id not in gone]

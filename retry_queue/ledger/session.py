@@ -28,11 +28,6 @@ out of disk or connections, shutting down or starting up, disk error."""
 IDLE = "20s"
 """After so long inside a transaction without a statement PostgreSQL ends it: its process was stopped or sleeps, and
 what it has locked would stop everybody else. No transaction of ours waits for anything outside the database."""
-_POSTGRES = {
-    "random_page_cost": "1.1",  # what is claimed and settled is in memory; else whole tables would be read instead
-    "idle_in_transaction_session_timeout": IDLE,
-}
-"""Said while connecting: a caller who gives up between two statements after that would leave a connection behind."""
 
 
 class LedgerUnavailable(Exception):
@@ -130,7 +125,17 @@ def open_ledger(url: str, *, owner: str, slot: int = 0, pool: int = 10) -> Ledge
             pool_timeout=5,
             pool_recycle=1800,
             hide_parameters=True,
-            connect_args={"timeout": 5, "command_timeout": 30, "server_settings": _POSTGRES | {"application_name": owner}},
+            connect_args={
+                "timeout": 5,
+                "command_timeout": 30,
+                # Said while connecting: who gives up between two statements after that leaves a connection behind.
+                "server_settings": {
+                    "application_name": owner,
+                    "idle_in_transaction_session_timeout": IDLE,
+                    # What is claimed and settled is in memory; else whole tables would be read instead.
+                    "random_page_cost": "1.1",
+                },
+            },
         )
     return Ledger(engine, owner=owner, slot=slot)
 
