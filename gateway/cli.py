@@ -64,7 +64,7 @@ def root(
 
 def main() -> None:
     """The entry point."""
-    build(sys.argv[1] if len(sys.argv) > 1 else None)()
+    build(sys.argv[1] if len(sys.argv) > 1 else None)(prog_name="shuniu")
 
 
 if __name__ == "__main__":
