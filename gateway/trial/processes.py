@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import fcntl
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -50,15 +51,19 @@ def started(
 
 
 def free_port() -> int:
-    """A port nobody listens on right now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+    """A port nobody listens on right now, below those that the system gives to outgoing calls.
+
+    One of those would be taken by somebody's call before its listener has started, on a machine with many of them.
+    """
+    for port in random.sample(range(15_000, 32_768), 100):
+        with socket.socket() as listener, contextlib.suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            return port
+    raise OSError("no free port among a hundred")
 
 
-async def reachable(port: int, seconds: float = 30.0) -> None:
-    """Returns when something listens on the port; raises TimeoutError."""
+async def reachable(port: int, seconds: float = 60.0, child: subprocess.Popen[bytes] | None = None) -> None:
+    """Returns when something listens on the port; raises TimeoutError, or ChildProcessError when ``child`` ended."""
     end = time.monotonic() + seconds
     while True:
         try:
@@ -66,6 +71,8 @@ async def reachable(port: int, seconds: float = 30.0) -> None:
             writer.close()
             return
         except OSError:
+            if child is not None and child.poll() is not None:
+                raise ChildProcessError(f"ended with exit code {child.returncode} before port {port}") from None
             if time.monotonic() > end:
                 raise TimeoutError(f"nothing listens on port {port}") from None
             await asyncio.sleep(0.05)

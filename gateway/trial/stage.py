@@ -46,8 +46,8 @@ class Stage:
         self._serve = serve or self._serve
         if self._serve is None:
             raise ValueError("nothing to start")
-        self._hub.enter_context(self._serve())
-        await processes.reachable(self.config.port)
+        child = self._hub.enter_context(self._serve())
+        await processes.reachable(self.config.port, child=child)
 
     def stop(self) -> None:
         """Ends the hub's processes in good order; the simulators go on."""
