@@ -222,7 +222,7 @@ def judge(held: Fields, made: Mapping[str, Any], source: Source, rule: route.Ent
             else:
                 there["seen"] = claim["seen"]
             continue
-        knew = _knew(path, there, source) and not (crossed and echo.overtook(source.at, source.wrote_at))
+        knew = _knew(path, there, source, crossed)
         verdict = _verdict(policy, owner, there, claim, knew, rule.rank)
         if verdict is None:
             disputes.append(Dispute(path, policy, (_bare(there), _bare(claim)), None))
@@ -278,12 +278,18 @@ def _crossed(path: str, source: Source) -> bool:
     return leaf and not source.reread and echo.late(source.at, source.wrote_at)
 
 
-def _knew(path: str, there: Field, source: Source) -> bool:
-    """Whether that system had the value that holds when it was changed there."""
-    if _wrote(path, there["value"], source.wrote):
+def _knew(path: str, there: Field, source: Source, crossed: bool) -> bool:
+    """Whether that system had the value that holds when it was changed there.
+
+    What it had said since that was given it had, even if we have written the same again after the change.
+    """
+    before = atoms(source.before, (path,)).get(path) if source.before is not None else None
+    had = before is not None and echo.digest(before) == echo.digest(there["value"])
+    if had and not source.stale and source.before_at is not None and there["at"] <= source.before_at <= source.at:
         return True
-    had = atoms(source.before, (path,)).get(path) if source.before is not None else None
-    return had is not None and echo.digest(had) == echo.digest(there["value"])
+    return (had or _wrote(path, there["value"], source.wrote)) and not (
+        crossed and echo.overtook(source.at, source.wrote_at)
+    )
 
 
 def _verdict(

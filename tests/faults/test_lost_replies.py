@@ -104,7 +104,7 @@ async def test_nothing_is_done_twice_when_answers_get_lost(
                 await asyncio.sleep(0.2)
                 return None if busy else found
 
-            balance = await making.until(quiet, 60.0 + size / 4, "nothing is owed any more")
+            balance = await making.until(quiet, 120.0 + size / 4, "nothing is owed any more")
             query = "SELECT route_key, state, reason, count(*) AS n FROM deliveries GROUP BY route_key, state, reason"
             ends = {(row.route_key, row.state, row.reason): row.n for row in await making.rows(one.ledger, query)}
         journal = {kind: site.journal.totals().get(kind, {"keys": 0, "repeated": {}}) for kind in STEPS}

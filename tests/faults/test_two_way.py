@@ -86,7 +86,8 @@ async def test_both_sides_end_up_equal_with_the_newest_edits(
         sides = {one["from"]: one["at"] for one in orjson.loads(row.sides)}
         assert row.winner == max(sides, key=lambda key: sides[key]), row
     assert told["writes"] <= 4 * told["edits"], f"something goes round: {told}"
-    assert told["quiet_after"] <= 10.0 + late, told
+    # The small one runs beside the rest of the suite.
+    assert told["quiet_after"] <= (10.0 if full else 40.0) + late, told
     assert (told["dead"], told["parked"]) == (0, 0)
 
 

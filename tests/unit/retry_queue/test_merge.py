@@ -131,6 +131,21 @@ def test_a_person_decides_and_until_then_both_keep_their_own() -> None:
     assert also.settled == ("name",)
 
 
+def test_a_write_that_changed_nothing_in_a_field_puts_no_dispute_about_it() -> None:
+    """The name was written over there, and with it the phone as it had long been; the phone's edit crossed with that."""
+    rule = route.EntityRule(conflicts="manual")
+    had = {"before": {"name": "first", "phone": "1"}, "before_at": 105.0}
+    ours = {"wrote": wrote(name="mine", phone="1"), "wrote_at": 111.0}
+    fields = {"name": held("mine", "one", 109), "phone": held("1", "one", 100)}
+    said = merge.judge(fields, {"name": "yours", "phone": "2"}, source("two", 110, **had, **ours), rule)
+    assert [one.path for one in said.disputes] == ["name"]
+    assert said.fields["phone"]["value"] == "2"
+    assert said.restore, "our write went over it"
+    given_since = {**fields, "phone": held("1", "one", 109)}
+    said = merge.judge(given_since, {"phone": "2"}, source("two", 110, **had, **ours), rule)
+    assert [one.path for one in said.disputes] == ["phone"], "it had been something else in between"
+
+
 def test_an_edit_in_dispute_is_not_lost_to_a_write_of_ours_that_went_over_it() -> None:
     """What that system told last was our own write coming back; it was taken for the system's own word."""
     rule = route.EntityRule(conflicts="manual")
