@@ -145,11 +145,8 @@ async def take(url: str, sealer: secrets.Sealer, file: Path) -> Manifest:
     revision, _newest = await migrate.state(url)
     if revision is None:
         raise Refused("台账是空的，没有可备份的内容", "the ledger is empty: there is nothing to back up")
-    ledger = session.open_ledger(url, owner="backup", pool=1)
-    try:
+    async with session.opened(url, owner="backup") as ledger:
         taken_at = await ledger.now()
-    finally:
-        await ledger.close()
     probe = sealer.seal(PROBE, PROBE)
     return await asyncio.to_thread(_write, address, file, revision, taken_at, probe)
 
@@ -230,13 +227,10 @@ async def put_back(url: str, sealer: secrets.Sealer, file: Path) -> Restored:
 
 async def mark(url: str, taken_at: float) -> int:
     """Tells a ledger that was put back by other means that it was; returns how many deliveries are in doubt."""
-    ledger = session.open_ledger(url, owner="restore", pool=1)
-    try:
+    async with session.opened(url, owner="restore") as ledger:
         now = await ledger.now()
         async with ledger.write() as connection:
             return await recovery.mark(connection, taken_at, now)
-    finally:
-        await ledger.close()
 
 
 async def _still(url: str, address: URL) -> None:
@@ -244,12 +238,8 @@ async def _still(url: str, address: URL) -> None:
     revision, _newest = await migrate.state(url)
     if revision is None:
         return
-    ledger = session.open_ledger(url, owner="restore", pool=1)
-    try:
-        async with ledger.read() as connection:
-            there = await workers.alive(connection, ALIVE)
-    finally:
-        await ledger.close()
+    async with session.opened(url, owner="restore") as ledger, ledger.read() as connection:
+        there = await workers.alive(connection, ALIVE)
     if there:
         raise Refused(
             f"枢纽还在运行（{'、'.join(sorted(there))}），请停止后再恢复；刚停止的请等一分钟",

@@ -131,45 +131,48 @@ async def _database(config: settings.Settings) -> Lines:
             "info", "ledger", f"{url.database} 还没有，首次启动时创建", f"{url.database} is made at the first start"
         )
         return
-    ledger = session.open_ledger(config.database_url, owner="doctor", pool=1)
     try:
-        async with asyncio.timeout(PATIENCE):
-            before = time.time()
-            at = await ledger.now()
-            begun = time.perf_counter()
-            await ledger.now()
-            took = time.perf_counter() - begun
-        yield check.Line(
-            "info", "ledger", f"{shown}，往返 {took * 1000:.1f} ms", f"{shown}, round trip {took * 1000:.1f} ms"
-        )
-        if took > SLOW:
-            zh = "到数据库的往返太慢，会限制吞吐；请放在同一机房"
-            yield check.Line(
-                "warning", "ledger", zh, "the database is far away: that limits throughput, keep it in the same room"
-            )
-        if abs(at - before) > SKEW + took:
-            zh = f"本机与数据库的时钟相差 {at - before:+.1f} 秒；请启用 NTP，签名和定时依赖正确的时间"
-            en = f"this machine and the database differ by {at - before:+.1f} s: use NTP, signatures and timers need it"
-            yield check.Line("error" if abs(at - before) > SKEW * 15 else "warning", "clock", zh, en)
-        revision, newest = await migrate.state(config.database_url)
-        if revision != newest:
-            zh = f"台账结构 {revision}，需要 {newest}：请运行 shuniu migrate"
-            yield check.Line("error", "schema", zh, f"the schema is {revision}, not {newest}: run shuniu migrate")
-            return
-        async for line in _server(ledger):
-            yield line
-        async for line in _ledger(ledger):
-            yield line
-        async for line in _connections(config, ledger):
-            yield line
+        async with session.opened(config.database_url, owner="doctor") as ledger:
+            async for line in _answering(config, ledger, shown):
+                yield line
     except TimeoutError:
         yield check.Line(
             "error", "ledger", f"{shown} {PATIENCE:.0f} 秒内没有回答", f"{shown} did not answer in {PATIENCE:.0f} s"
         )
     except (session.LedgerUnavailable, DBAPIError) as error:
         yield check.Line("error", "ledger", f"{shown} 无法使用：{error}", f"{shown} cannot be used: {error}")
-    finally:
-        await ledger.close()
+
+
+async def _answering(config: settings.Settings, ledger: session.Ledger, shown: str) -> Lines:
+    async with asyncio.timeout(PATIENCE):
+        before = time.time()
+        at = await ledger.now()
+        begun = time.perf_counter()
+        await ledger.now()
+        took = time.perf_counter() - begun
+    yield check.Line(
+        "info", "ledger", f"{shown}，往返 {took * 1000:.1f} ms", f"{shown}, round trip {took * 1000:.1f} ms"
+    )
+    if took > SLOW:
+        zh = "到数据库的往返太慢，会限制吞吐；请放在同一机房"
+        yield check.Line(
+            "warning", "ledger", zh, "the database is far away: that limits throughput, keep it in the same room"
+        )
+    if abs(at - before) > SKEW + took:
+        zh = f"本机与数据库的时钟相差 {at - before:+.1f} 秒；请启用 NTP，签名和定时依赖正确的时间"
+        en = f"this machine and the database differ by {at - before:+.1f} s: use NTP, signatures and timers need it"
+        yield check.Line("error" if abs(at - before) > SKEW * 15 else "warning", "clock", zh, en)
+    revision, newest = await migrate.state(config.database_url)
+    if revision != newest:
+        zh = f"台账结构 {revision}，需要 {newest}：请运行 shuniu migrate"
+        yield check.Line("error", "schema", zh, f"the schema is {revision}, not {newest}: run shuniu migrate")
+        return
+    async for line in _server(ledger):
+        yield line
+    async for line in _ledger(ledger):
+        yield line
+    async for line in _connections(config, ledger):
+        yield line
 
 
 async def _server(ledger: session.Ledger) -> Lines:

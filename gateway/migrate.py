@@ -33,8 +33,7 @@ def _upgrade(connection: Connection) -> None:
 
 async def upgrade(url: str, tries: int = 20) -> None:
     """Upgrades to the newest schema; waits a little for a database that is still starting."""
-    ledger = session.open_ledger(url, owner="migrate", pool=1)
-    try:
+    async with session.opened(url, owner="migrate") as ledger:
         for attempt in range(tries):
             try:
                 async with ledger.write() as connection:
@@ -44,8 +43,6 @@ async def upgrade(url: str, tries: int = 20) -> None:
                 if attempt == tries - 1:
                     raise
                 await asyncio.sleep(0.5)
-    finally:
-        await ledger.close()
 
 
 def _pending(connection: Connection) -> tuple[str | None, str | None]:
@@ -62,9 +59,5 @@ def revisions() -> frozenset[str]:
 
 async def state(url: str) -> tuple[str | None, str | None]:
     """(revision in the database, newest revision); equal when nothing is to be done."""
-    ledger = session.open_ledger(url, owner="migrate", pool=1)
-    try:
-        async with ledger.read() as connection:
-            return await connection.run_sync(_pending)
-    finally:
-        await ledger.close()
+    async with session.opened(url, owner="migrate") as ledger, ledger.read() as connection:
+        return await connection.run_sync(_pending)

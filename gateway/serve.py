@@ -47,21 +47,18 @@ async def _all(config: settings.Settings, pace: float) -> int:
         supervisor.Role("api", [*command, "api"]),
         supervisor.Role("worker", [*command, "worker", str(pace)], count=config.workers),
     ]
-    ledger = session.open_ledger(config.database_url, owner="supervisor", pool=2)
-    async with ledger.read() as connection:
-        if not await users.all_rows(connection):
-            log.warning("serve.nobody_may_sign_in", zh="还没有用户", do="shuniu user add NAME --role owner")
+    async with session.opened(config.database_url, owner="supervisor", pool=2) as ledger:
+        async with ledger.read() as connection:
+            if not await users.all_rows(connection):
+                log.warning("serve.nobody_may_sign_in", zh="还没有用户", do="shuniu user add NAME --role owner")
 
-    async def bury(pid: int, role: supervisor.Role) -> None:
-        """A dead process's leases go back at once; nobody waits for them to end."""
-        async with ledger.write() as connection:
-            owners = await workers.by_pid(connection, socket.gethostname()[:80], pid)
-            await workers.bury(connection, owners)
+        async def bury(pid: int, role: supervisor.Role) -> None:
+            """A dead process's leases go back at once; nobody waits for them to end."""
+            async with ledger.write() as connection:
+                owners = await workers.by_pid(connection, socket.gethostname()[:80], pid)
+                await workers.bury(connection, owners)
 
-    try:
         return await supervisor.Supervisor(config, roles, on_exit=bury).run()
-    finally:
-        await ledger.close()
 
 
 async def _check_redis(config: settings.Settings) -> None:

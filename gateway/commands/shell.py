@@ -77,13 +77,10 @@ async def opened() -> AsyncIterator[Opened]:
     egress.allow(found.egress_allow)
     if not found.production:
         await migrate.upgrade(found.database_url)
-    ledger = session.open_ledger(found.database_url, owner="cli", pool=2)
     sealer = secrets.Sealer(*found.masters)
-    try:
+    async with session.opened(found.database_url, owner="cli", pool=2) as ledger:
         await keyring.load(ledger, sealer)
         yield Opened(found, ledger, sealer)
-    finally:
-        await ledger.close()
 
 
 def run(step: Callable[[Opened], Awaitable[ResultT]]) -> ResultT:

@@ -53,11 +53,8 @@ async def test_an_old_schema_is_told_with_the_command(config: settings.Settings,
 
 async def test_the_wrong_secret_key_is_found(config: settings.Settings) -> None:
     await migrate.upgrade(config.database_url)
-    ledger = session.open_ledger(config.database_url, owner="t", pool=1)
-    try:
+    async with session.opened(config.database_url, owner="t") as ledger:
         await hubs.source(ledger)
-    finally:
-        await ledger.close()
     assert await said(config, "shop") == []
     other = config.model_copy(update={"secret_key": type(config.secret_key)("another key of the tests, long enough")})
     assert [level for level, _ in await said(other, "shop")] == ["error"]
