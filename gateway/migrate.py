@@ -17,18 +17,18 @@ from retry_queue.ledger import session
 _LOCK = 0x5348554E  # "SHUN": one migration at a time on PostgreSQL
 
 
-def _config(connection: Connection) -> Config:
+def _config() -> Config:
     config = Config()
-    folder = importlib.resources.files("retry_queue.ledger") / "migrations"
-    config.set_main_option("script_location", str(folder))
-    config.attributes["connection"] = connection
+    config.set_main_option("script_location", str(importlib.resources.files("retry_queue.ledger") / "migrations"))
     return config
 
 
 def _upgrade(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
-    command.upgrade(_config(connection), "head")
+    config = _config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
 
 
 async def upgrade(url: str, tries: int = 20) -> None:
@@ -46,15 +46,13 @@ async def upgrade(url: str, tries: int = 20) -> None:
 
 
 def _pending(connection: Connection) -> tuple[str | None, str | None]:
-    script = ScriptDirectory.from_config(_config(connection))
-    return MigrationContext.configure(connection).get_current_revision(), script.get_current_head()
+    newest = ScriptDirectory.from_config(_config()).get_current_head()
+    return MigrationContext.configure(connection).get_current_revision(), newest
 
 
 def revisions() -> frozenset[str]:
     """Every revision that this version knows."""
-    config = Config()
-    config.set_main_option("script_location", str(importlib.resources.files("retry_queue.ledger") / "migrations"))
-    return frozenset(one.revision for one in ScriptDirectory.from_config(config).walk_revisions())
+    return frozenset(one.revision for one in ScriptDirectory.from_config(_config()).walk_revisions())
 
 
 async def state(url: str) -> tuple[str | None, str | None]:
