@@ -6,15 +6,13 @@ import asyncio
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import typer
 
 from gateway import backup
 from gateway.commands import hands, shell
 from retry_queue.ledger import secrets, session
-
-ResultT = TypeVar("ResultT")
 
 
 def register(app: typer.Typer) -> None:
@@ -90,6 +88,6 @@ def _run(step: Any) -> Any:
     except backup.Refused as error:
         raise shell.fail(error.zh, error.en, 1) from None
     except session.LedgerUnavailable as error:
-        raise shell.fail(f"台账不可用：{error}", f"the ledger is not available: {error}", 1) from None
+        raise shell.away(error, 1) from None
     except OSError as error:
         raise shell.fail(f"文件无法读写：{error}", f"a file could not be read or written: {error}", 1) from None
