@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Coroutine
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
 from gateway import backup
 from gateway.commands import hands, shell
 from retry_queue.ledger import secrets, session
+
+ResultT = TypeVar("ResultT")
 
 
 def register(app: typer.Typer) -> None:
@@ -82,7 +85,7 @@ def restore(
         shell.say(f"原来的台账保留在 {aside}", f"the ledger that was there is kept at {aside}")
 
 
-def _run(step: Any) -> Any:
+def _run(step: Coroutine[Any, Any, ResultT]) -> ResultT:
     try:
         return asyncio.run(step)
     except backup.Refused as error:
