@@ -42,11 +42,18 @@ class Refused(Exception):
     """The other side does not let us in, or speaks something else: tried again slowly."""
 
 
-async def keep(session: Callable[[], Awaitable[None]], stopped: asyncio.Event, key: str) -> None:
+async def keep(
+    session: Callable[[], Awaitable[None]],
+    stopped: asyncio.Event,
+    key: str,
+    *,
+    lost: tuple[type[Exception], ...] = (),
+) -> None:
     """Run ``session`` again and again until ``stopped`` is set; ``key`` names the connection in the log.
 
     A session opens its socket, talks, and returns or fails; what fails by the network, by a refused call or by
-    ``Refused`` is logged and tried again. Raises CredentialRefused: asking often does not mend a wrong secret.
+    ``Refused`` is logged and tried again; ``lost`` names what else ends a session as the network does. Raises
+    CredentialRefused: asking often does not mend a wrong secret.
     """
     delay = FIRST_DELAY
     while not stopped.is_set():
@@ -64,7 +71,7 @@ async def keep(session: Callable[[], Awaitable[None]], stopped: asyncio.Event, k
             patient = isinstance(error, errors.Misdeclared | errors.Rejected)
             wait = LONGEST_DELAY if patient else getattr(error, "retry_after", None)
             log.warning("channel_refused", connection=key, kind=error.kind, code=error.code)
-        except (OSError, TimeoutError, websockets.WebSocketException) as error:
+        except (OSError, TimeoutError, websockets.WebSocketException, *lost) as error:
             log.info("channel_lost", connection=key, reason=f"{type(error).__name__}: {error}")
         if time.monotonic() - begun > LONGEST_DELAY:
             delay = FIRST_DELAY
