@@ -79,6 +79,24 @@ async def keep(
         delay = min(LONGEST_DELAY, delay * 2)
 
 
+async def drain(batch: Callable[[], Awaitable[bool]], stopped: asyncio.Event, key: str, idle: float) -> None:
+    """Take one batch of a vendor's queue after the other until ``stopped`` is set.
+
+    ``batch`` tells whether another may follow at once, else ``idle`` seconds pass; a call of it that fails is logged
+    and made again, ever more slowly. ``key`` names the connection in the log.
+    """
+    delay = FIRST_DELAY
+    while not stopped.is_set():
+        try:
+            wait = 0.0 if await batch() else idle
+            delay = FIRST_DELAY
+        except errors.ConnectorError as error:
+            log.warning("channel_call_failed", connection=key, kind=error.kind, code=error.code)
+            asked = error.retry_after if isinstance(error, errors.Throttled) else None
+            wait, delay = asked or delay, min(LONGEST_DELAY, delay * 2)
+        await pause(stopped, wait)
+
+
 async def pause(stopped: asyncio.Event, seconds: float) -> None:
     """Sleep, but wake up at once when ``stopped`` is set."""
     with contextlib.suppress(TimeoutError):

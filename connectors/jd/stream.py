@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import re
+from functools import partial
 from typing import Any
 
 import structlog
 
-from connectors.core import auth, channel, client, errors, jsontext, model, pacing, scope
+from connectors.core import auth, channel, client, jsontext, model, pacing, scope
 
 IDLE = 1.0
 """Seconds between two rounds when every queue was empty."""
-FIRST_DELAY, LONGEST_DELAY = 1.0, 30.0
-"""Seconds before a topic is asked again after an error, doubled each time."""
 
 log = structlog.get_logger(__name__)
 
@@ -25,31 +24,21 @@ log = structlog.get_logger(__name__)
 async def run(connection: model.Connection, accept: channel.Accept, stopped: asyncio.Event) -> None:
     """Receive until ``stopped`` is set. ``accept`` must return only when the message is durable."""
     calls = client.Client(auth.MemoryTokens(), pacing.LocalPacer())
-    named = [name for name in re.split(r"[\s,]+", str(scope.settings(connection).get("jcq_topics") or "")) if name]
+    topics = [name for name in re.split(r"[\s,]+", str(scope.settings(connection).get("jcq_topics") or "")) if name]
     try:
-        readers = [asyncio.create_task(_read(calls, connection, topic, accept, stopped)) for topic in named]
-        if not readers:
+        if not topics:
             log.warning("jcq_without_topics", connection=connection.key)
+        # Each by itself: a slow or forbidden topic holds up no other.
+        readers = [
+            asyncio.create_task(
+                channel.drain(partial(_batch, calls, connection, topic, accept), stopped, connection.key, IDLE)
+            )
+            for topic in topics
+        ]
         await stopped.wait()
         await asyncio.gather(*readers)
     finally:
         await calls.aclose()
-
-
-async def _read(
-    calls: client.Client, connection: model.Connection, topic: str, accept: channel.Accept, stopped: asyncio.Event
-) -> None:
-    """One topic, batch by batch: a slow or forbidden one holds up no other."""
-    delay = FIRST_DELAY
-    while not stopped.is_set():
-        try:
-            wait = 0.0 if await _batch(calls, connection, topic, accept) else IDLE
-            delay = FIRST_DELAY
-        except errors.ConnectorError as error:
-            log.warning("jcq_call_failed", connection=connection.key, kind=error.kind, code=error.code)
-            asked = error.retry_after if isinstance(error, errors.Throttled) else None
-            wait, delay = asked or delay, min(LONGEST_DELAY, delay * 2)
-        await channel.pause(stopped, wait)
 
 
 async def _batch(calls: client.Client, connection: model.Connection, topic: str, accept: channel.Accept) -> bool:
