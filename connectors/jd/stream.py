@@ -13,7 +13,7 @@ from typing import Any
 
 import structlog
 
-from connectors.core import auth, channel, client, jsontext, model, pacing, scope
+from connectors.core import channel, client, jsontext, model, scope
 
 IDLE = 1.0
 """Seconds between two rounds when every queue was empty."""
@@ -23,22 +23,15 @@ log = structlog.get_logger(__name__)
 
 async def run(connection: model.Connection, accept: channel.Accept, stopped: asyncio.Event) -> None:
     """Receive until ``stopped`` is set. ``accept`` must return only when the message is durable."""
-    calls = client.Client(auth.MemoryTokens(), pacing.LocalPacer())
     topics = [name for name in re.split(r"[\s,]+", str(scope.settings(connection).get("jcq_topics") or "")) if name]
-    try:
-        if not topics:
-            log.warning("jcq_without_topics", connection=connection.key)
+    if not topics:
+        log.warning("jcq_without_topics", connection=connection.key)
+    async with client.alone() as calls:
         # Each by itself: a slow or forbidden topic holds up no other.
-        readers = [
-            asyncio.create_task(
-                channel.drain(partial(_batch, calls, connection, topic, accept), stopped, connection.key, IDLE)
-            )
-            for topic in topics
-        ]
+        batches = [partial(_batch, calls, connection, topic, accept) for topic in topics]
+        drains = [asyncio.create_task(channel.drain(one, stopped, connection.key, IDLE)) for one in batches]
         await stopped.wait()
-        await asyncio.gather(*readers)
-    finally:
-        await calls.aclose()
+        await asyncio.gather(*drains)
 
 
 async def _batch(calls: client.Client, connection: model.Connection, topic: str, accept: channel.Accept) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from connectors.core import auth, channel, client, jsontext, model, pacing
+from connectors.core import channel, client, jsontext, model
 
 IDLE = 1.0
 """Seconds between two calls when the queue was empty; the vendor asks for 0.1 at least."""
@@ -16,11 +16,8 @@ IDLE = 1.0
 
 async def run(connection: model.Connection, accept: channel.Accept, stopped: asyncio.Event) -> None:
     """Receive until ``stopped`` is set. ``accept`` must return only when the message is durable."""
-    calls = client.Client(auth.MemoryTokens(), pacing.LocalPacer())
-    try:
+    async with client.alone() as calls:
         await channel.drain(lambda: _batch(calls, connection, accept), stopped, connection.key, IDLE)
-    finally:
-        await calls.aclose()
 
 
 async def _batch(calls: client.Client, connection: model.Connection, accept: channel.Accept) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 
 import structlog
 
-from connectors.core import auth, channel, client, errors, jsontext, model, pacing, scope
+from connectors.core import channel, client, errors, jsontext, model, scope
 
 BATCH = 50
 """Rows taken at once; the vendor asks for no more than this in one acknowledgement."""
@@ -26,10 +26,9 @@ log = structlog.get_logger(__name__)
 
 async def run(connection: model.Connection, accept: channel.Accept, stopped: asyncio.Event) -> None:
     """Empty the queues again and again until ``stopped`` is set."""
-    calls = client.Client(auth.MemoryTokens(), pacing.LocalPacer())
     config = scope.settings(connection)
     delay = FIRST_DELAY
-    try:
+    async with client.alone() as calls:
         while not stopped.is_set():
             try:
                 for drain in _queues(config):
@@ -44,8 +43,6 @@ async def run(connection: model.Connection, accept: channel.Accept, stopped: asy
                 log.warning("queue_not_accepted", connection=connection.key, reason=str(error))
                 wait, delay = delay, min(LONGEST_DELAY, delay * 2)
             await channel.pause(stopped, wait)
-    finally:
-        await calls.aclose()
 
 
 Drain = Callable[[client.Client, model.Connection, channel.Accept], Awaitable[bool]]
