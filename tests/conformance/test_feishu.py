@@ -24,13 +24,6 @@ async def url() -> AsyncIterator[engine.Url]:
         yield base
 
 
-@pytest.fixture
-async def caller() -> AsyncIterator[client.Client]:
-    one = client.Client(auth.MemoryTokens(), pacing.LocalPacer())
-    yield one
-    await one.aclose()
-
-
 # The vendor's own SDK.
 
 
