@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from gateway import migrate, settings, tracing
 from gateway.trial import processes
 from retry_queue.ledger import session
+from tests import web
 from tests.helm import pods
 from tests.ledger import hub as hubs
 from tests.ledger import making, target
@@ -29,28 +28,19 @@ def collector() -> Iterator[tuple[str, list[Any]]]:
     """An OTLP/HTTP collector; yields its address and the (resource, span) pairs it was told."""
     told: list[Any] = []
 
-    class Collector(BaseHTTPRequestHandler):
+    class Collector(web.Page):
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
+            body = self.asked()
             if self.headers.get("content-encoding") == "gzip":
                 body = gzip.decompress(body)
             asked = ExportTraceServiceRequest.FromString(body)
             for whole in asked.resource_spans:
                 resource = {one.key: one.value.string_value for one in whole.resource.attributes}
                 told.extend((resource, span) for part in whole.scope_spans for span in part.spans)
-            self.send_response(200)
-            self.send_header("content-length", "0")
-            self.end_headers()
+            self.say(200)
 
-        def log_message(self, *_args: object) -> None:
-            """Nobody wants to read it."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Collector) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}", told
-        server.shutdown()
-        thread.join(10)
+    with web.serving(Collector) as url:
+        yield url, told
 
 
 @pytest.mark.slow

@@ -116,17 +116,16 @@ def order(name: str, yuan: str, ago: float = 60.0) -> dict[str, str]:
 @pytest.fixture
 def house() -> Iterator[offices.Offices]:
     made = offices.Offices()
-    yield made
-    made.close()
+    with made.open():
+        yield made
 
 
 @pytest.fixture
 async def ledger(database_url: str) -> AsyncIterator[session.Ledger]:
-    made = session.open_ledger(database_url, owner="test", pool=3)
-    async with made.write() as connection:
-        await connection.run_sync(upkeep.metadata.create_all)
-    yield made
-    await made.close()
+    async with session.opened(database_url, owner="test", pool=3) as made:
+        async with made.write() as connection:
+            await connection.run_sync(upkeep.metadata.create_all)
+        yield made
 
 
 async def apply(ledger: session.Ledger, text: str, *, prune: bool = False) -> list[hub.Change]:
