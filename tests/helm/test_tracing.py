@@ -49,27 +49,26 @@ async def test_one_trace_from_the_hook_to_the_target(
     tmp_path: Path, postgres_url: str, valkey_url: str, free_port: Callable[[], int]
 ) -> None:
     await migrate.upgrade(postgres_url)
-    ledger = session.open_ledger(postgres_url, owner="test", pool=2)
     port = free_port()
 
     def judge(body: Any) -> target.Answer | None:
         return target.Answer(422) if body and str(body.get("id", "")).startswith("BAD") else None
 
-    try:
-        async with hubs.targets("erp") as made, httpx.AsyncClient(timeout=10, trust_env=False) as client:
-            made["erp"].judge = judge
-            await hubs.source(ledger)
-            await hubs.sink(ledger, made["erp"].url)
-            await hubs.route(ledger)
-            with collector() as (endpoint, told):
-                release = pods.Release(tmp_path, postgres_url, valkey_url, otlp_endpoint=endpoint)
-                with release.pod("worker"), release.pod("api", port):
-                    await processes.reachable(port)
-                    assert await pods.push(client, port, "T1", traceparent=CALLER) == 200
-                    assert await pods.push(client, port, "BAD1") == 200
-                    await making.until(lambda: len(made["erp"].calls) == 2, 30.0)
-                    await making.until(lambda: len(told) >= 6, 30.0, "spans at the collector")
-        good = next(call for call in made["erp"].calls if call.body["id"] == "T1")
+    async with (
+        session.opened(postgres_url, owner="test", pool=2) as ledger,
+        hubs.wired(ledger) as erp,
+        httpx.AsyncClient(timeout=10, trust_env=False) as client,
+    ):
+        erp.judge = judge
+        with collector() as (endpoint, told):
+            release = pods.Release(tmp_path, postgres_url, valkey_url, otlp_endpoint=endpoint)
+            with release.pod("worker"), release.pod("api", port):
+                await processes.reachable(port)
+                assert await pods.push(client, port, "T1", traceparent=CALLER) == 200
+                assert await pods.push(client, port, "BAD1") == 200
+                await making.until(lambda: len(erp.calls) == 2, 30.0)
+                await making.until(lambda: len(told) >= 6, 30.0, "spans at the collector")
+        good = next(call for call in erp.calls if call.body["id"] == "T1")
         _, trace, attempt, _ = good.parent.split("-")
         rows = await making.rows(ledger, "SELECT e.trace FROM events e WHERE e.record = 'T1'")
         assert [row.trace for row in rows] == [trace]
@@ -83,8 +82,6 @@ async def test_one_trace_from_the_hook_to_the_target(
         bad = next(one for _, one in told if one.name == "record.put" and one.trace_id.hex() != trace)
         assert bad.status.code == bad.status.STATUS_CODE_ERROR
         assert "188.00" not in str(told), "no payload in a span"
-    finally:
-        await ledger.close()
 
 
 def test_without_an_endpoint_nothing_is_imported(tmp_path: Path) -> None:

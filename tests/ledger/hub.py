@@ -159,3 +159,13 @@ async def targets(*names: str) -> AsyncIterator[dict[str, target.Target]]:
         for one in made.values():
             one.gate.set()
             await one.down()
+
+
+@contextlib.asynccontextmanager
+async def wired(ledger: session.Ledger) -> AsyncIterator[target.Target]:
+    """A source ``shop``, a target ``erp`` that is up, and a route of all orders between them."""
+    async with targets("erp") as made:
+        await source(ledger)
+        await sink(ledger, made["erp"].url)
+        await route(ledger)
+        yield made["erp"]
