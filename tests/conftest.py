@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -155,6 +156,13 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReq
     """A folder all workers of this run share."""
     base = tmp_path_factory.getbasetemp()
     return base.parent if hasattr(request.config, "workerinput") else base
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder with a short path: unix sockets, which allow about a hundred characters, live below it."""
+    with tempfile.TemporaryDirectory(prefix="st-", dir="/tmp") as name:
+        yield Path(name)
 
 
 @pytest.fixture
