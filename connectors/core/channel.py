@@ -56,6 +56,7 @@ async def keep(
     CredentialRefused: asking often does not mend a wrong secret.
     """
     delay = FIRST_DELAY
+    passing: tuple[type[Exception], ...] = (OSError, TimeoutError, websockets.WebSocketException, *lost)
     while not stopped.is_set():
         begun = time.monotonic()
         wait: float | None = None
@@ -71,7 +72,7 @@ async def keep(
             patient = isinstance(error, errors.Misdeclared | errors.Rejected)
             wait = LONGEST_DELAY if patient else getattr(error, "retry_after", None)
             log.warning("channel_refused", connection=key, kind=error.kind, code=error.code)
-        except (OSError, TimeoutError, websockets.WebSocketException, *lost) as error:
+        except passing as error:
             log.info("channel_lost", connection=key, reason=f"{type(error).__name__}: {error}")
         if time.monotonic() - begun > LONGEST_DELAY:
             delay = FIRST_DELAY
