@@ -266,7 +266,6 @@ class Inbox:
     def __init__(self, connection: model.Connection, refuse: int = 0) -> None:
         self.connection, self.refuse = connection, refuse
         self.events: list[model.SourceEvent] = []
-        self.waiting_then: list[int] = []
 
     async def accept(self, payload: bytes) -> None:
         if self.refuse:
