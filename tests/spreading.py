@@ -17,9 +17,4 @@ class Spreading(LoadScopeScheduling):
     """What has one scope runs on one worker, in order; the largest scope begins first."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return scope(nodeid)
-
-
-def scope(nodeid: str) -> str:
-    """What a test must share a worker with."""
-    return BROWSER if nodeid.startswith(BROWSER) and not nodeid.startswith(ALONE) else nodeid
+        return BROWSER if nodeid.startswith(BROWSER) and not nodeid.startswith(ALONE) else nodeid
