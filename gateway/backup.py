@@ -70,10 +70,6 @@ class Restored:
     aside: Path | None
 
 
-def _backend(url: URL) -> str:
-    return url.get_backend_name()
-
-
 def _digest(file: BinaryIO) -> str:
     found = hashlib.sha256()
     while piece := file.read(_PIECE):
@@ -86,10 +82,9 @@ def _tool(name: str) -> str:
 
     Raises Refused when there is none.
     """
-    folders = [*Path("/usr/lib/postgresql").glob("*/bin"), *([own] if (own := postgres.binaries()) else [])]
-    there = [str(one / name) for one in folders if (one / name).is_file()] + [
-        one for one in [shutil.which(name)] if one
-    ]
+    installed = [*Path("/usr/lib/postgresql").glob("*/bin"), postgres.binaries()]
+    named = [folder / name for folder in installed if folder is not None]
+    there = [str(tool) for tool in (*named, shutil.which(name)) if tool is not None and Path(tool).is_file()]
     if not there:
         raise Refused(
             f"这台机器上没有 {name}：请安装 postgresql-client，或在数据库服务器上备份（见 docs/operations.md）",
@@ -126,7 +121,7 @@ def _client(tool: str, url: URL, *more: str) -> None:
 
 def _copy(url: URL, file: Path) -> None:
     """A consistent copy of the database while others write to it."""
-    if _backend(url) == "postgresql":
+    if url.get_backend_name() == "postgresql":
         _client("pg_dump", url, "--format=custom", "--no-owner", "--no-privileges", f"--file={file}")
         return
     place = Path(url.database or "")
@@ -145,11 +140,8 @@ async def take(url: str, sealer: secrets.Sealer, file: Path) -> Manifest:
     revision, _newest = await migrate.state(url)
     if revision is None:
         raise Refused("台账是空的，没有可备份的内容", "the ledger is empty: there is nothing to back up")
-    ledger = session.open_ledger(url, owner="backup", pool=1)
-    try:
+    async with session.opened(url, owner="backup") as ledger:
         taken_at = await ledger.now()
-    finally:
-        await ledger.close()
     probe = sealer.seal(PROBE, PROBE)
     return await asyncio.to_thread(_write, address, file, revision, taken_at, probe)
 
@@ -161,7 +153,9 @@ def _write(address: URL, file: Path, revision: str, taken_at: float, probe: str)
         _copy(address, data)
         with data.open("rb") as opened:
             sha256 = _digest(opened)
-        told = Manifest(FORMAT, __version__, _backend(address), revision, taken_at, data.stat().st_size, sha256, probe)
+        told = Manifest(
+            FORMAT, __version__, address.get_backend_name(), revision, taken_at, data.stat().st_size, sha256, probe
+        )
         manifest = Path(folder) / MANIFEST
         manifest.write_text(json.dumps(asdict(told), indent=2) + "\n", encoding="utf-8")
         part = Path(folder) / "whole"
@@ -201,11 +195,12 @@ async def put_back(url: str, sealer: secrets.Sealer, file: Path) -> Restored:
     Raises Refused, LedgerUnavailable, OSError.
     """
     address = make_url(url)
+    backend = address.get_backend_name()
     told = read(file)
-    if told.backend != _backend(address):
+    if told.backend != backend:
         raise Refused(
-            f"备份来自 {told.backend}，不能恢复到 {_backend(address)}",
-            f"the backup is of {told.backend} and cannot be put into {_backend(address)}",
+            f"备份来自 {told.backend}，不能恢复到 {backend}",
+            f"the backup is of {told.backend} and cannot be put into {backend}",
         )
     try:
         sealer.open(told.probe, PROBE)
@@ -218,7 +213,7 @@ async def put_back(url: str, sealer: secrets.Sealer, file: Path) -> Restored:
         raise Refused(
             f"备份来自更新的版本（{told.product}），请先升级程序", f"the backup is of a newer version ({told.product})"
         )
-    if _backend(address) == "postgresql" or await asyncio.to_thread(Path(address.database or "").is_file):
+    if backend == "postgresql" or await asyncio.to_thread(Path(address.database or "").is_file):
         await _still(url, address)
     with tempfile.TemporaryDirectory(prefix=".restore-", dir=file.parent) as folder:
         data = Path(folder) / DATA
@@ -230,13 +225,10 @@ async def put_back(url: str, sealer: secrets.Sealer, file: Path) -> Restored:
 
 async def mark(url: str, taken_at: float) -> int:
     """Tells a ledger that was put back by other means that it was; returns how many deliveries are in doubt."""
-    ledger = session.open_ledger(url, owner="restore", pool=1)
-    try:
+    async with session.opened(url, owner="restore") as ledger:
         now = await ledger.now()
         async with ledger.write() as connection:
             return await recovery.mark(connection, taken_at, now)
-    finally:
-        await ledger.close()
 
 
 async def _still(url: str, address: URL) -> None:
@@ -244,18 +236,14 @@ async def _still(url: str, address: URL) -> None:
     revision, _newest = await migrate.state(url)
     if revision is None:
         return
-    ledger = session.open_ledger(url, owner="restore", pool=1)
-    try:
-        async with ledger.read() as connection:
-            there = await workers.alive(connection, ALIVE)
-    finally:
-        await ledger.close()
+    async with session.opened(url, owner="restore") as ledger, ledger.read() as connection:
+        there = await workers.alive(connection, ALIVE)
     if there:
         raise Refused(
             f"枢纽还在运行（{'、'.join(sorted(there))}），请停止后再恢复；刚停止的请等一分钟",
             f"the hub is running ({', '.join(sorted(there))}): stop it first; if it just was, wait a minute",
         )
-    if _backend(address) == "postgresql":
+    if address.get_backend_name() == "postgresql":
         raise Refused(
             "数据库不是空的：请新建一个空数据库，把 SHUNIU_DATABASE_URL 指向它再恢复",
             "the database is not empty: create an empty one and point SHUNIU_DATABASE_URL at it",
@@ -276,7 +264,7 @@ def _unpack(file: Path, data: Path, sha256: str) -> None:
 
 def _replace(address: URL, data: Path) -> Path | None:
     """Puts the copy where the ledger is; returns where the old SQLite file went."""
-    if _backend(address) == "postgresql":
+    if address.get_backend_name() == "postgresql":
         _client(
             "pg_restore", address, "--no-owner", "--no-privileges", "--exit-on-error", "--single-transaction",
             f"--dbname={address.database}", str(data),

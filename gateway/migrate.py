@@ -17,24 +17,23 @@ from retry_queue.ledger import session
 _LOCK = 0x5348554E  # "SHUN": one migration at a time on PostgreSQL
 
 
-def _config(connection: Connection) -> Config:
+def _config() -> Config:
     config = Config()
-    folder = importlib.resources.files("retry_queue.ledger") / "migrations"
-    config.set_main_option("script_location", str(folder))
-    config.attributes["connection"] = connection
+    config.set_main_option("script_location", str(importlib.resources.files("retry_queue.ledger") / "migrations"))
     return config
 
 
 def _upgrade(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
-    command.upgrade(_config(connection), "head")
+    config = _config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
 
 
 async def upgrade(url: str, tries: int = 20) -> None:
     """Upgrades to the newest schema; waits a little for a database that is still starting."""
-    ledger = session.open_ledger(url, owner="migrate", pool=1)
-    try:
+    async with session.opened(url, owner="migrate") as ledger:
         for attempt in range(tries):
             try:
                 async with ledger.write() as connection:
@@ -44,27 +43,19 @@ async def upgrade(url: str, tries: int = 20) -> None:
                 if attempt == tries - 1:
                     raise
                 await asyncio.sleep(0.5)
-    finally:
-        await ledger.close()
 
 
 def _pending(connection: Connection) -> tuple[str | None, str | None]:
-    script = ScriptDirectory.from_config(_config(connection))
-    return MigrationContext.configure(connection).get_current_revision(), script.get_current_head()
+    newest = ScriptDirectory.from_config(_config()).get_current_head()
+    return MigrationContext.configure(connection).get_current_revision(), newest
 
 
 def revisions() -> frozenset[str]:
     """Every revision that this version knows."""
-    config = Config()
-    config.set_main_option("script_location", str(importlib.resources.files("retry_queue.ledger") / "migrations"))
-    return frozenset(one.revision for one in ScriptDirectory.from_config(config).walk_revisions())
+    return frozenset(one.revision for one in ScriptDirectory.from_config(_config()).walk_revisions())
 
 
 async def state(url: str) -> tuple[str | None, str | None]:
     """(revision in the database, newest revision); equal when nothing is to be done."""
-    ledger = session.open_ledger(url, owner="migrate", pool=1)
-    try:
-        async with ledger.read() as connection:
-            return await connection.run_sync(_pending)
-    finally:
-        await ledger.close()
+    async with session.opened(url, owner="migrate") as ledger, ledger.read() as connection:
+        return await connection.run_sync(_pending)

@@ -12,10 +12,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import openpyxl
-from openpyxl.cell import WriteOnlyCell
-from openpyxl.styles import Font
-
 CSV = "text/csv; charset=utf-8"
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 FORMATS = {"csv": CSV, "xlsx": XLSX}
@@ -46,6 +42,10 @@ class Workbook:
     """An XLSX file written row by row; memory stays small however many there are."""
 
     def __init__(self, title: str, head: Sequence[str]) -> None:
+        import openpyxl  # heavy, and few ask for a workbook
+        from openpyxl import cell, styles
+
+        self._cell, self._bold = cell.WriteOnlyCell, styles.Font(bold=True)
         self._book = openpyxl.Workbook(write_only=True)
         self._sheet: Any = self._book.create_sheet(title[:31])
         self._sheet.freeze_panes = "A2"
@@ -58,10 +58,10 @@ class Workbook:
     def _row(self, values: Sequence[Any], *, bold: bool = False) -> None:
         cells = []
         for value in values:
-            cell = WriteOnlyCell(self._sheet, value=safe(value))
+            cell = self._cell(self._sheet, value=safe(value))
             cell.data_type = "s"
             if bold:
-                cell.font = Font(bold=True)
+                cell.font = self._bold
             cells.append(cell)
         self._sheet.append(cells)
 

@@ -10,8 +10,10 @@ from __future__ import annotations
 import importlib.util
 import os
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -82,6 +84,13 @@ def pytest_configure(config: pytest.Config) -> None:
     for name, (meaning, _) in GROUPS.items():
         config.addinivalue_line("markers", f"{name}: {meaning}")
     config.addinivalue_line("markers", "slow: takes more than about ten seconds")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    from tests import spreading
+
+    return spreading.Spreading(config, log)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -155,6 +164,13 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReq
     """A folder all workers of this run share."""
     base = tmp_path_factory.getbasetemp()
     return base.parent if hasattr(request.config, "workerinput") else base
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder with a short path: unix sockets, which allow about a hundred characters, live below it."""
+    with tempfile.TemporaryDirectory(prefix="st-", dir="/tmp") as name:
+        yield Path(name)
 
 
 @pytest.fixture

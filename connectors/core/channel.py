@@ -42,13 +42,21 @@ class Refused(Exception):
     """The other side does not let us in, or speaks something else: tried again slowly."""
 
 
-async def keep(session: Callable[[], Awaitable[None]], stopped: asyncio.Event, key: str) -> None:
+async def keep(
+    session: Callable[[], Awaitable[None]],
+    stopped: asyncio.Event,
+    key: str,
+    *,
+    lost: tuple[type[Exception], ...] = (),
+) -> None:
     """Run ``session`` again and again until ``stopped`` is set; ``key`` names the connection in the log.
 
     A session opens its socket, talks, and returns or fails; what fails by the network, by a refused call or by
-    ``Refused`` is logged and tried again. Raises CredentialRefused: asking often does not mend a wrong secret.
+    ``Refused`` is logged and tried again; ``lost`` names what else ends a session as the network does. Raises
+    CredentialRefused: asking often does not mend a wrong secret.
     """
     delay = FIRST_DELAY
+    passing: tuple[type[Exception], ...] = (OSError, TimeoutError, websockets.WebSocketException, *lost)
     while not stopped.is_set():
         begun = time.monotonic()
         wait: float | None = None
@@ -64,12 +72,30 @@ async def keep(session: Callable[[], Awaitable[None]], stopped: asyncio.Event, k
             patient = isinstance(error, errors.Misdeclared | errors.Rejected)
             wait = LONGEST_DELAY if patient else getattr(error, "retry_after", None)
             log.warning("channel_refused", connection=key, kind=error.kind, code=error.code)
-        except (OSError, TimeoutError, websockets.WebSocketException) as error:
+        except passing as error:
             log.info("channel_lost", connection=key, reason=f"{type(error).__name__}: {error}")
         if time.monotonic() - begun > LONGEST_DELAY:
             delay = FIRST_DELAY
         await pause(stopped, (delay if wait is None else wait) * random.uniform(0.5, 1.0))
         delay = min(LONGEST_DELAY, delay * 2)
+
+
+async def drain(batch: Callable[[], Awaitable[bool]], stopped: asyncio.Event, key: str, idle: float) -> None:
+    """Take one batch of a vendor's queue after the other until ``stopped`` is set.
+
+    ``batch`` tells whether another may follow at once, else ``idle`` seconds pass; a call of it that fails is logged
+    and made again, ever more slowly. ``key`` names the connection in the log.
+    """
+    delay = FIRST_DELAY
+    while not stopped.is_set():
+        try:
+            wait = 0.0 if await batch() else idle
+            delay = FIRST_DELAY
+        except errors.ConnectorError as error:
+            log.warning("channel_call_failed", connection=key, kind=error.kind, code=error.code)
+            asked = error.retry_after if isinstance(error, errors.Throttled) else None
+            wait, delay = asked or delay, min(LONGEST_DELAY, delay * 2)
+        await pause(stopped, wait)
 
 
 async def pause(stopped: asyncio.Event, seconds: float) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -258,3 +258,13 @@ async def _settled(work: sending.Sending, made: plan.Plan, given: Mapping[str, A
         return (await work.once(made, given, **values))[0]
     except sending.AlreadySo as error:
         return model.Outcome(None, None, (error.found.message,), already=True)
+
+
+@asynccontextmanager
+async def alone(files: Path | None = None) -> AsyncIterator[Client]:
+    """A client that shares tokens and limits with no other, closed behind its piece of work; ``files`` as above."""
+    made = Client(auth.MemoryTokens(), pacing.LocalPacer(), files=files)
+    try:
+        yield made
+    finally:
+        await made.aclose()

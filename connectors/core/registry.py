@@ -86,7 +86,7 @@ def lines(error: pydantic.ValidationError, name: str) -> list[str]:
     return found
 
 
-class Loader(yaml.SafeLoader):
+class Loader(yaml.CSafeLoader):
     """Safe YAML where only true and false are booleans, dates are text, and a key written twice is refused.
 
     Fields called ``no`` and ``on`` exist, and of two equal keys the second would silently win.

@@ -104,6 +104,20 @@ def _any(answers: Iterable[bool]) -> bool:
     return sum(answers) > 0
 
 
+def unsealed(key: str, text: str, owners: Iterable[str]) -> tuple[bytes, str]:
+    """The plaintext of an encrypted message and whose it is; refuses what is for none of ``owners``."""
+    try:
+        message, owner = cipher.decrypt(key, text)
+    except cipher.CipherKeyError as error:
+        raise errors.HookRefused("misconfigured", str(error)) from None
+    except cipher.CipherError as error:
+        raise errors.HookRefused("forged", str(error)) from None
+    if not _any(equal(owner, one) for one in owners):
+        # The same words as a failed decryption: a sender must not learn which of the two it was.
+        raise errors.HookRefused("forged", str(cipher.CipherError()))
+    return message, owner
+
+
 def _need(value: str | None, what: str) -> str:
     if not value:
         raise errors.HookRefused("unsigned", f"{what} is missing")
@@ -206,15 +220,7 @@ def _sha1_aes(hook: model.RawHook, options: Mapping[str, Any], now: float) -> mo
     if not equal(given, cipher.signature(token, timestamp, nonce, text)):
         raise errors.HookRefused("forged", "wrong signature")
     in_window(timestamp, now, options.get("window"), options.get("timestamp", "s"))
-    try:
-        message, owner = cipher.decrypt(key, text)
-    except cipher.CipherKeyError as error:
-        raise errors.HookRefused("misconfigured", str(error)) from None
-    except cipher.CipherError as error:
-        raise errors.HookRefused("forged", str(error)) from None
-    if not _any(equal(owner, one) for one in owners):
-        # The same words as a failed decryption: a sender must not learn which of the two it was.
-        raise errors.HookRefused("forged", str(cipher.CipherError()))
+    message, owner = unsealed(key, text, owners)
     context = {"receive_id": owner, "nonce": nonce, "timestamp": timestamp}
     return model.VerifiedHook(message, context, handshake=message if handshake else None)
 

@@ -17,7 +17,7 @@ import structlog
 import websockets
 from websockets.asyncio import client as websocket
 
-from connectors.core import auth, channel, client, jsontext, model, pacing, scope
+from connectors.core import channel, client, jsontext, model, scope
 from connectors.feishu import frames, signer
 
 PARTS_WITHIN = 5.0
@@ -31,11 +31,8 @@ log = structlog.get_logger(__name__)
 
 async def run(connection: model.Connection, accept: channel.Accept, stopped: asyncio.Event) -> None:
     """Receive until ``stopped`` is set. ``accept`` must return only when the message is durable."""
-    calls = client.Client(auth.MemoryTokens(), pacing.LocalPacer())
-    try:
+    async with client.alone() as calls:
         await channel.keep(lambda: _session(calls, connection, accept, stopped), stopped, connection.key)
-    finally:
-        await calls.aclose()
 
 
 async def _session(

@@ -7,65 +7,41 @@ Faults of the network never leave this module.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import re
-from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import structlog
 
-from connectors.core import auth, client, errors, jsontext, model, pacing, scope
-
-Accept = Callable[[bytes], Awaitable[None]]
+from connectors.core import channel, client, jsontext, model, scope
 
 IDLE = 1.0
 """Seconds between two rounds when every queue was empty."""
-FIRST_DELAY, LONGEST_DELAY = 1.0, 30.0
-"""Seconds before a topic is asked again after an error, doubled each time."""
 
 log = structlog.get_logger(__name__)
 
 
-async def run(connection: model.Connection, accept: Accept, stopped: asyncio.Event) -> None:
+async def run(connection: model.Connection, accept: channel.Accept, stopped: asyncio.Event) -> None:
     """Receive until ``stopped`` is set. ``accept`` must return only when the message is durable."""
-    calls = client.Client(auth.MemoryTokens(), pacing.LocalPacer())
-    named = [name for name in re.split(r"[\s,]+", str(scope.settings(connection).get("jcq_topics") or "")) if name]
-    try:
-        readers = [asyncio.create_task(_read(calls, connection, topic, accept, stopped)) for topic in named]
-        if not readers:
-            log.warning("jcq_without_topics", connection=connection.key)
+    topics = [name for name in re.split(r"[\s,]+", str(scope.settings(connection).get("jcq_topics") or "")) if name]
+    if not topics:
+        log.warning("jcq_without_topics", connection=connection.key)
+    async with client.alone() as calls:
+        # Each by itself: a slow or forbidden topic holds up no other.
+        batches = [partial(_batch, calls, connection, topic, accept) for topic in topics]
+        drains = [asyncio.create_task(channel.drain(one, stopped, connection.key, IDLE)) for one in batches]
         await stopped.wait()
-        await asyncio.gather(*readers)
-    finally:
-        await calls.aclose()
+        await asyncio.gather(*drains)
 
 
-async def _read(
-    calls: client.Client, connection: model.Connection, topic: str, accept: Accept, stopped: asyncio.Event
-) -> None:
-    """One topic, batch by batch: a slow or forbidden one holds up no other."""
-    delay = FIRST_DELAY
-    while not stopped.is_set():
-        try:
-            wait = 0.0 if await _batch(calls, connection, topic, accept) else IDLE
-            delay = FIRST_DELAY
-        except errors.ConnectorError as error:
-            log.warning("jcq_call_failed", connection=connection.key, kind=error.kind, code=error.code)
-            asked = error.retry_after if isinstance(error, errors.Throttled) else None
-            wait, delay = asked or delay, min(LONGEST_DELAY, delay * 2)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(wait):
-                await stopped.wait()
-
-
-async def _batch(calls: client.Client, connection: model.Connection, topic: str, accept: Accept) -> bool:
+async def _batch(calls: client.Client, connection: model.Connection, topic: str, accept: channel.Accept) -> bool:
     """One batch; whether another may follow at once."""
     outcome = await calls.call(connection, "jcq.consume", {"topic": topic})
     (result,) = outcome.data or [{}]
     messages = result.get("messages") or []
     if not messages or not result.get("ackIndex"):
         return False
-    taken = await asyncio.gather(*(_kept(row(topic, one), accept, connection.key) for one in messages))
+    taken = await asyncio.gather(*(channel.kept(row(topic, one), accept, connection.key) for one in messages))
     if not all(taken):
         # The batch comes again as a whole; what was kept of it is recognised by its messageId.
         return False
@@ -76,12 +52,3 @@ async def _batch(calls: client.Client, connection: model.Connection, topic: str,
 def row(topic: str, message: Any) -> bytes:
     """A message of a batch as JSON that names its topic."""
     return jsontext.dumps({"topic": topic, **(message if isinstance(message, dict) else {"messageBody": message})})
-
-
-async def _kept(message: bytes, accept: Accept, key: str) -> bool:
-    try:
-        await accept(message)
-    except Exception as error:  # noqa: BLE001 - whatever fails on our side, the queue must go on
-        log.warning("jcq_not_accepted", connection=key, reason=type(error).__name__)
-        return False
-    return True

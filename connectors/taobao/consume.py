@@ -6,66 +6,27 @@ For sites where a WebSocket cannot leave the network. What is not confirmed come
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Awaitable, Callable
 from typing import Any
 
-import structlog
-
-from connectors.core import auth, client, errors, jsontext, model, pacing
-
-Accept = Callable[[bytes], Awaitable[None]]
+from connectors.core import channel, client, jsontext, model
 
 IDLE = 1.0
 """Seconds between two calls when the queue was empty; the vendor asks for 0.1 at least."""
-FIRST_DELAY, LONGEST_DELAY = 1.0, 30.0
-"""Seconds before calling again after an error, doubled each time."""
-
-log = structlog.get_logger(__name__)
 
 
-async def run(connection: model.Connection, accept: Accept, stopped: asyncio.Event) -> None:
+async def run(connection: model.Connection, accept: channel.Accept, stopped: asyncio.Event) -> None:
     """Receive until ``stopped`` is set. ``accept`` must return only when the message is durable."""
-    calls = client.Client(auth.MemoryTokens(), pacing.LocalPacer())
-    delay = FIRST_DELAY
-    try:
-        while not stopped.is_set():
-            try:
-                wait = 0.0 if await _batch(calls, connection, accept) else IDLE
-                delay = FIRST_DELAY
-            except errors.ConnectorError as error:
-                log.warning("tmc_call_failed", connection=connection.key, kind=error.kind, code=error.code)
-                asked = error.retry_after if isinstance(error, errors.Throttled) else None
-                wait, delay = asked or delay, min(LONGEST_DELAY, delay * 2)
-            await pause(stopped, wait)
-    finally:
-        await calls.aclose()
+    async with client.alone() as calls:
+        await channel.drain(lambda: _batch(calls, connection, accept), stopped, connection.key, IDLE)
 
 
-async def pause(stopped: asyncio.Event, seconds: float) -> None:
-    """Sleep, but wake up at once when ``stopped`` is set."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await stopped.wait()
-
-
-async def _batch(calls: client.Client, connection: model.Connection, accept: Accept) -> bool:
+async def _batch(calls: client.Client, connection: model.Connection, accept: channel.Accept) -> bool:
     """One batch; whether there was anything to confirm."""
     outcome = await calls.call(connection, "tmc.consume", {})
     rows: list[dict[str, Any]] = outcome.data or []
-    good = await asyncio.gather(*(kept(jsontext.dumps(row), accept, connection.key) for row in rows))
+    good = await asyncio.gather(*(channel.kept(jsontext.dumps(row), accept, connection.key) for row in rows))
     numbers = [str(row["id"]) for row, taken in zip(rows, good, strict=True) if taken]
     if not numbers:
         return False
     await calls.call(connection, "tmc.confirm", {"ids": ",".join(dict.fromkeys(numbers))})
-    return True
-
-
-async def kept(message: bytes, accept: Accept, key: str) -> bool:
-    """Whether ``accept`` took the message; what it did not take is not confirmed and comes again."""
-    try:
-        await accept(message)
-    except Exception as error:  # noqa: BLE001 - whatever fails on our side, the channel must go on
-        log.warning("tmc_not_accepted", connection=key, reason=type(error).__name__)
-        return False
     return True

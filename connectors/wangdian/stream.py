@@ -8,15 +8,12 @@ means that the rows are durable here. One call at a time per account, as the ven
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import structlog
 
-from connectors.core import auth, client, errors, jsontext, model, pacing, scope
-
-Accept = Callable[[bytes], Awaitable[None]]
+from connectors.core import channel, client, errors, jsontext, model, scope
 
 BATCH = 50
 """Rows taken at once; the vendor asks for no more than this in one acknowledgement."""
@@ -27,12 +24,11 @@ DONE = "已接收"
 log = structlog.get_logger(__name__)
 
 
-async def run(connection: model.Connection, accept: Accept, stopped: asyncio.Event) -> None:
+async def run(connection: model.Connection, accept: channel.Accept, stopped: asyncio.Event) -> None:
     """Empty the queues again and again until ``stopped`` is set."""
-    calls = client.Client(auth.MemoryTokens(), pacing.LocalPacer())
     config = scope.settings(connection)
     delay = FIRST_DELAY
-    try:
+    async with client.alone() as calls:
         while not stopped.is_set():
             try:
                 for drain in _queues(config):
@@ -46,12 +42,10 @@ async def run(connection: model.Connection, accept: Accept, stopped: asyncio.Eve
             except _NotTaken as error:
                 log.warning("queue_not_accepted", connection=connection.key, reason=str(error))
                 wait, delay = delay, min(LONGEST_DELAY, delay * 2)
-            await _pause(stopped, wait)
-    finally:
-        await calls.aclose()
+            await channel.pause(stopped, wait)
 
 
-Drain = Callable[[client.Client, model.Connection, Accept], Awaitable[bool]]
+Drain = Callable[[client.Client, model.Connection, channel.Accept], Awaitable[bool]]
 
 
 class _NotTaken(Exception):
@@ -66,13 +60,7 @@ def _queues(config: dict[str, Any]) -> Iterator[Drain]:
         yield _flagship_stock if flagship else _form_stock
 
 
-async def _pause(stopped: asyncio.Event, seconds: float) -> None:
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await stopped.wait()
-
-
-async def _store(rows: list[Any], accept: Accept) -> None:
+async def _store(rows: list[Any], accept: channel.Accept) -> None:
     try:
         await accept(jsontext.dumps(rows))
     except Exception as error:  # whatever fails on our side, the rows stay in the vendor's queue
@@ -87,7 +75,7 @@ def _more(connection: model.Connection, rows: list[Any], outcome: model.Outcome)
     return len(rows) >= BATCH
 
 
-async def _flagship_shipments(calls: client.Client, connection: model.Connection, accept: Accept) -> bool:
+async def _flagship_shipments(calls: client.Client, connection: model.Connection, accept: channel.Accept) -> bool:
     rows = (await calls.call(connection, "qjb.shipment.queue", {"size": BATCH})).data or []
     if not rows:
         return False
@@ -96,7 +84,7 @@ async def _flagship_shipments(calls: client.Client, connection: model.Connection
     return _more(connection, rows, await calls.call(connection, "qjb.shipment.ack", {"list": told}))
 
 
-async def _form_shipments(calls: client.Client, connection: model.Connection, accept: Accept) -> bool:
+async def _form_shipments(calls: client.Client, connection: model.Connection, accept: channel.Accept) -> bool:
     rows = (await calls.call(connection, "qyb.shipment.queue", {"size": BATCH})).data or []
     waiting = [row for row in rows if str(row.get("sync_status", 0)) == "0"]
     if not waiting:
@@ -106,7 +94,7 @@ async def _form_shipments(calls: client.Client, connection: model.Connection, ac
     return _more(connection, rows, await calls.call(connection, "qyb.shipment.ack", {"list": told}))
 
 
-async def _form_stock(calls: client.Client, connection: model.Connection, accept: Accept) -> bool:
+async def _form_stock(calls: client.Client, connection: model.Connection, accept: channel.Accept) -> bool:
     rows = (await calls.call(connection, "qyb.stock.queue", {"size": 100})).data or []
     if not rows:
         return False
@@ -138,7 +126,7 @@ STRATEGY = (
 """What the flagship wants back with a success, as it was worked out."""
 
 
-async def _flagship_stock(calls: client.Client, connection: model.Connection, accept: Accept) -> bool:
+async def _flagship_stock(calls: client.Client, connection: model.Connection, accept: channel.Accept) -> bool:
     numbers: list[Any] = (await calls.call(connection, "qjb.stock.queue", {"size": BATCH})).data or []
     for number in numbers:
         try:

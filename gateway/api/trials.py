@@ -10,7 +10,7 @@ import orjson
 from fastapi import APIRouter, Request
 from pydantic import Field
 
-from connectors.core import auth, client, jsontext, model, pacing
+from connectors.core import client, jsontext, model
 from gateway import current, privacy, problems, route_soundness, schema, soundness
 from gateway.api import connections as connection_api
 from gateway.api import deliveries as delivery_api
@@ -51,11 +51,8 @@ async def connection(request: Request, body: Draft) -> connection_api.TestResult
     if found:
         raise problems.Problem("invalid", faults=found)
     opened = model.Connection(body.key or "trial", spec, sites.with_defaults(spec, config), secrets)
-    calls = client.Client(auth.MemoryTokens(), pacing.LocalPacer())
-    try:
+    async with client.alone() as calls:
         return await connection_api.probed(calls, opened)
-    finally:
-        await calls.aclose()
 
 
 async def _stored(hub: services.Services, key: str, connector: str) -> dict[str, str]:

@@ -58,7 +58,7 @@ def migrate(
             asyncio.run(migrating.upgrade(found.database_url))
         here, newest = asyncio.run(migrating.state(found.database_url))
     except session.LedgerUnavailable as error:
-        raise shell.fail(f"台账不可用：{error}", f"the ledger is not available: {error}") from None
+        raise shell.away(error) from None
     if as_json:
         shell.show({"revision": here, "newest": newest, "current": here == newest})
     else:

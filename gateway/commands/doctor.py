@@ -87,12 +87,8 @@ def _stored(report: doctor.Report) -> current.Current | None:
         return None
 
     async def read() -> current.Current:
-        ledger = session.open_ledger(url, owner="check", pool=1)
-        try:
-            async with ledger.read() as connection:
-                return await current.load(connection)
-        finally:
-            await ledger.close()
+        async with session.opened(url, owner="check") as ledger, ledger.read() as connection:
+            return await current.load(connection)
 
     try:
         return asyncio.run(read())

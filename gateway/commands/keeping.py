@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Coroutine
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -84,12 +85,12 @@ def restore(
         shell.say(f"原来的台账保留在 {aside}", f"the ledger that was there is kept at {aside}")
 
 
-def _run(step: Any) -> Any:
+def _run(step: Coroutine[Any, Any, ResultT]) -> ResultT:
     try:
         return asyncio.run(step)
     except backup.Refused as error:
         raise shell.fail(error.zh, error.en, 1) from None
     except session.LedgerUnavailable as error:
-        raise shell.fail(f"台账不可用：{error}", f"the ledger is not available: {error}", 1) from None
+        raise shell.away(error, 1) from None
     except OSError as error:
         raise shell.fail(f"文件无法读写：{error}", f"a file could not be read or written: {error}", 1) from None

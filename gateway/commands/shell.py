@@ -55,6 +55,11 @@ def fail(zh: str, en: str, code: int = 2) -> typer.Exit:
     return typer.Exit(code)
 
 
+def away(error: session.LedgerUnavailable, code: int = 2) -> typer.Exit:
+    """Says that the ledger is away: ``raise shell.away(error) from None``."""
+    return fail(f"台账不可用：{error}", f"the ledger is not available: {error}", code)
+
+
 def show(data: Any) -> None:
     """JSON to stdout."""
     typer.echo(json.dumps(data, ensure_ascii=False, indent=2, default=str))
@@ -77,13 +82,10 @@ async def opened() -> AsyncIterator[Opened]:
     egress.allow(found.egress_allow)
     if not found.production:
         await migrate.upgrade(found.database_url)
-    ledger = session.open_ledger(found.database_url, owner="cli", pool=2)
     sealer = secrets.Sealer(*found.masters)
-    try:
+    async with session.opened(found.database_url, owner="cli", pool=2) as ledger:
         await keyring.load(ledger, sealer)
         yield Opened(found, ledger, sealer)
-    finally:
-        await ledger.close()
 
 
 def run(step: Callable[[Opened], Awaitable[ResultT]]) -> ResultT:
@@ -96,7 +98,7 @@ def run(step: Callable[[Opened], Awaitable[ResultT]]) -> ResultT:
     try:
         return asyncio.run(whole())
     except session.LedgerUnavailable as error:
-        raise fail(f"台账不可用：{error}", f"the ledger is not available: {error}") from None
+        raise away(error) from None
     except secrets.SecretUnreadable as error:
         raise fail("主密钥与台账不符", str(error)) from None
     except exc.ProgrammingError:

@@ -66,10 +66,6 @@ class Sealer:
         """The ids of the master keys given, the current one first."""
         return list(self._wrapping)
 
-    def knows(self, kid: str) -> bool:
-        """Whether texts under this data key can be opened."""
-        return kid in self._ring or kid in self._own
-
     # --- the ring ---------------------------------------------------------------------------------
 
     def wrap(self, kid: str, key: bytes | None = None) -> str:

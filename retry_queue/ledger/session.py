@@ -140,6 +140,16 @@ def open_ledger(url: str, *, owner: str, slot: int = 0, pool: int = 10) -> Ledge
     return Ledger(engine, owner=owner, slot=slot)
 
 
+@asynccontextmanager
+async def opened(url: str, *, owner: str, pool: int = 1) -> AsyncIterator[Ledger]:
+    """A ledger for one piece of work, closed behind it; the arguments are those of ``open_ledger``."""
+    ledger = open_ledger(url, owner=owner, pool=pool)
+    try:
+        yield ledger
+    finally:
+        await ledger.close()
+
+
 def _tune_sqlite(engine: AsyncEngine) -> None:
     @event.listens_for(engine.sync_engine, "connect")
     def connect(connection: Any, _record: Any) -> None:

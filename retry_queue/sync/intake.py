@@ -286,8 +286,9 @@ class Intake:
             targets = _merged([{one.connection_key: one.priority == inbox.FAST} for one in owed])
             await tallies.add(connection, self._ledger.slot, _counts(mine) + cancelled)
         if tracing.on():
+            caused = Counter(each.event_id for each in owed)
             for one in planned:
-                tracing.tell(_span(one, sum(each.event_id == one.event.id for each in owed)))
+                tracing.tell(_span(one, caused[one.event.id]))
         return targets
 
 

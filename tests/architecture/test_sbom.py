@@ -6,13 +6,12 @@ import json
 import re
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
+
+from tests import web
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -43,31 +42,19 @@ def test_it_holds_every_locked_package_once_and_is_the_same_every_time() -> None
     assert all(len(one.get("properties", [])) > 0 for one in made["components"] if one["purl"].startswith("pkg:pypi"))
 
 
-class Advisories(BaseHTTPRequestHandler):
+class Advisories(web.Page):
     """An advisory database with OSV's batch API that knows one thing."""
 
     def do_POST(self) -> None:
-        asked = json.loads(self.rfile.read(int(self.headers["content-length"])))["queries"]
+        asked = json.loads(self.asked())["queries"]
         bad = [{"vulns": [{"id": "GHSA-test"}]} if "/antd@" in one["package"]["purl"] else {} for one in asked]
-        text = json.dumps({"results": bad}).encode()
-        self.send_response(200)
-        self.send_header("content-length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text)
-
-    def log_message(self, *_given: Any) -> None:
-        """Quiet."""
+        self.say(200, json.dumps({"results": bad}).encode())
 
 
 @pytest.fixture
 def database() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Advisories)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    server.server_close()
-    thread.join(5)
+    with web.serving(Advisories) as url:
+        yield url
 
 
 def test_an_advisory_is_told(database: str) -> None:

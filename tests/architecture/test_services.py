@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -18,7 +16,7 @@ from sqlalchemy.ext import asyncio as sa
 
 from gateway import telemetry
 from gateway.trial import postgres, processes
-from tests import services
+from tests import services, web
 
 
 async def scalar(url: str, statement: str) -> object:
@@ -84,24 +82,14 @@ def scraped() -> Iterator[tuple[str, telemetry.Snapshot]]:
     """A page with our exposition, for a real Prometheus to read."""
     snapshot = telemetry.Snapshot()
 
-    class Page(BaseHTTPRequestHandler):
+    class Exposition(web.Page):
         def do_GET(self) -> None:
             accept = self.headers.get("Accept", "")
             body, content_type = telemetry.exposition(None, accept, [snapshot], version="1.2.3")
-            self.send_response(200)
-            self.send_header("Content-Type", content_type)
-            self.end_headers()
-            self.wfile.write(body)
+            self.say(200, body, {"content-type": content_type})
 
-        def log_message(self, *_: object) -> None:
-            return
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        yield f"127.0.0.1:{server.server_address[1]}", snapshot
-        server.shutdown()
-        thread.join(10)
+    with web.serving(Exposition) as url:
+        yield url.removeprefix("http://"), snapshot
 
 
 @pytest.mark.prometheus

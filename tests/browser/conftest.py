@@ -1,4 +1,4 @@
-"""One living hub and one Chromium for the whole folder; every test is in one group, so that one worker runs them."""
+"""One living hub and one Chromium for the whole folder: one worker runs its tests (``tests/spreading.py``)."""
 
 from __future__ import annotations
 
@@ -14,14 +14,6 @@ from gateway import pages
 from tests import services
 from tests.browser import living, upkeep
 
-HERE = Path(__file__).parent
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if HERE in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("browser"))
-
 
 @pytest.fixture(scope="session")
 def built() -> Path:
@@ -30,9 +22,13 @@ def built() -> Path:
     return pages.FOLDER
 
 
-@pytest.fixture(scope="session")
-def hub(built: Path) -> Iterator[living.Living]:
+@pytest.fixture(scope="package")
+def hub(built: Path, run_dir: Path, worker_id: str) -> Iterator[living.Living]:
     """A hub with the demo's configuration, orders that went through, and some that did not."""
+    mine = run_dir / "browser"
+    if mine.exists() and mine.read_text() != worker_id:
+        raise RuntimeError(f"{mine.read_text()} has such a hub already: tests/browser is spread over workers")
+    mine.write_text(worker_id)
     with tempfile.TemporaryDirectory(prefix="sb-", dir="/tmp") as name:
         made = living.Living(Path(name)).start()
         try:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import hmac
 import json
 import threading
 from collections.abc import Awaitable, Callable, Mapping
@@ -15,6 +13,7 @@ import httpx
 
 from gateway import hub, hub_file, security
 from gateway.trial import stage, story
+from tests import hooks
 
 PASSWORD = "a long enough password"
 ROLES = ("viewer", "operator", "editor", "owner")
@@ -142,7 +141,7 @@ class Living:
     def push(self, record: Any, *, secret: str = HOOK_SECRET, key: str = "own-shop") -> int:
         """One signed push to our own shop's hook; returns the status."""
         body = json.dumps(record, ensure_ascii=False).encode()
-        sign = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+        sign = hooks.proof(body, secret)
         headers = {"X-Signature": sign, "Content-Type": "application/json"}
         return httpx.post(f"{self.url}/hooks/{key}", content=body, headers=headers, timeout=10).status_code
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,14 +18,13 @@ pytestmark = [pytest.mark.chromium, pytest.mark.slow, pytest.mark.timeout(240)]
 
 
 @pytest.fixture
-def empty(built: Path) -> Iterator[living.Living]:
+def empty(built: Path, folder: Path) -> Iterator[living.Living]:
     """A hub that nobody has configured yet."""
-    with tempfile.TemporaryDirectory(prefix="sf-", dir="/tmp") as name:
-        made = living.Living(Path(name)).start()
-        try:
-            yield made
-        finally:
-            made.stop()
+    made = living.Living(folder).start()
+    try:
+        yield made
+    finally:
+        made.stop()
 
 
 def _wanted(hub: living.Living) -> list[dict[str, Any]]:

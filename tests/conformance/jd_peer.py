@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
-
-import httpx
 
 from connectors.core import model, registry
 from connectors.jd import simulator
 from connectors.simulator import engine
+from tests.conformance import panel
 
+control = functools.partial(panel.control, "jd")
 TEXTS = ("app_key", "vender_id", "operate_pin", "operate_nick", "jcq_access_key", "jcq_group")
 HIDDEN = ("app_secret", "access_token", "refresh_token", "jcq_secret_key")
 
@@ -28,14 +29,6 @@ def connection(url: engine.Url, *, secrets: dict[str, str] | None = None, **conf
     known |= {name: settings[name] for name in TEXTS} | {"receive": "jcq", "after_sales": "on"}
     plain = {name: settings[name] for name in HIDDEN}
     return model.Connection("shop", registry.get("jd"), {**known, **config}, {**plain, **(secrets or {})})
-
-
-async def control(url: str, path: str, **body: Any) -> Any:
-    """Call a control of the simulator."""
-    async with httpx.AsyncClient() as client:
-        answer = await client.post(f"{url}/_sim/jd/{path}", json=body)
-    assert answer.status_code == 200, answer.text
-    return answer.json()
 
 
 async def sold(url: str, **wish: Any) -> str:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
-
-import httpx
 
 from connectors.core import model, registry
 from connectors.pdd import simulator
 from connectors.simulator import engine
+from tests.conformance import panel
 
+control = functools.partial(panel.control, "pdd")
 SETTINGS: dict[str, Any] = simulator.Simulator.SETTINGS
 
 
@@ -32,14 +33,6 @@ def shop(url: engine.Url) -> simulator.Simulator:
     found = url.simulators["pdd"]
     assert isinstance(found, simulator.Simulator)
     return found
-
-
-async def control(url: str, path: str, **body: Any) -> Any:
-    """Call a control of the simulator."""
-    async with httpx.AsyncClient() as client:
-        answer = await client.post(f"{url}/_sim/pdd/{path}", json=body)
-    assert answer.status_code == 200, answer.text
-    return answer.json()
 
 
 async def sold(url: str, **wish: Any) -> str:

@@ -20,7 +20,7 @@ import httpx
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
-from connectors.core import auth, client, declaration, jsontext, model, pacing, paths, plan, scope, template
+from connectors.core import client, declaration, jsontext, model, paths, plan, scope, template
 from connectors.simulator import engine, world
 from tests.conformance import rules_declared, ruling
 
@@ -250,14 +250,10 @@ class Stage:
 @contextlib.asynccontextmanager
 async def stage(id: str) -> AsyncIterator[Stage]:
     """Everything running for one connector."""
-    files = tempfile.TemporaryDirectory(prefix="rehearsal-")
-    caller = client.Client(auth.MemoryTokens(), pacing.LocalPacer(), files=Path(files.name))
-    async with (
-        engine.serve([id], time_scale=0.001) as url,
-        httpx.AsyncClient(base_url=url, trust_env=False) as http,
-    ):
-        try:
+    with tempfile.TemporaryDirectory(prefix="rehearsal-") as files:
+        async with (
+            engine.serve([id], time_scale=0.001) as url,
+            httpx.AsyncClient(base_url=url, trust_env=False) as http,
+            client.alone(Path(files)) as caller,
+        ):
             yield Stage(id, url, caller, http)
-        finally:
-            await caller.aclose()
-            files.cleanup()

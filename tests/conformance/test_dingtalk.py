@@ -14,7 +14,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.responses import Response
 
-from connectors.core import auth, client, errors, pacing, registry
+from connectors.core import client, errors, registry
 from connectors.dingtalk import simulator
 from connectors.simulator import engine, server
 from tests.conformance import messaging
@@ -192,13 +192,6 @@ async def test_unacknowledged_events_come_again_and_then_wait_in_the_failed_list
 
 
 # Every operation through the client.
-
-
-@pytest.fixture
-async def caller() -> AsyncIterator[client.Client]:
-    one = client.Client(auth.MemoryTokens(), pacing.LocalPacer())
-    yield one
-    await one.aclose()
 
 
 async def test_probe_and_directory(url: engine.Url, caller: client.Client) -> None:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from connectors.core import auth, client, decode, errors, pacing, registry
+from connectors.core import client, decode, errors, registry
 from connectors.dingtalk import simulator
 from connectors.simulator import engine
 from mappings import library
@@ -21,13 +21,6 @@ FIELDS = {"crm_operator": "sales01", "todo_creator": "z21sales01"}
 async def url() -> AsyncIterator[engine.Url]:
     async with engine.serve(["dingtalk"], time_scale=0.002) as base:
         yield base
-
-
-@pytest.fixture
-async def calls() -> AsyncIterator[client.Client]:
-    made = client.Client(auth.MemoryTokens(), pacing.LocalPacer())
-    yield made
-    await made.aclose()
 
 
 def effects(url: engine.Url) -> list[str]:

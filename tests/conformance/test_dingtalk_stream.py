@@ -16,7 +16,7 @@ from starlette.applications import Starlette
 from websockets.asyncio import client as websocket
 from websockets.exceptions import InvalidStatus
 
-from connectors.core import auth, channel, client, decode, errors, pacing, registry
+from connectors.core import channel, client, decode, errors, registry
 from connectors.dingtalk import simulator, stream
 from connectors.simulator import engine, server
 from mappings import library
@@ -64,25 +64,23 @@ def states(sim: simulator.Simulator) -> set[str]:
     return {one.state for one in sim.channel.events}
 
 
-async def test_an_approval_comes_as_it_does_by_http(url: engine.Url) -> None:
+async def test_an_approval_comes_as_it_does_by_http(url: engine.Url, calls: client.Client) -> None:
     sim, kept = ding_of(url), list[bytes]()
 
     async def accept(message: bytes) -> None:
         kept.append(message)
 
     owner = messaging.dingtalk(url)
-    caller = client.Client(auth.MemoryTokens(), pacing.LocalPacer())
     async with streaming.receiving(stream.run, owner, accept):
         await streaming.until(lambda: sim.channel.open)
         record = {"id": "A1", "status": "pending", "applicant": "sales01", "fields": [{"key": "订单号", "value": "T1"}]}
         config = {"approval_process_code": "PROC-TEST-0001", "approval_dept": 1}
         given = library.shipped("dingtalk", "approval_form").to_native(record, {"config": config})
-        instance = (await caller.call(owner, "approval.create", given)).record_id
+        instance = (await calls.call(owner, "approval.create", given)).record_id
         await do(url, f"/approvals/{instance}/agree")
         await streaming.until(lambda: len(kept) == 2 and states(sim) == {"acknowledged"})
         await do(url, f"/approvals/{instance}/delete")
         await streaming.until(lambda: len(kept) == 3)
-    await caller.aclose()
     events = [decode.events(owner.declaration, "stream", one, owner)[0] for one in kept]
     assert [(one.message, one.entity, one.record) for one in events[:2]] == [("approval", "approval", instance)] * 2
     assert len({one.dedupe for one in events}) == 3
@@ -92,14 +90,13 @@ async def test_an_approval_comes_as_it_does_by_http(url: engine.Url) -> None:
     assert (gone["id"], gone["status"]) == (instance, "cancelled")
 
 
-async def test_a_question_is_kept_without_its_reply_address(url: engine.Url) -> None:
+async def test_a_question_is_kept_without_its_reply_address(url: engine.Url, calls: client.Client) -> None:
     kept: list[bytes] = []
 
     async def accept(message: bytes) -> None:
         kept.append(message)
 
     owner = messaging.dingtalk(url)
-    caller = client.Client(auth.MemoryTokens(), pacing.LocalPacer())
     async with streaming.receiving(stream.run, owner, accept):
         await do(url, "/ask", text="查订单 T1")
         await streaming.until(lambda: len(kept) == 1)
@@ -110,8 +107,7 @@ async def test_a_question_is_kept_without_its_reply_address(url: engine.Url) -> 
     assert question["text"] == "查订单 T1"
     answer = {"id": "m1", "recipients": [question["data"]["chat_id"]], "text": "已发货"}
     given = library.shipped("dingtalk", "group").to_native(answer, {})
-    await caller.call(owner, "robot.group", given)
-    await caller.aclose()
+    await calls.call(owner, "robot.group", given)
     assert [one["message"] for one in ding_of(url).corp.read("cidsimulated01==")] == [{"content": "已发货"}]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from connectors.core import auth, client, decode, errors, model, pacing, registry
+from connectors.core import client, decode, errors, model, registry
 from connectors.douyin import signer
 from connectors.simulator import engine
 from mappings import library
@@ -169,9 +169,8 @@ async def test_an_own_application_creates_its_token_again() -> None:
     async with stage() as (found, connection):
         await found.caller.probe(connection)
         kept = found.simulator.tokens.grant.access
-        late = client.Client(auth.MemoryTokens(), pacing.LocalPacer())
-        outcome = await late.probe(connection)
-        await late.aclose()
+        async with client.alone() as late:
+            outcome = await late.probe(connection)
         assert [one.operation for one in outcome.exchanges] == ["token", "company.list"]
         assert found.simulator.tokens.grant.access == kept, "far from its end the platform gives the same token"
 

@@ -20,7 +20,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from connectors.core import auth, client, errors, model, pacing, registry
+from connectors.core import client, errors, model, registry
 from connectors.email import letter, simulator
 from tests.conformance import rehearsal
 
@@ -116,13 +116,6 @@ async def post(folder: Path, security: str, handler: Post) -> AsyncIterator[Call
     finally:
         server.close()
         await server.wait_closed()
-
-
-@pytest.fixture
-async def calls() -> AsyncIterator[client.Client]:
-    made = client.Client(auth.MemoryTokens(), pacing.LocalPacer())
-    yield made
-    await made.aclose()
 
 
 def message(*to: str, **more: Any) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text as sql
 
-from connectors.core import auth, client, errors, model, pacing
+from connectors.core import client, errors, model
 from connectors.excel import places, sender, sheet, signer, simulator
 from retry_queue import append, poll
 from retry_queue.ledger import session, tables
@@ -27,9 +27,8 @@ from tests.unit.webhooks import door as doors
 
 @pytest.fixture
 async def calls(tmp_path: Path) -> AsyncIterator[client.Client]:
-    made = client.Client(auth.MemoryTokens(), pacing.LocalPacer(), files=tmp_path)
-    yield made
-    await made.aclose()
+    async with client.alone(tmp_path) as made:
+        yield made
 
 
 @pytest.fixture(autouse=True)
@@ -146,10 +145,9 @@ async def test_nothing_outside_the_folder_is_read(tmp_path: Path, calls: client.
 
 
 async def test_a_process_without_a_data_directory_says_so() -> None:
-    bare = client.Client(auth.MemoryTokens(), pacing.LocalPacer())
-    with pytest.raises(errors.Misdeclared, match="data directory"):
-        await bare.probe(desks.connection())
-    await bare.aclose()
+    async with client.alone() as bare:
+        with pytest.raises(errors.Misdeclared, match="data directory"):
+            await bare.probe(desks.connection())
 
 
 # The share.

@@ -16,7 +16,7 @@ import openpyxl
 import pytest
 from hypothesis import strategies
 
-from connectors.core import auth, client, errors, pacing
+from connectors.core import client, errors
 from connectors.excel import columns, places, sender, sheet, table
 from mappings import library
 from tests.conformance import excel_desk as desks
@@ -24,9 +24,8 @@ from tests.conformance import excel_desk as desks
 
 @pytest.fixture
 async def calls(tmp_path: Path) -> AsyncIterator[client.Client]:
-    made = client.Client(auth.MemoryTokens(), pacing.LocalPacer(), files=tmp_path)
-    yield made
-    await made.aclose()
+    async with client.alone(tmp_path) as made:
+        yield made
 
 
 @pytest.fixture(autouse=True)
@@ -224,16 +223,15 @@ async def test_a_line_that_a_crash_tore_costs_only_itself(tmp_path: Path, calls:
 
 async def test_two_processes_write_one_file_without_losing_a_row(tmp_path: Path) -> None:
     """Two clients share nothing but the folder and its lock."""
-    both = [client.Client(auth.MemoryTokens(), pacing.LocalPacer(), files=tmp_path) for _ in range(2)]
     given = [{"_sheet": "inventory", "id": f"S{n}", "sku": f"S{n}", "available": str(n)} for n in range(16)]
-    await asyncio.gather(
-        *(both[number % 2].call(desks.connection(), "row.export", one) for number, one in enumerate(given))
-    )
+    async with client.alone(tmp_path) as first, client.alone(tmp_path) as second:
+        both = (first, second)
+        await asyncio.gather(
+            *(both[number % 2].call(desks.connection(), "row.export", one) for number, one in enumerate(given))
+        )
     (file,) = (tmp_path / "desk" / "out").iterdir()
     assert sorted(row[0] for row in desks.cells(file.read_bytes())[1:]) == sorted(one["sku"] for one in given)
     assert not [name for name in desks.listed(tmp_path / "desk" / "out") if name.endswith(".part")]
-    for one in both:
-        await one.aclose()
 
 
 ORDER = {

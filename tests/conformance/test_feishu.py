@@ -10,7 +10,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from connectors.core import auth, client, errors, pacing, registry
+from connectors.core import client, errors, registry
 from connectors.feishu import simulator
 from connectors.simulator import engine, server
 from mappings import canonical, library
@@ -22,13 +22,6 @@ from tests.conformance import messaging
 async def url() -> AsyncIterator[engine.Url]:
     async with engine.serve(["feishu"], time_scale=0.001) as base:
         yield base
-
-
-@pytest.fixture
-async def caller() -> AsyncIterator[client.Client]:
-    one = client.Client(auth.MemoryTokens(), pacing.LocalPacer())
-    yield one
-    await one.aclose()
 
 
 # The vendor's own SDK.
@@ -246,19 +239,13 @@ async def test_the_group_bot_is_signed_and_strict(url: engine.Url, caller: clien
 
 
 async def test_two_tokens_live_side_by_side_in_the_last_half_hour(url: engine.Url) -> None:
-    sim, first, second = (
-        stage.tenant_of(url),
-        *(client.Client(auth.MemoryTokens(), pacing.LocalPacer()) for _ in range(2)),
-    )
-    try:
+    sim = stage.tenant_of(url)
+    async with client.alone() as first, client.alone() as second:
         await first.probe(stage.connection(url))
         sim.ahead = 7200 - 1700
         await second.probe(stage.connection(url))
         assert len(sim.tokens) == 2
         await first.probe(stage.connection(url))
-    finally:
-        await first.aclose()
-        await second.aclose()
 
 
 FORMATS: list[dict[str, Any]] = [

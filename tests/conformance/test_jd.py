@@ -33,13 +33,6 @@ async def url() -> AsyncIterator[engine.Url]:
 
 
 @pytest.fixture
-async def calls() -> AsyncIterator[client.Client]:
-    made = client.Client(auth.MemoryTokens(), pacing.LocalPacer())
-    yield made
-    await made.aclose()
-
-
-@pytest.fixture
 def beijing(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The vendor's local time, for peers that write their own clock."""
     monkeypatch.setenv("TZ", "Asia/Shanghai")

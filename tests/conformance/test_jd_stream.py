@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
-from connectors.core import decode, errors, model
+from connectors.core import channel, decode, errors, model
 from connectors.jd import signer, stream
 from connectors.simulator import engine
 from tests.conformance import jd_peer, streaming
@@ -29,7 +29,7 @@ receiving = functools.partial(streaming.receiving, stream.run)
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream, "FIRST_DELAY", 0.05)
+    monkeypatch.setattr(channel, "FIRST_DELAY", 0.05)
     monkeypatch.setattr(stream, "IDLE", 0.05)
 
 

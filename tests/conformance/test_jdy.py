@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import httpx
 import pytest
 
-from connectors.core import auth, client, decode, errors, model, pacing, registry
+from connectors.core import client, decode, errors, model, registry
 from connectors.jdy import simulator
 from connectors.simulator import engine
 from mappings import library
+from tests.conformance import panel
 
+control = functools.partial(panel.control, "jdy")
 KNOWN = simulator.Simulator.SETTINGS
 NUMBER = "SN202606270001"
 ORDER: dict[str, Any] = {
@@ -42,13 +44,6 @@ def site(url: engine.Url) -> simulator.Simulator:
     return found
 
 
-@pytest.fixture
-async def hub() -> AsyncIterator[client.Client]:
-    made = client.Client(auth.MemoryTokens(), pacing.LocalPacer())
-    yield made
-    await made.aclose()
-
-
 def connection(url: str, secret: str = "", **config: Any) -> model.Connection:
     named = {key: KNOWN[key] for key in ("client_id", "outer_instance_id", "customer_number")}
     secrets = {"client_secret": secret or KNOWN["client_secret"]}
@@ -64,13 +59,6 @@ def native(order: dict[str, Any] | None = None) -> dict[str, Any]:
     config = {"customer_number": KNOWN["customer_number"]}
     written: dict[str, Any] = library.shipped("jdy", "order").to_native(order or ORDER, {"config": config})
     return written
-
-
-async def control(url: str, path: str, **body: Any) -> Any:
-    async with httpx.AsyncClient(trust_env=False) as http:
-        answer = await http.post(f"{url}/_sim/jdy{path}", json=body)
-    assert answer.status_code == 200, answer.text
-    return answer.json()
 
 
 async def test_an_order_is_booked_once_and_comes_back_as_it_was(

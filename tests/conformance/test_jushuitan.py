@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import time
 from collections.abc import AsyncIterator
@@ -16,7 +17,9 @@ from connectors.core import auth, client, decode, errors, model, pacing, registr
 from connectors.jushuitan import signer, simulator
 from connectors.simulator import engine
 from mappings import library
+from tests.conformance import panel
 
+control = functools.partial(panel.control, "jushuitan")
 KNOWN = simulator.Simulator.SETTINGS
 NUMBER = "SN202606270001"
 ORDER: dict[str, Any] = {
@@ -51,13 +54,6 @@ def tenant(url: engine.Url) -> simulator.Simulator:
 
 
 @pytest.fixture
-async def hub() -> AsyncIterator[client.Client]:
-    made = client.Client(auth.MemoryTokens(), pacing.LocalPacer())
-    yield made
-    await made.aclose()
-
-
-@pytest.fixture
 def jst(url: engine.Url) -> model.Connection:
     return connection(url)
 
@@ -71,13 +67,6 @@ def connection(url: str, **config: Any) -> model.Connection:
 def native(order: dict[str, Any], **config: Any) -> dict[str, Any]:
     written: dict[str, Any] = MAPPINGS["order"].to_native(order, {"config": {"shop_id": KNOWN["shop_id"], **config}})
     return written
-
-
-async def control(url: str, path: str, **body: Any) -> Any:
-    async with httpx.AsyncClient(trust_env=False) as http:
-        answer = await http.post(f"{url}/_sim/jushuitan{path}", json=body)
-    assert answer.status_code == 200, answer.text
-    return answer.json()
 
 
 async def group(hub: client.Client, jst: model.Connection, number: str = NUMBER) -> dict[str, Any]:

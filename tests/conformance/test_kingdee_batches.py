@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from connectors.core import auth, client, errors, model, pacing
+from connectors.core import client, errors, model
 from connectors.kingdee import simulator as kingdee
 from connectors.simulator import engine
 from mappings import library
@@ -28,13 +28,6 @@ async def url() -> AsyncIterator[engine.Url]:
 @pytest.fixture
 def site(url: engine.Url) -> kingdee.Simulator:
     return kingdee_peer.site_of(url)
-
-
-@pytest.fixture
-async def hub() -> AsyncIterator[client.Client]:
-    made = client.Client(auth.MemoryTokens(), pacing.LocalPacer())
-    yield made
-    await made.aclose()
 
 
 @pytest.fixture

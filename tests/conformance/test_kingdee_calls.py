@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from connectors.core import auth, client, decode, errors, model, pacing, registry
+from connectors.core import client, decode, errors, model, registry
 from connectors.kingdee import simulator as kingdee
 from connectors.kingdee.simulated import forms
 from connectors.simulator import engine
@@ -31,13 +31,6 @@ async def url() -> AsyncIterator[engine.Url]:
 @pytest.fixture
 def site(url: engine.Url) -> kingdee.Simulator:
     return kingdee_peer.site_of(url)
-
-
-@pytest.fixture
-async def hub() -> AsyncIterator[client.Client]:
-    made = client.Client(auth.MemoryTokens(), pacing.LocalPacer())
-    yield made
-    await made.aclose()
 
 
 @pytest.fixture

@@ -151,10 +151,9 @@ async def test_a_refresh_token_used_elsewhere_is_a_matter_for_a_person() -> None
         found.simulator.tokens.seed("refresh-from-elsewhere")
         own = replace(connection, secrets={**connection.secrets, "refresh_token": "refresh-from-elsewhere"})
         await found.caller.probe(own)
-        other = client.Client(auth.MemoryTokens(), pacing.LocalPacer())
-        with pytest.raises(errors.CredentialRefused, match="discarded"):
-            await other.probe(own)
-        await other.aclose()
+        async with client.alone() as other:
+            with pytest.raises(errors.CredentialRefused, match="discarded"):
+                await other.probe(own)
         bare = replace(connection, key="bare", secrets={**connection.secrets, "code": ""})
         with pytest.raises(errors.CredentialRefused, match="neither"):
             await found.caller.probe(bare)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from connectors.core import auth, client, decode, pacing, registry, template
+from connectors.core import client, decode, registry, template
 from connectors.dingtalk import simulator as dingtalk_simulator
 from connectors.simulator import engine
 from connectors.wecom import simulator as wecom_simulator
@@ -21,13 +21,6 @@ from tests.conformance import messaging
 async def url() -> AsyncIterator[engine.Url]:
     async with engine.serve(["wecom", "dingtalk"], time_scale=0.002) as base:
         yield base
-
-
-@pytest.fixture
-async def caller() -> AsyncIterator[client.Client]:
-    one = client.Client(auth.MemoryTokens(), pacing.LocalPacer())
-    yield one
-    await one.aclose()
 
 
 def wecom_of(url: engine.Url) -> wecom_simulator.Simulator:

@@ -32,13 +32,6 @@ async def url() -> AsyncIterator[engine.Url]:
         yield base
 
 
-@pytest.fixture
-async def calls() -> AsyncIterator[client.Client]:
-    made = client.Client(auth.MemoryTokens(), pacing.LocalPacer())
-    yield made
-    await made.aclose()
-
-
 class InSeconds(peer.Client):  # type: ignore[misc]
     """The library writes milliseconds, which the vendor refuses."""
 

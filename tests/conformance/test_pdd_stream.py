@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from websockets.asyncio import client as websocket
 
-from connectors.core import decode
+from connectors.core import channel, decode
 from connectors.pdd import pmc, stream
 from connectors.simulator import engine
 from tests.conformance import pdd_peer, streaming
@@ -31,7 +31,7 @@ receiving = functools.partial(streaming.receiving, stream.run)
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream, "FIRST_DELAY", 0.05)
+    monkeypatch.setattr(channel, "FIRST_DELAY", 0.05)
     monkeypatch.setattr(stream, "BEAT_EVERY", 0.1)
 
 

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import httpx
 import pytest
 
-from connectors.core import auth, client, decode, errors, model, pacing, registry, verify
+from connectors.core import client, decode, errors, model, registry, verify
 from connectors.shopify import signer, simulator
 from connectors.simulator import engine
 from mappings import library
+from tests.conformance import panel
 
+control = functools.partial(panel.control, "shopify")
 KNOWN = simulator.Simulator.SETTINGS
 SPEC = registry.get("shopify")
 PEER = pytest.mark.peers("shopify")
@@ -35,13 +37,6 @@ def site(url: engine.Url) -> simulator.Simulator:
     return found
 
 
-@pytest.fixture
-async def hub() -> AsyncIterator[client.Client]:
-    made = client.Client(auth.MemoryTokens(), pacing.LocalPacer())
-    yield made
-    await made.aclose()
-
-
 def connection(
     url: str = "http://127.0.0.1:9", secrets: dict[str, str] | None = None, **config: Any
 ) -> model.Connection:
@@ -53,13 +48,6 @@ def connection(
 @pytest.fixture
 def shop(url: engine.Url) -> model.Connection:
     return connection(url)
-
-
-async def control(url: str, path: str, **body: Any) -> Any:
-    async with httpx.AsyncClient(trust_env=False) as http:
-        answer = await http.post(f"{url}/_sim/shopify{path}", json=body)
-    assert answer.status_code == 200, answer.text
-    return answer.json()
 
 
 def read(name: str, native: Any) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -23,8 +24,9 @@ from tmcpy import utils as peer_tools
 from connectors.core import errors, model
 from connectors.simulator import engine
 from connectors.taobao import signer, tmc
-from tests.conformance import taobao_peer
+from tests.conformance import panel, taobao_peer
 
+control = functools.partial(panel.control, "taobao")
 SAMPLES = resources.files("connectors.taobao").joinpath("samples")
 VECTORS = {one["name"]: one for one in json.loads(SAMPLES.joinpath("vectors.json").read_text("utf-8"))}
 OURS = taobao_peer.SETTINGS
@@ -241,10 +243,3 @@ async def test_an_independent_client_works_against_the_simulator(url: engine.Url
     assert "*" in trade["receiver_name"]
     assert "*" in trade["receiver_mobile"]
     assert shop.snapshot()["trades"] == {"WAIT_SELLER_SEND_GOODS": 3}
-
-
-async def control(url: str, path: str, **body: Any) -> Any:
-    async with httpx.AsyncClient() as client:
-        answer = await client.post(f"{url}/_sim/taobao/{path}", json=body)
-    assert answer.status_code == 200, answer.text
-    return answer.json()

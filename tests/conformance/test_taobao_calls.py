@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -10,24 +11,19 @@ from typing import Any
 import httpx
 import pytest
 
-from connectors.core import auth, client, decode, errors, model, pacing, registry
+from connectors.core import client, decode, errors, model, registry
 from connectors.simulator import engine
 from connectors.taobao import simulator
 from mappings import library
-from tests.conformance import taobao_peer
+from tests.conformance import panel, taobao_peer
+
+control = functools.partial(panel.control, "taobao")
 
 
 @pytest.fixture
 async def url() -> AsyncIterator[engine.Url]:
     async with engine.serve(["taobao"]) as base:
         yield base
-
-
-@pytest.fixture
-async def calls() -> AsyncIterator[client.Client]:
-    made = client.Client(auth.MemoryTokens(), pacing.LocalPacer())
-    yield made
-    await made.aclose()
 
 
 @pytest.fixture
@@ -40,13 +36,6 @@ def shop(url: engine.Url) -> simulator.Simulator:
 @pytest.fixture
 def connection(url: engine.Url) -> model.Connection:
     return taobao_peer.connection(url)
-
-
-async def control(url: str, path: str, **body: Any) -> Any:
-    async with httpx.AsyncClient() as web:
-        answer = await web.post(f"{url}/_sim/taobao/{path}", json=body)
-    assert answer.status_code == 200, answer.text
-    return answer.json()
 
 
 async def ordered(url: str, **wish: Any) -> str:

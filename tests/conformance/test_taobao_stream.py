@@ -13,7 +13,7 @@ import pytest
 import tmcpy.client
 from tornado.websocket import WebSocketClientConnection
 
-from connectors.core import decode
+from connectors.core import channel, decode
 from connectors.simulator import engine
 from connectors.taobao import consume, simulator, stream, tmc
 from tests.conformance import streaming, taobao_peer
@@ -24,7 +24,7 @@ FAST = 0.001
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream, "FIRST_DELAY", 0.05)
+    monkeypatch.setattr(channel, "FIRST_DELAY", 0.05)
     monkeypatch.setattr(stream, "PULL_EVERY", 0.2)
     monkeypatch.setattr(consume, "IDLE", 0.1)
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import httpx
 import pytest
 
-from connectors.core import auth, client, decode, errors, model, pacing, registry
+from connectors.core import client, decode, errors, model, registry
 from connectors.simulator import engine
 from connectors.u8 import simulator
 from mappings import library
+from tests.conformance import panel
 
+control = functools.partial(panel.control, "u8")
 KNOWN = simulator.Simulator.SETTINGS
 PAID = {
     "id": "1", "number": "SN202606270001", "status": "paid", "total": "138.00", "paid_at": "2026-06-27T17:59:58+08:00",
@@ -37,13 +39,6 @@ def company(url: engine.Url) -> simulator.Simulator:
     return found
 
 
-@pytest.fixture
-async def hub() -> AsyncIterator[client.Client]:
-    made = client.Client(auth.MemoryTokens(), pacing.LocalPacer())
-    yield made
-    await made.aclose()
-
-
 def connection(url: str, *, secret: str = KNOWN["app_secret"], **config: Any) -> model.Connection:
     named = {key: KNOWN[key] for key in ("from_account", "to_account", "app_key", "customer")}
     given = {"base_url": f"{url}/u8", "department": "01", **named, **config}
@@ -58,13 +53,6 @@ def connection(url: str, *, secret: str = KNOWN["app_secret"], **config: Any) ->
 def order(books: model.Connection, record: dict[str, Any]) -> dict[str, Any]:
     made: dict[str, Any] = library.shipped("u8", "order").to_native(record, {"config": books.config})
     return made
-
-
-async def control(url: str, path: str, **body: Any) -> Any:
-    async with httpx.AsyncClient(trust_env=False) as web:
-        answer = await web.post(f"{url}/_sim/u8/{path}", json=body)
-    assert answer.status_code == 200, answer.text
-    return answer.json()
 
 
 async def test_an_order_is_booked_once_whatever_gets_lost(

@@ -17,7 +17,7 @@ from wangdiantong.api.order import OrderAPI
 from wangdiantong.client.base import BaseAPIClient
 from wangdiantong.utils import calculate_signature
 
-from connectors.core import auth, client, decode, errors, model, pacing, registry
+from connectors.core import client, decode, errors, model, registry
 from connectors.simulator import engine
 from connectors.wangdian import signer, simulator, stream
 from connectors.wangdian.simulated import books
@@ -266,7 +266,6 @@ class Inbox:
     def __init__(self, connection: model.Connection, refuse: int = 0) -> None:
         self.connection, self.refuse = connection, refuse
         self.events: list[model.SourceEvent] = []
-        self.waiting_then: list[int] = []
 
     async def accept(self, payload: bytes) -> None:
         if self.refuse:
@@ -373,12 +372,9 @@ async def test_rows_whose_acknowledgement_is_refused_do_not_spin(monkeypatch: py
 async def test_the_queue_waits_when_the_vendor_says_so() -> None:
     async with tenant("qyb") as (_, simulated, connection):
         simulated.faults.throttle = 1
-        calls = client.Client(auth.MemoryTokens(), pacing.LocalPacer())
-        try:
+        async with client.alone() as calls:
             with pytest.raises(errors.Throttled) as slow:
                 await calls.call(connection, "qyb.shipment.queue", {})
-        finally:
-            await calls.aclose()
         assert slow.value.retry_after == 300
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from connectors.core import auth, client, decode, errors, model, pacing
+from connectors.core import client, decode, errors, model
 from connectors.simulator import engine
 from connectors.wechat import simulator
 from connectors.wechat.simulated import followers
@@ -31,13 +31,6 @@ def site(url: engine.Url) -> simulator.Simulator:
     found = url.simulators["wechat"]
     assert isinstance(found, simulator.Simulator)
     return found
-
-
-@pytest.fixture
-async def hub() -> AsyncIterator[client.Client]:
-    made = client.Client(auth.MemoryTokens(), pacing.LocalPacer())
-    yield made
-    await made.aclose()
 
 
 @pytest.fixture

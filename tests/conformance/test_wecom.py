@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from connectors.core import auth, client, errors, pacing, registry
+from connectors.core import client, errors, registry
 from connectors.simulator import engine
 from connectors.wecom import simulator
 from tests.conformance import messaging
@@ -168,13 +168,6 @@ async def test_retries_carry_the_same_dedupe_key(url: engine.Url, hub: messaging
 
 
 # Every operation through the client.
-
-
-@pytest.fixture
-async def caller() -> AsyncIterator[client.Client]:
-    one = client.Client(auth.MemoryTokens(), pacing.LocalPacer())
-    yield one
-    await one.aclose()
 
 
 async def test_probe(url: engine.Url, caller: client.Client) -> None:

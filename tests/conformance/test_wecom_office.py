@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from connectors.core import auth, client, errors, pacing, registry
+from connectors.core import client, errors, registry
 from connectors.simulator import engine
 from connectors.wecom import simulator
 from mappings import canonical, library
@@ -38,13 +38,6 @@ REFUND = {
 async def url() -> AsyncIterator[engine.Url]:
     async with engine.serve(["wecom"], time_scale=0.002) as base:
         yield base
-
-
-@pytest.fixture
-async def caller() -> AsyncIterator[client.Client]:
-    one = client.Client(auth.MemoryTokens(), pacing.LocalPacer())
-    yield one
-    await one.aclose()
 
 
 def corp_of(url: engine.Url) -> simulator.Simulator:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import AsyncIterator
-from typing import Any
 
-import httpx
 import pytest
 
-from connectors.core import auth, client, decode, errors, model, pacing, registry, verify
+from connectors.core import client, decode, errors, model, registry, verify
 from connectors.simulator import engine
 from connectors.weibo import signer, simulator
 from mappings import library
+from tests.conformance import panel
 
+control = functools.partial(panel.control, "weibo")
 KNOWN = simulator.Simulator.SETTINGS
 SPEC = registry.get("weibo")
 
@@ -24,23 +25,10 @@ async def url() -> AsyncIterator[engine.Url]:
         yield base
 
 
-@pytest.fixture
-async def hub() -> AsyncIterator[client.Client]:
-    made = client.Client(auth.MemoryTokens(), pacing.LocalPacer())
-    yield made
-    await made.aclose()
-
-
 def connection(url: str = "http://127.0.0.1:9") -> model.Connection:
     config = {"base_url": f"{url}/weibo", "reply_url": f"{url}/weibo", "app_key": KNOWN["app_key"]}
     secrets = {key: KNOWN[key] for key in ("app_secret", "access_token")}
     return model.Connection("weibo-test", SPEC, config, secrets)
-
-
-async def control(url: str, path: str, **body: Any) -> None:
-    async with httpx.AsyncClient(trust_env=False) as http:
-        answer = await http.post(f"{url}/_sim/weibo{path}", json=body)
-    assert answer.status_code == 200, answer.text
 
 
 def opened(method: str, query: dict[str, str], body: bytes, now: float) -> model.VerifiedHook:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import hmac
 import json
@@ -10,7 +11,6 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
-import httpx
 import pytest
 
 from connectors.core import auth, client, decode, errors, jsontext, model, pacing, registry, verify
@@ -18,7 +18,9 @@ from connectors.simulator import engine
 from connectors.yonyou import signer, simulator
 from connectors.yonyou.simulated import events
 from mappings import library
+from tests.conformance import panel
 
+control = functools.partial(panel.control, "yonyou")
 KNOWN = simulator.Simulator.SETTINGS
 NUMBER = "SN202606270001"
 KEY = "5a0f2d0c-6f0e-5f0b-9d0e-2f6d1c3b4a59"
@@ -50,13 +52,6 @@ def tenant(url: engine.Url) -> simulator.Simulator:
 
 
 @pytest.fixture
-async def hub() -> AsyncIterator[client.Client]:
-    made = client.Client(auth.MemoryTokens(), pacing.LocalPacer())
-    yield made
-    await made.aclose()
-
-
-@pytest.fixture
 def bip(url: engine.Url) -> model.Connection:
     return connection(url)
 
@@ -72,13 +67,6 @@ def native(order: dict[str, Any] | None = None, entity: str = "order", **context
     mapping = library.shipped("yonyou", entity)
     written: dict[str, Any] = mapping.to_native(order or ORDER, {"config": config, "event": {"key": KEY}, **context})
     return written
-
-
-async def control(url: str, path: str, **body: Any) -> Any:
-    async with httpx.AsyncClient(trust_env=False) as http:
-        answer = await http.post(f"{url}/_sim/yonyou{path}", json=body)
-    assert answer.status_code == 200, answer.text
-    return answer.json()
 
 
 def kinds(tenant: simulator.Simulator) -> list[str]:

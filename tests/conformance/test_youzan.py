@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import time
@@ -22,7 +23,9 @@ from connectors.simulator import engine
 from connectors.youzan import callback, simulator
 from connectors.youzan.simulated import refunds
 from mappings import library
+from tests.conformance import panel
 
+control = functools.partial(panel.control, "youzan")
 OURS: dict[str, Any] = simulator.Simulator.SETTINGS
 
 
@@ -30,13 +33,6 @@ OURS: dict[str, Any] = simulator.Simulator.SETTINGS
 async def url() -> AsyncIterator[engine.Url]:
     async with engine.serve(["youzan"], time_scale=0.0001) as base:
         yield base
-
-
-@pytest.fixture
-async def calls() -> AsyncIterator[client.Client]:
-    made = client.Client(auth.MemoryTokens(), pacing.LocalPacer())
-    yield made
-    await made.aclose()
 
 
 def shop(url: engine.Url) -> simulator.Simulator:
@@ -49,13 +45,6 @@ def connection(url: str, *, secrets: dict[str, str] | None = None, **config: Any
     known = {"base_url": f"{url}/youzan", "client_id": OURS["client_id"], "kdt_id": OURS["kdt_id"]}
     hidden = {"client_secret": OURS["client_secret"], "refresh_token": OURS["refresh_token"], **(secrets or {})}
     return model.Connection("mall", registry.get("youzan"), {**known, **config}, hidden)
-
-
-async def control(url: str, path: str, **body: Any) -> Any:
-    async with httpx.AsyncClient() as http:
-        answer = await http.post(f"{url}/_sim/youzan/{path}", json=body)
-    assert answer.status_code == 200, answer.text
-    return answer.json()
 
 
 async def sold(url: str, **wish: Any) -> str:

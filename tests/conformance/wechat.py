@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
-
-import httpx
 
 from connectors.core import model, registry
 from connectors.wechat import simulator
+from tests.conformance import panel
 
+control = functools.partial(panel.control, "wechat")
 KNOWN = simulator.Simulator.SETTINGS
 SPEC = registry.get("wechat")
 
@@ -19,10 +20,3 @@ def connection(
     hidden = {key: KNOWN[key] for key in ("app_secret", "token", "encoding_aes_key")} | (secrets or {})
     settings = {"base_url": f"{url}/wechat", "app_id": KNOWN["app_id"], "mch_id": KNOWN["mch_id"], **config}
     return model.Connection("wechat-test", SPEC, settings, hidden)
-
-
-async def control(url: str, path: str, **body: Any) -> Any:
-    async with httpx.AsyncClient(trust_env=False) as http:
-        answer = await http.post(f"{url}/_sim/wechat{path}", json=body)
-    assert answer.status_code == 200, answer.text
-    return answer.json()

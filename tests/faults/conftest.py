@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
@@ -17,13 +15,6 @@ FULL = os.environ.get("FAULTS") == "full"
 def full() -> bool:
     """Whether this is the full run."""
     return FULL
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """A folder with a short path: unix sockets allow about a hundred characters."""
-    with tempfile.TemporaryDirectory(prefix="sf-", dir="/tmp") as name:
-        yield Path(name)
 
 
 @pytest.fixture

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import hmac
 import os
 import random
 import time
@@ -15,6 +13,8 @@ from typing import Any
 
 import aiohttp
 import orjson
+
+from tests import hooks
 
 SECRET = "push secret of a fault trial"
 BEGAN = datetime(2024, 11, 11, tzinfo=UTC).timestamp()
@@ -136,7 +136,7 @@ class Producer:
 
 def proof(body: bytes) -> str:
     """The signature that the hook of a trial wants."""
-    return hmac.new(SECRET.encode(), body, hashlib.sha256).hexdigest()
+    return hooks.proof(body, SECRET)
 
 
 def newest(sent: dict[str, tuple[str, int]], numbers: Any) -> dict[str, int]:

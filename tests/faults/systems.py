@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
-import hmac
 import random
 import time
 from dataclasses import dataclass, field
@@ -19,6 +17,7 @@ from typing import Any
 import httpx
 import orjson
 
+from tests import hooks
 from tests.ledger import target
 
 SECRET = "push secret of a test system"
@@ -110,7 +109,7 @@ class System(target.Target):
 
     async def _send(self, raw: bytes, delay: float) -> None:
         await asyncio.sleep(delay)
-        proof = hmac.new(SECRET.encode(), raw, hashlib.sha256).hexdigest()
+        proof = hooks.proof(raw, SECRET)
         try:
             while True:
                 with contextlib.suppress(httpx.HTTPError):  # the hub is away: again, as a vendor would

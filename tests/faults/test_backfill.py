@@ -8,8 +8,6 @@ turns within one run.
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import hmac
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -21,6 +19,7 @@ import orjson
 import pytest
 
 from retry_queue.ledger import backfills
+from tests import hooks
 from tests.faults import house, systems
 from tests.ledger import making, pair, target
 
@@ -108,7 +107,7 @@ class Source:
             self._count += 1
             name = f"live{self._count}"
             raw = orjson.dumps({"id": name, "name": "新客户", "updated_at": None})
-            proof = hmac.new(systems.SECRET.encode(), raw, hashlib.sha256).hexdigest()
+            proof = hooks.proof(raw, systems.SECRET)
             begun = time.time()
             answer = await self._client.post(self._url, content=raw, headers={"X-Signature": proof})
             assert answer.is_success

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
-import hmac
 import statistics
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -15,6 +13,7 @@ import httpx
 import orjson
 import pytest
 
+from tests import hooks
 from tests.faults import conftest, house, systems
 from tests.ledger import making, target
 
@@ -68,7 +67,7 @@ class Stand:
     async def push(self, key: str, name: str, total: str = "1.00") -> None:
         stamp = "2026-01-01T00:00:00+00:00"
         raw = orjson.dumps({"id": name, "number": name, "status": "paid", "total": total, "updated_at": stamp})
-        proof = hmac.new(systems.SECRET.encode(), raw, hashlib.sha256).hexdigest()
+        proof = hooks.proof(raw, systems.SECRET)
         answer = await self._client.post(f"/hooks/{key}", content=raw, headers={"X-Signature": proof})
         assert answer.is_success, answer.text
         self.sent[name] = asyncio.get_running_loop().time()

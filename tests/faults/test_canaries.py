@@ -7,8 +7,6 @@ attacked at its door and asked by everybody; then its logs, metrics, Redis, expo
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import hmac
 import json
 import subprocess
 import sys
@@ -18,6 +16,7 @@ import httpx
 import pytest
 from redis import asyncio as aioredis
 
+from tests import hooks
 from tests.faults import house
 from tests.ledger import target
 
@@ -95,7 +94,7 @@ async def test_no_canary_gets_out(folder: Path) -> None:
         async with httpx.AsyncClient(base_url=hub.url, timeout=20.0) as outside:
 
             async def push(body: bytes, secret: str = HOOK, **headers: str) -> int:
-                proof = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+                proof = hooks.proof(body, secret)
                 answer = await outside.post("/hooks/shop", content=body, headers={"x-signature": proof, **headers})
                 answers.append(answer.text)
                 return answer.status_code

@@ -74,12 +74,11 @@ async def standing(url: str, seed: int) -> AsyncIterator[tuple[offices.Office, A
             declared=indented(offices.DECLARED), mapping=indented(offices.MAPPING), office=here, secret=hubs.SECRET,
             routes=routes,
         )  # fmt: skip
-        ledger = session.open_ledger(url, owner="setup")
         config, secrets = rehearsal.fitting("kingdee", there, site)
-        async with ledger.write() as db:
-            await connections.put(db, hubs.SEALER, "erp", "kingdee", config, secrets, ConnectionState.ENABLED, 0.0)
-        await hub.apply(ledger, hubs.SEALER, hub_file.read(text, "hub.yaml", variables={}), actor="test")
-        await ledger.close()
+        async with session.opened(url, owner="setup") as ledger:
+            async with ledger.write() as db:
+                await connections.put(db, hubs.SEALER, "erp", "kingdee", config, secrets, ConnectionState.ENABLED, 0.0)
+            await hub.apply(ledger, hubs.SEALER, hub_file.read(text, "hub.yaml", variables={}), actor="test")
         site.faults.drop_reply = SHARE
         yield office, site
 

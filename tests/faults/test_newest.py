@@ -7,8 +7,6 @@ or one message of it sent, twice. Half of the copies differ in their envelope, s
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import hmac
 import itertools
 import random
 import time
@@ -22,6 +20,7 @@ import orjson
 import pytest
 
 from gateway.bench import load
+from tests import hooks
 from tests.faults import house, systems
 from tests.ledger import target
 
@@ -99,7 +98,7 @@ class Pushes:
 
 def _requests(bodies: list[bytes], port: int) -> Iterator[bytes]:
     for raw in bodies:
-        proof = hmac.new(systems.SECRET.encode(), raw, hashlib.sha256).hexdigest()
+        proof = hooks.proof(raw, systems.SECRET)
         head = (
             f"POST /hooks/shop HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"
             f"X-Signature: {proof}\r\nContent-Length: {len(raw)}\r\n\r\n"

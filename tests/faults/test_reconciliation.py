@@ -18,10 +18,7 @@ async def test_every_seeded_difference_is_found_and_mended(
 ) -> None:
     await migrate.upgrade(database_url)
     size, share = (20_000, 0.01) if full else (300, 0.05)
-    ledger = session.open_ledger(database_url, owner="setup", pool=2)
-    try:
-        async with pair.opened(database_url, ledger) as two:
-            figures = await pair.prove(two, size, share, 600.0 if full else 60.0, seed)
-    finally:
-        await ledger.close()
+    setup = session.opened(database_url, owner="setup", pool=2)
+    async with setup as ledger, pair.opened(database_url, ledger) as two:
+        figures = await pair.prove(two, size, share, 600.0 if full else 60.0, seed)
     trial("reconciliation of two systems that disagree", f"{size:,} pairs, {share:.0%} seeded", seed=seed, **figures)

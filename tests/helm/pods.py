@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import hmac
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +12,7 @@ import httpx
 
 from gateway import settings
 from gateway.trial import processes
+from tests import hooks
 from tests.ledger import hub as hubs
 
 
@@ -56,6 +55,6 @@ class Release:
 async def push(client: httpx.AsyncClient, port: int, name: str, **headers: str) -> int:
     """One signed order at an API pod; the status it answers."""
     body = json.dumps(hubs.order(name)).encode()
-    proof = hmac.new(hubs.SECRET.encode(), body, hashlib.sha256).hexdigest()
+    proof = hooks.proof(body, hubs.SECRET)
     url = f"http://127.0.0.1:{port}/hooks/shop"
     return (await client.post(url, content=body, headers={"x-signature": proof, **headers})).status_code

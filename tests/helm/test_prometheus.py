@@ -67,7 +67,6 @@ async def test_what_prometheus_sees_is_what_the_ledger_has(
     tmp_path: Path, postgres_url: str, valkey_url: str, free_port: Callable[[], int]
 ) -> None:
     await migrate.upgrade(postgres_url)
-    ledger = session.open_ledger(postgres_url, owner="test", pool=2)
     release = pods.Release(tmp_path, postgres_url, valkey_url)
     ports, beacons = [free_port(), free_port()], [free_port(), free_port()]
     rules = hurried(tmp_path)
@@ -75,47 +74,43 @@ async def test_what_prometheus_sees_is_what_the_ledger_has(
     def judge(body: Any) -> target.Answer | None:
         return target.Answer(422) if body and str(body.get("id", "")).startswith("BAD") else None
 
-    try:
-        async with hubs.targets("erp") as made, httpx.AsyncClient(timeout=10, trust_env=False) as client:
-            made["erp"].judge = judge
-            await hubs.source(ledger)
-            await hubs.sink(ledger, made["erp"].url)
-            await hubs.route(ledger)
-            with contextlib.ExitStack() as house:
-                for port in beacons:
-                    house.enter_context(release.pod("worker", metrics=port))
-                apis = house.enter_context(contextlib.ExitStack())
-                for port in ports:
-                    apis.enter_context(release.pod("api", port))
-                for port in ports:
-                    await processes.reachable(port)
-                url = house.enter_context(
-                    services.prometheus(scraping([*ports, *beacons], rules), tmp_path / "prometheus")
-                )
-                for name in range(ORDERS):
-                    assert await pods.push(client, ports[name % 2], f"T{name}") == 200
-                await until(lambda: number(url, 'shuniu_ledger_events{kind="delivered"}') == ORDERS, "the gauge")
-                told = 'sum(shuniu_delivery_attempts_total{connection="erp",outcome="delivered"})'
-                await until(lambda: number(url, told) == ORDERS, "the workers' counters together")
-                taken = 'sum(shuniu_webhook_calls_total{outcome="accepted"})'
-                await until(lambda: number(url, taken) == ORDERS, "the APIs' counters together")
-                assert number(url, "count(up == 1)") == 4
-                assert number(url, "max(shuniu_ledger_difference)") == 0
-                await until(lambda: number(url, "count(shuniu_build_info)") == 2, "the APIs")
-                await until(lambda: "ShuniuApiAbsent" not in firing(url), "both APIs are seen")
-                quiet = firing(url)
-                assert not quiet & {"ShuniuLedgerDoesNotBalance", "ShuniuApiAbsent", "ShuniuDeadLettersRising"}, quiet
+    async with (
+        session.opened(postgres_url, owner="test", pool=2) as ledger,
+        hubs.wired(ledger) as erp,
+        httpx.AsyncClient(timeout=10, trust_env=False) as client,
+    ):
+        erp.judge = judge
+        with contextlib.ExitStack() as house:
+            for port in beacons:
+                house.enter_context(release.pod("worker", metrics=port))
+            apis = house.enter_context(contextlib.ExitStack())
+            for port in ports:
+                apis.enter_context(release.pod("api", port))
+            for port in ports:
+                await processes.reachable(port)
+            url = house.enter_context(services.prometheus(scraping([*ports, *beacons], rules), tmp_path / "prometheus"))
+            for name in range(ORDERS):
+                assert await pods.push(client, ports[name % 2], f"T{name}") == 200
+            await until(lambda: number(url, 'shuniu_ledger_events{kind="delivered"}') == ORDERS, "the gauge")
+            told = 'sum(shuniu_delivery_attempts_total{connection="erp",outcome="delivered"})'
+            await until(lambda: number(url, told) == ORDERS, "the workers' counters together")
+            taken = 'sum(shuniu_webhook_calls_total{outcome="accepted"})'
+            await until(lambda: number(url, taken) == ORDERS, "the APIs' counters together")
+            assert number(url, "count(up == 1)") == 4
+            assert number(url, "max(shuniu_ledger_difference)") == 0
+            await until(lambda: number(url, "count(shuniu_build_info)") == 2, "the APIs")
+            await until(lambda: "ShuniuApiAbsent" not in firing(url), "both APIs are seen")
+            quiet = firing(url)
+            assert not quiet & {"ShuniuLedgerDoesNotBalance", "ShuniuApiAbsent", "ShuniuDeadLettersRising"}, quiet
 
-                for name in range(REFUSED):
-                    assert await pods.push(client, ports[0], f"BAD{name}") == 200
-                await until(lambda: {"ShuniuDeliveriesParked", "ShuniuDeadLettersRising"} & firing(url), "a complaint")
-                statement = "UPDATE tallies SET n = n + 1 WHERE ctid = (SELECT ctid FROM tallies LIMIT 1)"
-                await making.change(ledger, statement)
-                await until(lambda: "ShuniuLedgerDoesNotBalance" in firing(url), "the alarm of the balance")
-                await asyncio.to_thread(apis.close)
-                await until(lambda: "ShuniuApiAbsent" in firing(url), "nobody takes anything in")
-    finally:
-        await ledger.close()
+            for name in range(REFUSED):
+                assert await pods.push(client, ports[0], f"BAD{name}") == 200
+            await until(lambda: {"ShuniuDeliveriesParked", "ShuniuDeadLettersRising"} & firing(url), "a complaint")
+            statement = "UPDATE tallies SET n = n + 1 WHERE ctid = (SELECT ctid FROM tallies LIMIT 1)"
+            await making.change(ledger, statement)
+            await until(lambda: "ShuniuLedgerDoesNotBalance" in firing(url), "the alarm of the balance")
+            await asyncio.to_thread(apis.close)
+            await until(lambda: "ShuniuApiAbsent" in firing(url), "nobody takes anything in")
 
 
 async def until(check: Callable[[], Any], what: str) -> None:

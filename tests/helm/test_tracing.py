@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from gateway import migrate, settings, tracing
 from gateway.trial import processes
 from retry_queue.ledger import session
+from tests import web
 from tests.helm import pods
 from tests.ledger import hub as hubs
 from tests.ledger import making, target
@@ -29,28 +28,19 @@ def collector() -> Iterator[tuple[str, list[Any]]]:
     """An OTLP/HTTP collector; yields its address and the (resource, span) pairs it was told."""
     told: list[Any] = []
 
-    class Collector(BaseHTTPRequestHandler):
+    class Collector(web.Page):
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
+            body = self.asked()
             if self.headers.get("content-encoding") == "gzip":
                 body = gzip.decompress(body)
             asked = ExportTraceServiceRequest.FromString(body)
             for whole in asked.resource_spans:
                 resource = {one.key: one.value.string_value for one in whole.resource.attributes}
                 told.extend((resource, span) for part in whole.scope_spans for span in part.spans)
-            self.send_response(200)
-            self.send_header("content-length", "0")
-            self.end_headers()
+            self.say(200)
 
-        def log_message(self, *_args: object) -> None:
-            """Nobody wants to read it."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Collector) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}", told
-        server.shutdown()
-        thread.join(10)
+    with web.serving(Collector) as url:
+        yield url, told
 
 
 @pytest.mark.slow
@@ -59,27 +49,26 @@ async def test_one_trace_from_the_hook_to_the_target(
     tmp_path: Path, postgres_url: str, valkey_url: str, free_port: Callable[[], int]
 ) -> None:
     await migrate.upgrade(postgres_url)
-    ledger = session.open_ledger(postgres_url, owner="test", pool=2)
     port = free_port()
 
     def judge(body: Any) -> target.Answer | None:
         return target.Answer(422) if body and str(body.get("id", "")).startswith("BAD") else None
 
-    try:
-        async with hubs.targets("erp") as made, httpx.AsyncClient(timeout=10, trust_env=False) as client:
-            made["erp"].judge = judge
-            await hubs.source(ledger)
-            await hubs.sink(ledger, made["erp"].url)
-            await hubs.route(ledger)
-            with collector() as (endpoint, told):
-                release = pods.Release(tmp_path, postgres_url, valkey_url, otlp_endpoint=endpoint)
-                with release.pod("worker"), release.pod("api", port):
-                    await processes.reachable(port)
-                    assert await pods.push(client, port, "T1", traceparent=CALLER) == 200
-                    assert await pods.push(client, port, "BAD1") == 200
-                    await making.until(lambda: len(made["erp"].calls) == 2, 30.0)
-                    await making.until(lambda: len(told) >= 6, 30.0, "spans at the collector")
-        good = next(call for call in made["erp"].calls if call.body["id"] == "T1")
+    async with (
+        session.opened(postgres_url, owner="test", pool=2) as ledger,
+        hubs.wired(ledger) as erp,
+        httpx.AsyncClient(timeout=10, trust_env=False) as client,
+    ):
+        erp.judge = judge
+        with collector() as (endpoint, told):
+            release = pods.Release(tmp_path, postgres_url, valkey_url, otlp_endpoint=endpoint)
+            with release.pod("worker"), release.pod("api", port):
+                await processes.reachable(port)
+                assert await pods.push(client, port, "T1", traceparent=CALLER) == 200
+                assert await pods.push(client, port, "BAD1") == 200
+                await making.until(lambda: len(erp.calls) == 2, 30.0)
+                await making.until(lambda: len(told) >= 6, 30.0, "spans at the collector")
+        good = next(call for call in erp.calls if call.body["id"] == "T1")
         _, trace, attempt, _ = good.parent.split("-")
         rows = await making.rows(ledger, "SELECT e.trace FROM events e WHERE e.record = 'T1'")
         assert [row.trace for row in rows] == [trace]
@@ -93,8 +82,6 @@ async def test_one_trace_from_the_hook_to_the_target(
         bad = next(one for _, one in told if one.name == "record.put" and one.trace_id.hex() != trace)
         assert bad.status.code == bad.status.STATUS_CODE_ERROR
         assert "188.00" not in str(told), "no payload in a span"
-    finally:
-        await ledger.close()
 
 
 def test_without_an_endpoint_nothing_is_imported(tmp_path: Path) -> None:

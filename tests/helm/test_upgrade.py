@@ -57,7 +57,6 @@ async def test_an_upgrade_keeps_running_events(
     assert head is not None
     code = await asyncio.to_thread(_next_version, tmp_path / "code", head)
     new = pods.Release(tmp_path / "new", postgres_url, valkey_url, code)
-    ledger = session.open_ledger(postgres_url, owner="test", pool=2)
     ports = [free_port(), free_port()]
     taken: list[str] = []
     open_: list[int] = []
@@ -76,10 +75,11 @@ async def test_an_upgrade_keeps_running_events(
             await asyncio.sleep(0.02)
 
     try:
-        async with hubs.targets("erp") as made, httpx.AsyncClient(timeout=10, trust_env=False) as client:
-            await hubs.source(ledger)
-            await hubs.sink(ledger, made["erp"].url)
-            await hubs.route(ledger)
+        async with (
+            session.opened(postgres_url, owner="test", pool=2) as ledger,
+            hubs.wired(ledger) as erp,
+            httpx.AsyncClient(timeout=10, trust_env=False) as client,
+        ):
             with contextlib.ExitStack() as house:
                 before = house.enter_context(contextlib.ExitStack())
                 before.enter_context(old.pod("api", ports[0]))
@@ -87,25 +87,25 @@ async def test_an_upgrade_keeps_running_events(
                 await processes.reachable(ports[0])
                 open_.append(ports[0])
                 pushing = asyncio.create_task(customers(client))
-                await making.until(lambda: len(made["erp"].records) >= 20, 30.0, "the old version delivers")
+                await making.until(lambda: len(erp.records) >= 20, 30.0, "the old version delivers")
 
                 assert await asyncio.to_thread(new.migrate) == 0, (tmp_path / "new" / "migrate.log").read_text()
-                there = len(made["erp"].records)
-                await making.until(lambda: len(made["erp"].records) >= there + 20, 30.0, "old code, new schema")
+                there = len(erp.records)
+                await making.until(lambda: len(erp.records) >= there + 20, 30.0, "old code, new schema")
 
                 house.enter_context(new.pod("worker"))
                 house.enter_context(new.pod("api", ports[1]))
                 await processes.reachable(ports[1])
                 open_.append(ports[1])
-                there = len(made["erp"].records)
-                await making.until(lambda: len(made["erp"].records) >= there + 20, 30.0, "side by side")
+                there = len(erp.records)
+                await making.until(lambda: len(erp.records) >= there + 20, 30.0, "side by side")
                 open_.remove(ports[0])
                 await asyncio.to_thread(before.close)
-                there = len(made["erp"].records)
-                await making.until(lambda: len(made["erp"].records) >= there + 20, 30.0, "the new version alone")
+                there = len(erp.records)
+                await making.until(lambda: len(erp.records) >= there + 20, 30.0, "the new version alone")
                 ending.set()
                 await pushing
-                await making.until(lambda: set(made["erp"].records) >= set(taken), 30.0, "every order")
+                await making.until(lambda: set(erp.records) >= set(taken), 30.0, "every order")
 
                 async def settled() -> bool:
                     async with ledger.read() as connection:
@@ -115,10 +115,9 @@ async def test_an_upgrade_keeps_running_events(
             async with ledger.read() as connection:
                 balance = await tallies.balance(connection)
             assert (balance.delivered, balance.dead, balance.difference) == (len(taken), 0, 0), balance.line()
-            assert max(made["erp"].effects.values()) == 1
-            calls = [call.body["id"] for call in made["erp"].calls]
+            assert max(erp.effects.values()) == 1
+            calls = [call.body["id"] for call in erp.calls]
             assert len(calls) == len(set(calls)) == len(taken), "nothing was sent twice"
             assert [row.tone for row in await making.rows(ledger, "SELECT DISTINCT tone FROM deliveries")] == ["calm"]
     finally:
         ending.set()
-        await ledger.close()

@@ -8,9 +8,7 @@ import re
 import signal
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,13 +20,6 @@ ORDERS = 200
 LINE = re.compile(
     r"^received=\d+ delivered=\d+ duplicate=\d+ filtered=\d+ dead=0 in_flight=0 lost=0 double=0$", re.MULTILINE
 )
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """A short path: sockets live below it."""
-    with tempfile.TemporaryDirectory(prefix="sj-", dir="/tmp") as name:
-        yield Path(name)
 
 
 def told(account: journey.Account, log: Path) -> str:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,13 +16,6 @@ CASTS = [
     ("xiaohongshu", "jdy"), ("youzan", "wangdian"), ("taobao", "qimen"),
 ]  # fmt: skip
 ORDERS = 2
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """A short path: sockets live below it."""
-    with tempfile.TemporaryDirectory(prefix="rc-", dir="/tmp") as name:
-        yield Path(name)
 
 
 @pytest.mark.timeout(400)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -24,13 +23,6 @@ from tests.journeys.seeing import effects, reached, rows
 ERPS = ("kingdee", "yonyou", "jdy")
 ROBOTS = ("dingtalk", "wecom", "feishu")
 FRESH, OVER = "新出现", "已恢复"
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """A short path: sockets live below it."""
-    with tempfile.TemporaryDirectory(prefix="ru-", dir="/tmp") as name:
-        yield Path(name)
 
 
 @asynccontextmanager

@@ -9,7 +9,6 @@ import pytest
 from gateway import backup
 from gateway.trial import journey, stage, story
 from retry_queue.ledger import session
-from tests.journeys.test_journey import folder  # noqa: F401  # a short path
 
 BEFORE, AFTER = 12, 12
 
@@ -31,7 +30,7 @@ async def there(place: stage.Stage, made: list[str]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-async def test_what_happened_after_the_backup_is_not_done_again(folder: Path) -> None:  # noqa: F811
+async def test_what_happened_after_the_backup_is_not_done_again(folder: Path) -> None:
     async with stage.running(folder) as place:
         await place.meet()
         await place.apply(stage.shipped_hub_yaml())

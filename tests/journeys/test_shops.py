@@ -5,10 +5,8 @@ The shops repeat their messages and cut replies after they shipped; one order ge
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +17,6 @@ from gateway.trial import stage as stages
 ORDERS = 6
 HUB = Path(__file__).with_name("shops.yaml")
 SHOPS = {"pdd": "order_sn", "jd": "orderId", "youzan": "tid"}
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """A short path: sockets live below it."""
-    with tempfile.TemporaryDirectory(prefix="ss-", dir="/tmp") as name:
-        yield Path(name)
 
 
 def effects(stage: stages.Stage, simulator: str, kind: str) -> list[str]:

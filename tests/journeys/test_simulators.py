@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from connectors.core import auth, client, model, pacing, registry
+from connectors.core import client, model, registry
 from gateway.trial import processes
 from tests.journeys import casting
 
@@ -23,9 +23,8 @@ from tests.journeys import casting
 async def _probed(url: str, folder: Path) -> dict[str, Any]:
     """Connector -> what its connection test answers; the error where it fails."""
     place: Any = SimpleNamespace(sim_url=url, hub_url="http://127.0.0.1:9")
-    calls = client.Client(auth.MemoryTokens(), pacing.LocalPacer(), files=folder)
     found: dict[str, Any] = {}
-    try:
+    async with client.alone(folder) as calls:
         for id in registry.all_ids():
             state = httpx.get(f"{url}/_sim/{id}/state", trust_env=False).json()
             chosen = {"port": state["port"]} if isinstance(state, dict) and "port" in state else {}
@@ -40,8 +39,6 @@ async def _probed(url: str, folder: Path) -> dict[str, Any]:
                 found[id] = [page async for page in calls.pages(opened, spec.probe, {}, None)] or "empty"
             else:
                 found[id] = await calls.call(opened, spec.probe, {})
-    finally:
-        await calls.aclose()
     return found
 
 

@@ -6,9 +6,7 @@ Days are written as seconds here; nothing else is different from a real site.
 from __future__ import annotations
 
 import asyncio
-import tempfile
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +27,6 @@ TERMS = {
     "remind": "客户 {customer.name} 三天还没有下单", "remind_after": "12s", "from": "00:00", "to": "23:59",
 }  # fmt: skip
 PEOPLE, BUYERS = 12, 5
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="sop-", dir="/tmp") as name:
-        yield Path(name)
 
 
 def _told(effects: list[dict[str, Any]], kind: str, words: str) -> Counter[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -25,10 +24,9 @@ def test_the_story_is_as_wide_as_it_says() -> None:
 
 
 @pytest.mark.timeout(500)
-def test_many_systems_on_one_hub_balance() -> None:
-    with tempfile.TemporaryDirectory(prefix="wj-", dir="/tmp") as name:
-        account = asyncio.run(wide.once(Path(name), ORDERS, Console(quiet=True), pace=0.05))
-        log = (Path(name) / "hub.log").read_text(encoding="utf-8")[-3000:]
+def test_many_systems_on_one_hub_balance(folder: Path) -> None:
+    account = asyncio.run(wide.once(folder, ORDERS, Console(quiet=True), pace=0.05))
+    log = (folder / "hub.log").read_text(encoding="utf-8")[-3000:]
     assert account.holds, f"{account.line()}\n{account.notes}\n{log}"
     assert account.balance.received >= ORDERS * 5 * 2, "orders and shipments at least"
     assert account.balance.duplicate > 0, "the vendors were meant to repeat themselves"

@@ -110,11 +110,8 @@ def ledger(open_ledger: Callable[[str], session.Ledger]) -> session.Ledger:
 @pytest.fixture
 async def erp(ledger: session.Ledger) -> AsyncIterator[target.Target]:
     """A source ``shop``, a target ``erp``, and a route of all orders between them."""
-    async with hubs.targets("erp") as made:
-        await hubs.source(ledger)
-        await hubs.sink(ledger, made["erp"].url)
-        await hubs.route(ledger)
-        yield made["erp"]
+    async with hubs.wired(ledger) as made:
+        yield made
 
 
 @pytest.fixture

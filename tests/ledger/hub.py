@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
-import hmac
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -19,6 +17,7 @@ from retry_queue import append, dispatch, pump, tasks
 from retry_queue.ledger import configuration, connections, secrets, session, tallies
 from retry_queue.ledger.states import ConnectionState
 from retry_queue.sync import breaker
+from tests import hooks
 from tests.ledger import making, target
 from webhooks import receive
 
@@ -90,7 +89,7 @@ class Worker:
 
         async def one(body: dict[str, Any] | bytes) -> None:
             raw = body if isinstance(body, bytes) else orjson.dumps(body)
-            proof = hmac.new(SECRET.encode(), raw, hashlib.sha256).hexdigest()
+            proof = hooks.proof(raw, SECRET)
             hook = model.RawHook("POST", {}, {"x-signature": proof}, raw)
             for _ in range(10):
                 with contextlib.suppress(session.LedgerUnavailable):
@@ -159,3 +158,13 @@ async def targets(*names: str) -> AsyncIterator[dict[str, target.Target]]:
         for one in made.values():
             one.gate.set()
             await one.down()
+
+
+@contextlib.asynccontextmanager
+async def wired(ledger: session.Ledger) -> AsyncIterator[target.Target]:
+    """A source ``shop``, a target ``erp`` that is up, and a route of all orders between them."""
+    async with targets("erp") as made:
+        await source(ledger)
+        await sink(ledger, made["erp"].url)
+        await route(ledger)
+        yield made["erp"]

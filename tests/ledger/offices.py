@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, urlsplit
+
+from tests import web
 
 API_KEY = "canary-key-of-the-office"
 CLIENT = ("hub", "canary-secret-of-the-books")
@@ -26,19 +29,13 @@ class Offices:
         self.codes = {"C0"}
         self.lifetime = 3600
         self.lock = threading.Lock()
-        made = type("Desk", (_Desk,), {"offices": self})
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), made)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
-        self._thread.start()
+        self.url = ""
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(5)
+    @contextlib.contextmanager
+    def open(self) -> Iterator[str]:
+        """Both on one socket, for the length of a block; yields their address."""
+        with web.serving(type("Desk", (_Desk,), {"offices": self})) as self.url:
+            yield self.url
 
     def token(self, form: dict[str, str], client: tuple[str, str]) -> tuple[int, dict[str, Any]]:
         """RFC 6749: client credentials, authorisation code, refresh with rotation."""
@@ -76,20 +73,12 @@ class Offices:
         return {**top, "error": {"code": -32601, "message": "no such method"}}
 
 
-class _Desk(BaseHTTPRequestHandler):
+class _Desk(web.Page):
     offices: ClassVar[Offices]
     protocol_version = "HTTP/1.1"
 
-    def log_message(self, *args: Any) -> None:
-        return
-
     def _say(self, status: int, body: Any) -> None:
-        raw = json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(raw)))
-        self.end_headers()
-        self.wfile.write(raw)
+        self.say(status, json.dumps(body).encode(), {"content-type": "application/json"})
 
     def do_GET(self) -> None:
         parts = urlsplit(self.path)
@@ -106,7 +95,7 @@ class _Desk(BaseHTTPRequestHandler):
         )
 
     def do_POST(self) -> None:
-        raw = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        raw = self.asked()
         if self.path == "/token":
             form = {name: values[0] for name, values in parse_qs(raw.decode()).items()}
             kind, _, text = self.headers.get("Authorization", "").partition(" ")

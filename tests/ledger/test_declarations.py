@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,7 +12,7 @@ from connectors.core import auth, catalogue, client, errors, model, pacing
 from connectors.core.own import source
 from gateway import hub, hub_export, hub_file
 from retry_queue import poll
-from retry_queue.ledger import session, upkeep
+from retry_queue.ledger import session
 from tests.ledger import hub as hubs
 from tests.ledger import making, offices
 
@@ -116,17 +116,8 @@ def order(name: str, yuan: str, ago: float = 60.0) -> dict[str, str]:
 @pytest.fixture
 def house() -> Iterator[offices.Offices]:
     made = offices.Offices()
-    yield made
-    made.close()
-
-
-@pytest.fixture
-async def ledger(database_url: str) -> AsyncIterator[session.Ledger]:
-    made = session.open_ledger(database_url, owner="test", pool=3)
-    async with made.write() as connection:
-        await connection.run_sync(upkeep.metadata.create_all)
-    yield made
-    await made.close()
+    with made.open():
+        yield made
 
 
 async def apply(ledger: session.Ledger, text: str, *, prune: bool = False) -> list[hub.Change]:

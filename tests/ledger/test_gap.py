@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from connectors.core import auth, client, declaration, model, pacing, registry
+from connectors.core import client, declaration, model, registry
 from retry_queue import append, backfill, gap, poll
 from retry_queue.ledger import backfills, cursors, inbox, marks, session
 from retry_queue.ledger.states import ConnectionState
@@ -151,10 +151,9 @@ async def test_a_closed_poll_whose_question_is_not_configured_is_not_asked(ledge
 
 async def test_a_list_of_failed_pushes_is_no_poll(ledger: session.Ledger) -> None:
     found = site("http://x", declared(polled=True))
-    calls = client.Client(auth.MemoryTokens(), pacing.LocalPacer())
-    poller = poll.Poller(ledger, lambda: found, calls, append.Appender(ledger, lambda: None))
-    assert [name for _, name, _ in poller._sources()] == ["rows"]
-    await calls.aclose()
+    async with client.alone() as calls:
+        poller = poll.Poller(ledger, lambda: found, calls, append.Appender(ledger, lambda: None))
+        assert [name for _, name, _ in poller._sources()] == ["rows"]
 
 
 async def test_marks_go_on_after_the_ledger_was_away(ledger: session.Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,13 +203,12 @@ async def test_missed_pushes_come_in_after_all(ledger: session.Ledger, server: t
     await made.beat()
     await silence(ledger, 20.0)
     assert await made.beat() == 2
-    calls = client.Client(auth.MemoryTokens(), pacing.LocalPacer())
     appender = append.Appender(ledger, lambda: None)
-    worker = backfill.Backfiller(ledger, lambda: found, calls, appender)
-    await worker.step()
-    await worker.idle()
+    async with client.alone() as calls:
+        worker = backfill.Backfiller(ledger, lambda: found, calls, appender)
+        await worker.step()
+        await worker.idle()
     await appender.close()
-    await calls.aclose()
     assert {row.state for row in await asked(ledger)} == {"done"}
     rows = await making.rows(ledger, "SELECT dedupe, priority FROM inbox ORDER BY id")
     assert {(row.dedupe, row.priority) for row in rows} == {("row:missed|1", inbox.LIVE)}

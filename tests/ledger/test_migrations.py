@@ -59,12 +59,8 @@ def _shape(connection: Connection) -> dict[str, Any]:
 
 
 async def _look(url: str, ask: Any) -> Any:
-    ledger = session.open_ledger(url, owner="test", pool=1)
-    try:
-        async with ledger.write() as connection:
-            return await connection.run_sync(ask)
-    finally:
-        await ledger.close()
+    async with session.opened(url, owner="test") as ledger, ledger.write() as connection:
+        return await connection.run_sync(ask)
 
 
 # Indexes on expressions cannot be compared by name of column; both dialects say so.

@@ -55,8 +55,7 @@ async def shop(sqlite_url: str) -> AsyncIterator[Shop]:
     """Paid orders that went through to the ERP, as the story has it."""
     simulators = engine.create(["taobao", "kingdee"])
     async with server.running(engine.application(simulators)) as url:
-        ledger = session.open_ledger(sqlite_url, owner="setup")
-        async with ledger.write() as db:
+        async with session.opened(sqlite_url, owner="setup") as ledger, ledger.write() as db:
             for key, connector in (("shop", "taobao"), ("erp", "kingdee")):
                 config, secrets = rehearsal.fitting(connector, url, simulators[connector])
                 await connections.put(db, hubs.SEALER, key, connector, config, secrets, ConnectionState.ENABLED, 0.0)
@@ -67,7 +66,6 @@ async def shop(sqlite_url: str) -> AsyncIterator[Shop]:
             }
             await configuration.put_route(db, "order-to-erp", spec, True)
             await configuration.touch(db)
-        await ledger.close()
         async with httpx.AsyncClient(base_url=url) as person:
             made = (await person.post("/_sim/taobao/orders", json={"count": ORDERS})).json()["orders"]
             tids = [str(one["tid"]) for one in made]

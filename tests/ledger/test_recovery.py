@@ -106,14 +106,11 @@ async def test_a_backup_holds_everything_and_goes_into_an_empty_place(
     assert hubs.MASTER.encode() not in file.read_bytes()
     done = await backup.put_back(empty, sealer, file)
     assert done.aside is None
-    other = session.open_ledger(empty, owner="look", pool=1)
-    try:
+    async with session.opened(empty, owner="look") as other:
         rows = await making.rows(other, "SELECT count(*) AS n FROM deliveries WHERE state = 'delivered'")
         assert rows[0].n == before.delivered == 20
         assert await making.rows(other, "SELECT owner FROM workers") == []
         assert await migrate.state(empty) == await migrate.state(database_url)
-    finally:
-        await other.close()
 
 
 async def test_what_does_not_fit_is_refused_and_nothing_is_touched(

@@ -16,8 +16,7 @@ async def test_a_driver_that_was_cut_off_is_a_ledger_that_is_away(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An administrator ended connections: the driver lost its place, workers died of it and senders were told 500."""
-    ledger = session.open_ledger(postgres_url, owner="w")
-    try:
+    async with session.opened(postgres_url, owner="w") as ledger:
 
         async def lost(*_given: object, **_named: object) -> None:
             raise asyncpg.InternalClientError("cannot switch to state 12; another operation (2) is in progress")
@@ -30,8 +29,6 @@ async def test_a_driver_that_was_cut_off_is_a_ledger_that_is_away(
         with pytest.raises(DBAPIError):
             async with ledger.read() as connection:
                 await connection.exec_driver_sql("SELECT no_such_column")
-    finally:
-        await ledger.close()
 
 
 @pytest.mark.postgres
@@ -40,10 +37,9 @@ async def test_a_process_that_stops_inside_a_transaction_does_not_stop_the_other
 ) -> None:
     """Its row locks held up those who wanted to bury it, and with them their own heartbeats."""
     monkeypatch.setattr(session, "IDLE", "500ms")
-    stopped, other = (session.open_ledger(postgres_url, owner=name) for name in ("w1", "w2"))
     statement = "INSERT INTO settings (key, value, updated_at) VALUES ('lock', '1', 0)"
     through = False
-    try:
+    async with session.opened(postgres_url, owner="w1") as stopped, session.opened(postgres_url, owner="w2") as other:
         with pytest.raises(session.LedgerUnavailable):
             async with stopped.write() as connection:
                 await connection.exec_driver_sql(statement)
@@ -51,6 +47,3 @@ async def test_a_process_that_stops_inside_a_transaction_does_not_stop_the_other
                     await second.exec_driver_sql(statement)
                     through = True
         assert through
-    finally:
-        await stopped.close()
-        await other.close()

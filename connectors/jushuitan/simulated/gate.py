@@ -19,7 +19,6 @@ from connectors.simulator import control
 OK = "执行成功"
 SKEW = 900
 WEEK = 7 * 86400
-TOKEN_DAYS = 30
 MOMENT = "%Y-%m-%d %H:%M:%S"
 
 

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 import pytest
 import uvicorn
 
-from connectors.core import auth, client, jsontext, model, pacing, registry
+from connectors.core import client, jsontext, model, registry
 
 
 @dataclass
@@ -94,9 +94,8 @@ async def peer() -> AsyncIterator[Peer]:
 
 @pytest.fixture
 async def calls() -> AsyncIterator[client.Client]:
-    made = client.Client(auth.MemoryTokens(), pacing.LocalPacer())
-    yield made
-    await made.aclose()
+    async with client.alone() as made:
+        yield made
 
 
 HEAD = """

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from connectors.core import auth, channel, client, egress, errors, line, model, pacing
+from connectors.core import channel, client, egress, errors, line, model
 from tests.unit.connectors import conftest, shop
 
 # Each of these leads, on some machine, to something that is not the public network.
@@ -233,11 +233,8 @@ async def test_long_connections_keep_to_the_rule() -> None:
 
 
 async def test_a_call_ends_as_misdeclared_with_its_exchange_kept(tmp_path: Path) -> None:
-    calls = client.Client(auth.MemoryTokens(), pacing.LocalPacer(), files=tmp_path)
-    try:
+    async with client.alone(tmp_path) as calls:
         with pytest.raises(errors.Misdeclared) as refused:
             await calls.call(conftest.connected(shop.SPEC, "http://169.254.169.254"), "order.get", {"id": "1"})
-        assert refused.value.exchange
-        assert "169.254.169.254" in refused.value.exchange[0].url
-    finally:
-        await calls.aclose()
+    assert refused.value.exchange
+    assert "169.254.169.254" in refused.value.exchange[0].url

@@ -15,7 +15,7 @@ import httpx
 import pytest
 import standardwebhooks
 
-from connectors.core import auth, client, decode, errors, model, pacing, registry, scope, verify
+from connectors.core import client, decode, errors, model, registry, scope, verify
 from connectors.simulator import engine
 
 ROOT = Path(registry.__file__).parent.parent
@@ -54,13 +54,9 @@ class Bench:
 
 
 @pytest.fixture
-async def bench() -> AsyncIterator[Bench]:
-    caller = client.Client(auth.MemoryTokens(), pacing.LocalPacer())
+async def bench(calls: client.Client) -> AsyncIterator[Bench]:
     async with engine.serve(["crm", "http"], time_scale=0.001) as url:
-        try:
-            yield Bench(url, caller)
-        finally:
-            await caller.aclose()
+        yield Bench(url, calls)
 
 
 async def test_both_probe(bench: Bench) -> None:

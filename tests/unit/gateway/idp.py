@@ -7,18 +7,18 @@ import hashlib
 import hmac
 import json
 import secrets
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
+
+from tests import web
 
 CLIENT, SECRET = "shuniu-hub", "canary-client-secret"
 
@@ -111,7 +111,7 @@ class Idp:
 def running() -> Iterator[Idp]:
     idp = Idp()
 
-    class Desk(BaseHTTPRequestHandler):
+    class Desk(web.Page):
         def do_GET(self) -> None:
             if self.path == "/.well-known/openid-configuration":
                 self._say(200, {
@@ -124,30 +124,12 @@ def running() -> Iterator[Idp]:
                 self._say(404, {})
 
         def do_POST(self) -> None:
-            raw = self.rfile.read(int(self.headers.get("content-length", "0"))).decode()
-            form = {name: value[0] for name, value in parse_qs(raw).items()}
+            form = {name: value[0] for name, value in parse_qs(self.asked().decode()).items()}
             self._say(307, {}) if idp.moved else self._say(*idp.token(form))
 
         def _say(self, status: int, body: dict[str, Any]) -> None:
-            text = json.dumps(body).encode()
-            self.send_response(status)
-            if status == 307:
-                self.send_header("location", f"{idp.url}/token")
-            self.send_header("content-type", "application/json")
-            self.send_header("content-length", str(len(text)))
-            self.end_headers()
-            self.wfile.write(text)
+            moved = {"location": f"{idp.url}/token"} if status == 307 else {}
+            self.say(status, json.dumps(body).encode(), {"content-type": "application/json", **moved})
 
-        def log_message(self, *_given: Any) -> None:
-            """Quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Desk)
-    idp.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    try:
+    with web.serving(Desk) as idp.url:
         yield idp
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(5)

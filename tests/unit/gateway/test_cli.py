@@ -66,11 +66,8 @@ def ledger_step(step: Callable[[session.Ledger, secrets.Sealer], Any]) -> Any:
 
     async def whole() -> Any:
         found = settings.load()
-        ledger = session.open_ledger(found.database_url, owner="test", pool=2)
-        try:
+        async with session.opened(found.database_url, owner="test", pool=2) as ledger:
             return await step(ledger, secrets.Sealer(found.secret_key.get_secret_value()))
-        finally:
-            await ledger.close()
 
     return asyncio.run(whole())
 

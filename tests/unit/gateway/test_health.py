@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import http.server
 import shutil
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +12,7 @@ from typer.testing import CliRunner
 
 from gateway import cli, health, migrate, settings, valkey
 from retry_queue.ledger import session
+from tests import web
 from tests.ledger import hub as hubs
 
 
@@ -53,11 +52,8 @@ async def test_an_old_schema_is_told_with_the_command(config: settings.Settings,
 
 async def test_the_wrong_secret_key_is_found(config: settings.Settings) -> None:
     await migrate.upgrade(config.database_url)
-    ledger = session.open_ledger(config.database_url, owner="t", pool=1)
-    try:
+    async with session.opened(config.database_url, owner="t") as ledger:
         await hubs.source(ledger)
-    finally:
-        await ledger.close()
     assert await said(config, "shop") == []
     other = config.model_copy(update={"secret_key": type(config.secret_key)("another key of the tests, long enough")})
     assert [level for level, _ in await said(other, "shop")] == ["error"]
@@ -94,20 +90,12 @@ async def test_a_redis_that_forgets_is_refused(tmp_path: Path, valkey_url: str) 
 def proxy() -> Iterator[str]:
     """A reverse proxy that does not pass anything on."""
 
-    class Closed(http.server.BaseHTTPRequestHandler):
+    class Closed(web.Page):
         def do_GET(self) -> None:
-            self.send_error(502)
+            self.say(502)
 
-        def log_message(self, *_args: object) -> None:
-            """Nobody wants to read it."""
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Closed)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with web.serving(Closed) as url:
+        yield url
 
 
 async def test_a_proxy_that_does_not_reach_the_hub_is_told(tmp_path: Path, proxy: str) -> None:

@@ -80,11 +80,10 @@ entities:
 
 @pytest.fixture
 async def ledger(database_url: str) -> AsyncIterator[session.Ledger]:
-    made = session.open_ledger(database_url, owner="test", pool=3)
-    async with made.write() as connection:
-        await connection.run_sync(upkeep.metadata.create_all)
-    yield made
-    await made.close()
+    async with session.opened(database_url, owner="test", pool=3) as made:
+        async with made.write() as connection:
+            await connection.run_sync(upkeep.metadata.create_all)
+        yield made
 
 
 def read(text: str, **variables: str) -> hub_file.Draft:

@@ -48,11 +48,10 @@ routes:
 
 @pytest.fixture
 async def ledger(sqlite_url: str) -> AsyncIterator[session.Ledger]:
-    made = session.open_ledger(sqlite_url, owner="test", pool=2)
-    async with made.write() as connection:
-        await connection.run_sync(upkeep.metadata.create_all)
-    yield made
-    await made.close()
+    async with session.opened(sqlite_url, owner="test", pool=2) as made:
+        async with made.write() as connection:
+            await connection.run_sync(upkeep.metadata.create_all)
+        yield made
 
 
 def problems(text: str) -> dict[int, str]:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gateway import hub_file, references, settings
+from tests import web
 
 TOKEN = "hvs.canary-of-vault"
 KEPT: dict[str, Any] = {
@@ -20,7 +19,7 @@ KEPT: dict[str, Any] = {
 }
 
 
-class Vault(BaseHTTPRequestHandler):
+class Vault(web.Page):
     """KV version 2 as its HTTP API documents it: data within data, 403 for a wrong token, 404 for what is not there."""
 
     def do_GET(self) -> None:
@@ -31,27 +30,14 @@ class Vault(BaseHTTPRequestHandler):
             status, body = 307, {"errors": []}
         elif self.path not in KEPT:
             status, body = 404, {"errors": []}
-        text = json.dumps(body).encode()
-        self.send_response(status)
-        if status == 307:
-            self.send_header("location", "/v1/secret/data/shuniu/prod")
-        self.send_header("content-length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text)
-
-    def log_message(self, *_given: Any) -> None:
-        """Quiet."""
+        moved = {"location": "/v1/secret/data/shuniu/prod"} if status == 307 else {}
+        self.say(status, json.dumps(body).encode(), moved)
 
 
 @pytest.fixture(scope="module")
 def vault() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Vault)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    server.server_close()
-    thread.join(5)
+    with web.serving(Vault) as url:
+        yield url
 
 
 def test_settings_come_from_vault_and_files(vault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

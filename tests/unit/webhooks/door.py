@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import hmac
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -18,6 +16,7 @@ from connectors.core import model, registry
 from retry_queue import append
 from retry_queue.ledger import session, upkeep
 from retry_queue.ledger.states import ConnectionState
+from tests import hooks
 from webhooks import receive, router
 
 SECRET = "hook secret"
@@ -44,7 +43,7 @@ def door(
 
 
 def signed(body: bytes, secret: str = SECRET) -> tuple[str, str]:
-    return ("x-signature", hmac.new(secret.encode(), body, hashlib.sha256).hexdigest())
+    return ("x-signature", hooks.proof(body, secret))
 
 
 @dataclass
