@@ -132,7 +132,7 @@ def test_a_person_decides_and_until_then_both_keep_their_own() -> None:
 
 
 def test_a_write_that_changed_nothing_in_a_field_puts_no_dispute_about_it() -> None:
-    """A name was written over there, and with it the phone as it had long been; an edit of the phone crossed with it."""
+    """A name was written over there, and with it the phone as it had long been; an edit of the phone crossed."""
     rule = route.EntityRule(conflicts="manual")
     had = {"before": {"name": "first", "phone": "1"}, "before_at": 105.0}
     ours = {"wrote": wrote(name="mine", phone="1"), "wrote_at": 111.0}
