@@ -7,6 +7,7 @@ on). Where the group cannot run its tests are skipped, the group is named at the
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import os
 import subprocess
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from httpx._transports import default as httpx_default
 
 from connectors.core import egress
 from gateway.trial import postgres, processes
@@ -28,6 +30,10 @@ LOOPBACK = "127.0.0.0/8,::1/128"
 os.environ["SHUNIU_EGRESS_ALLOW"] = LOOPBACK  # the systems of the tests are simulators on this machine
 os.environ["HTTP_PROXY"] = os.environ["HTTPS_PROXY"] = os.environ["http_proxy"] = os.environ["https_proxy"] = ""
 os.environ["NO_PROXY"] = os.environ["no_proxy"] = "*"
+
+
+# Each client of httpx reads all certificates anew, 30 ms of work, and the tests make thousands of clients.
+httpx_default.create_ssl_context = functools.cache(httpx_default.create_ssl_context)
 
 
 def _postgres_needs() -> str:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
 
 import pytest
-import uvicorn
+from starlette.applications import Starlette
+from starlette.routing import Mount
 
 from connectors.core import client, jsontext, model, registry
+from connectors.simulator import server
 
 
 @dataclass
@@ -77,19 +77,8 @@ class Peer:
 @pytest.fixture
 async def peer() -> AsyncIterator[Peer]:
     made = Peer()
-    listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
-    config = uvicorn.Config(made, lifespan="off", ws="none", log_level="error", access_log=False)
-    server = uvicorn.Server(config)
-    running = asyncio.create_task(server.serve(sockets=[listener]))
-    while not server.started:
-        await asyncio.sleep(0.01)
-    made.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    yield made
-    server.should_exit = True
-    server.force_exit = True
-    await running
-    listener.close()
+    async with server.running(Starlette(routes=[Mount("/", made)])) as made.url:
+        yield made
 
 
 @pytest.fixture

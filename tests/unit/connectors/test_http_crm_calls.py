@@ -82,7 +82,7 @@ async def test_crm_list_gives_every_customer_once_and_windows_hold(bench: Bench)
     seen = [row["id"] async for page in bench.caller.pages(bench.crm, "customer.list", {}) for row in page]
     assert len(seen) == len(set(seen)) == 500
     now = bench.shop.now()
-    window = (datetime.fromtimestamp(now - 86400 - 600.5, UTC), datetime.fromtimestamp(now - 86400 + 60, UTC))
+    window = (datetime.fromtimestamp(now - 86400 - 630, UTC), datetime.fromtimestamp(now - 86400 + 60, UTC))
     recent = [row async for page in bench.caller.pages(bench.crm, "customer.list", {}, window) for row in page]
     assert {row["id"] for row in recent} == {person.ids["crm.id"] for person in bench.shop.world.customers[:11]}
 

@@ -48,7 +48,7 @@ def test_references_that_lead_nowhere():
 
 
 def test_yaml_that_is_none():
-    assert "line 1, column" in wrong("a: [")
+    assert "line 2, column 1: not YAML" in wrong("a: [\n")
     assert "must be an object" in wrong("- a")
     assert "key 'probe' twice" in wrong(GOOD + "probe: b\n")
     assert "not YAML" in wrong("a: !!python/object/apply:os.system ['true']")
