@@ -2,7 +2,8 @@
 
 ``fresh`` exits 0 when ``gateway/static`` was built from the sources as they are; ``build`` installs the locked
 packages and builds; ``client`` generates the API client from our own OpenAPI document; ``types`` and ``test``
-check the sources; ``dev`` serves them with hot reload against a hub on port 8080.
+check the sources; ``dev`` serves them with hot reload against a hub on port 8080; ``peers`` installs the vendors' own
+Node packages that some tests run, in ``tests/peers``.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ROOT / "admin_ui"
 NODE = SOURCES / ".node"
+PEERS = ROOT / "tests" / "peers"
 STATIC = ROOT / "gateway" / "static"
 STAMP = STATIC / ".stamp"
 CLIENT = SOURCES / "src" / "api" / "schema.gen.ts"
@@ -50,23 +52,23 @@ def node_home() -> Path:
     return Path(found.origin).parent
 
 
-def run(*command: str, quiet: bool = False) -> None:
-    """Runs ``node …`` in the sources' folder; raises CalledProcessError."""
+def run(*command: str, quiet: bool = False, place: Path = SOURCES) -> None:
+    """Runs ``node …`` in the sources' folder, or in ``place``; raises CalledProcessError."""
     home = node_home()
     known = {**os.environ, "PATH": f"{home / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}", "NO_UPDATE_NOTIFIER": "1"}
     node = str(home / "bin" / "node")
     out = subprocess.DEVNULL if quiet else None
-    subprocess.run([node, *command], cwd=SOURCES, env=known, check=True, stdout=out)
+    subprocess.run([node, *command], cwd=place, env=known, check=True, stdout=out)
 
 
-def packages() -> None:
-    """Installs exactly what the lock says, unless that was done already."""
-    lock = hashlib.sha256((SOURCES / "package-lock.json").read_bytes()).hexdigest()
-    mark = SOURCES / "node_modules" / ".locked"
+def packages(place: Path = SOURCES) -> None:
+    """Installs exactly what the lock in ``place`` says, unless that was done already."""
+    lock = hashlib.sha256((place / "package-lock.json").read_bytes()).hexdigest()
+    mark = place / "node_modules" / ".locked"
     if mark.is_file() and mark.read_text() == lock:
         return
     npm = node_home() / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-    run(str(npm), "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error", quiet=True)
+    run(str(npm), "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error", quiet=True, place=place)
     mark.write_text(lock)
 
 
@@ -122,10 +124,12 @@ def main(arguments: list[str]) -> int:
                 program("typescript/bin/tsc", "--noEmit")
             case "test":
                 program("vitest/vitest.mjs", "run", *rest)
+            case "peers":
+                packages(PEERS)
             case "dev":
                 program("vite/bin/vite.js", *rest)
             case _:
-                print("./shuniu ui build | client | types | test | dev")
+                print("./shuniu ui build | client | types | test | dev | peers")
                 return 2
     except subprocess.CalledProcessError as error:
         return error.returncode or 1

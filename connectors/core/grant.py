@@ -16,6 +16,9 @@ from connectors.core import answer, declaration, errors, failure, mask, model, s
 
 _REFRESH, _MARK, _UNTIL = "refresh_token", "grant", "granted_until"
 
+ENDLESS = 10 * 365 * 86400.0
+"""Seconds for which a token is used whose end nobody told: until it is refused."""
+
 _PERSONS = (declaration.ErrorClass.REJECTED, declaration.ErrorClass.DONE, declaration.ErrorClass.TOKEN)
 
 AGAIN = {
@@ -45,6 +48,19 @@ def refresh_token(kept: model.Token, given: tuple[str, ...], now: float) -> str 
     if until is not None and until <= now:
         raise errors.CredentialRefused("the authorisation is over", hint=AGAIN)
     return kept.extra[_REFRESH]
+
+
+def resumed(kept: model.Token, given: tuple[str, ...], now: float) -> model.Token | None:
+    """The kept token once more, where only a change of the connection ended it and its grant still lasts.
+
+    For tokens that live as long as their grant, and that nothing but a person can replace: an edit of another field,
+    or a pause, must not cost an authorisation. None when it is over, was refused, or the form holds another grant.
+    """
+    until = granted_until(kept.extra)
+    ended_here = kept.expires_at <= 0
+    if not ended_here or kept.extra.get(_MARK) != _mark(given) or (until is not None and until <= now):
+        return None
+    return model.Token(kept.value, now + ENDLESS if until is None else until, kept.extra)
 
 
 def granted_until(kept: Mapping[str, str]) -> float | None:

@@ -24,8 +24,6 @@ EARLY = 43200.0
 """Renewed so many seconds before the end, in the middle of the last day."""
 SOON, LATER = 60.0, 600.0
 """Seconds until a token entered within that time is renewed; until another try when the renewal was not to be had."""
-UNKNOWN_END = 10 * 365 * 86400.0
-"""For a token whose end nobody entered: used until it is refused."""
 
 
 def stamp(now: float) -> str:
@@ -83,10 +81,19 @@ def _sign_queue(request: model.Request, connection: model.Connection, now: float
 
 
 async def login(send: Send, connection: model.Connection, now: float) -> model.Token:
-    """The token that a person entered; nothing is asked of the vendor."""
+    """The token for the code of the last authorisation, else the one that a person entered.
+
+    A code works once; where it is refused, a token entered by hand is what counts.
+    """
     given = _given(connection)
+    if code := connection.secrets.get("code"):
+        try:
+            return await _exchanged(send, connection, {"grant_type": "authorization_code", "code": code}, now)
+        except errors.CredentialRefused:
+            if not given[0]:
+                raise
     if not given[0]:
-        raise errors.CredentialRefused("no access_token on this connection", hint=grant.AGAIN)
+        raise errors.CredentialRefused("neither a code nor an access_token", hint=grant.AGAIN)
     ends = _entered_end(connection)
     if ends is not None and ends <= now:
         raise errors.CredentialRefused("the access_token is over", hint=grant.AGAIN)
@@ -103,36 +110,39 @@ async def refresh(send: Send, connection: model.Connection, kept: model.Token, n
     if following is None:
         return None
     ends = grant.granted_until(kept.extra)
+    same = grant.resumed(kept, given, now)
+    if same is not None and now < same.expires_at - EARLY:
+        return model.Token(same.value, same.expires_at - EARLY, same.extra)
     if ends is not None and now < ends - LAST_DAY:
         # Refused long before its end: the seller withdrew the authorisation, and the vendor would not renew it yet.
         raise errors.CredentialRefused("refused before its end", hint=grant.AGAIN)
     # Only a token whose time has come may be used on while the renewal is not to be had; a refused one may not.
     scheduled = kept.expires_at <= now and ends is not None and ends > now + LATER
     try:
-        return await _renewed(send, connection, following, given, now)
+        wanted = {"grant_type": "refresh_token", "refresh_token": following}
+        return await _exchanged(send, connection, wanted, now)
     except (errors.Unavailable, errors.Throttled):
         if not scheduled:
             raise
         return model.Token(kept.value, now + LATER, kept.extra)
 
 
-async def _renewed(
-    send: Send, connection: model.Connection, following: str, given: tuple[str, str], now: float
-) -> model.Token:
-    config = scope.settings(connection)
+async def _exchanged(send: Send, connection: model.Connection, wanted: Mapping[str, str], now: float) -> model.Token:
+    """A pair of tokens for a code or a refresh token. Raises CredentialRefused or Unavailable."""
+    config, given = scope.settings(connection), _given(connection)
     query = {
         "app_key": str(config.get("app_key", "")),
         "app_secret": connection.secrets.get("app_secret", ""),
-        "grant_type": "refresh_token",
-        "refresh_token": following,
+        **wanted,
     }
-    got = await send(model.Request("GET", f"{str(config['oauth_url']).rstrip('/')}/refresh_token", query))
+    place = "access_token" if "code" in wanted else "refresh_token"
+    got = await send(model.Request("GET", f"{str(config['oauth_url']).rstrip('/')}/{place}", query))
     body = got.body if isinstance(got.body, dict) else {}
-    value, code = body.get("access_token"), body.get("code", 0)
+    value, code, before = body.get("access_token"), body.get("code", 0), wanted.get("refresh_token", "")
     if got.status == 200 and value and str(code) == "0":
         seconds = float(body.get("expires_in") or LAST_DAY)
-        return _token(str(value), str(body.get("refresh_token") or following), now + seconds, given, now)
-    hidden = mask.Mask([*(one for one in connection.secrets.values() if one), following])
+        return _token(str(value), str(body.get("refresh_token") or before), now + seconds, given, now)
+    hidden = mask.Mask([*(one for one in connection.secrets.values() if one), *filter(None, [before])])
     if not body or got.status >= 500:
         raise errors.Unavailable(f"the authorisation server answered HTTP {got.status}", hint=_AWAY)
     raise errors.CredentialRefused(hidden.text(str(body.get("msg") or "refused")), code=str(code), hint=grant.AGAIN)
@@ -141,15 +151,15 @@ async def _renewed(
 _AWAY = {"zh": "京东授权服务暂时不可用，稍后自动重试", "en": "JD's authorisation server is away; tried again later"}
 
 
-def _token(value: str, following: str, ends: float | None, given: tuple[str, str], now: float) -> model.Token:
-    until = now + UNKNOWN_END if ends is None else max(ends - EARLY, min(ends, now + SOON))
+def _token(value: str, following: str, ends: float | None, given: tuple[str, ...], now: float) -> model.Token:
+    until = now + grant.ENDLESS if ends is None else max(ends - EARLY, min(ends, now + SOON))
     if not following:
         return model.Token(value, until)
     return model.Token(value, until, grant.carried(following, ends, given))
 
 
-def _given(connection: model.Connection) -> tuple[str, str]:
-    return connection.secrets.get("access_token", ""), connection.secrets.get("refresh_token", "")
+def _given(connection: model.Connection) -> tuple[str, ...]:
+    return tuple(connection.secrets.get(name, "") for name in ("access_token", "refresh_token", "code"))
 
 
 def _entered_end(connection: model.Connection) -> float | None:

@@ -2,7 +2,8 @@
 
 Controls, under ``/_sim/jd``: ``POST orders`` ``{count, customer?, skus?, warehouse?}`` · ``GET orders/{id}`` ·
 ``POST orders/{id}/{pause|resume|finish|cancel|split|refund|service}`` · ``POST applications/{id}`` ``{status}`` ·
-``GET goods`` · ``POST expire_token`` ``{renewable?}`` · ``POST authorize``.
+``POST services/{id}/{send_back|settle}`` ``{waybill?}`` · ``GET goods`` · ``POST expire_token`` ``{renewable?}`` ·
+``POST authorize`` · ``POST agree`` (gives a code).
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ class Simulator(engine.Simulator):
         "app_secret": "simulated-app-secret",
         "access_token": "simulated-access-token",
         "refresh_token": "simulated-refresh-token",
+        "code": "",
         "token_expires": "",
         "lifetime": 46800,
         "vender_id": "10000001",
@@ -54,6 +56,7 @@ class Simulator(engine.Simulator):
         )
         self.queue = queue.Queue(terms)
         self._grant()
+        self.code = str(self.settings["code"])
         kinds = ("order_pay", "order_stockout", "order_cancel", "order_refund", "sku_change")
         self.settings["jcq_topics"] = "\n".join(self.topic(kind) for kind in kinds)
 
@@ -61,6 +64,8 @@ class Simulator(engine.Simulator):
         super().configure(settings)
         if {"access_token", "refresh_token", "lifetime"} & set(settings):
             self._grant()
+        if "code" in settings:
+            self.code = str(settings["code"])
 
     def topic(self, kind: str) -> str:
         """The full name of a topic."""
@@ -69,6 +74,7 @@ class Simulator(engine.Simulator):
     def routes(self) -> list[BaseRoute]:
         return [
             Route("/routerjson", self.router, methods=["GET", "POST"]),
+            Route("/oauth2/access_token", self.redeem),
             Route("/oauth2/refresh_token", self.renew),
             Route("/jcq/v2/messages", self.queue_consume),
             Route("/jcq/v2/ack", self.queue_ack, methods=["POST"]),
@@ -83,9 +89,11 @@ class Simulator(engine.Simulator):
             Route("/orders/{number}", control.guarded(self.show_order)),
             post("/orders/{number}/{what}", self.change_order),
             post("/applications/{number:int}", self.change_application),
+            post("/services/{number:int}/{what}", self.change_service),
             Route("/goods", control.guarded(self.show_goods)),
             post("/expire_token", self.expire_token),
             post("/authorize", self.authorize),
+            post("/agree", self.agree),
         ]
 
     def snapshot(self) -> Any:
@@ -125,6 +133,18 @@ class Simulator(engine.Simulator):
         except shop.Refused as refused:
             return _error(refused)
         return gate.answer(method.replace(".", "_") + "_responce", found)
+
+    async def redeem(self, request: Request) -> Response:
+        """A code for a pair of tokens, once; the older pair is dead."""
+        given = request.query_params
+        known = (given.get("app_key"), given.get("app_secret"), given.get("grant_type"))
+        if known != (self.settings["app_key"], self.settings["app_secret"], "authorization_code"):
+            return JSONResponse({"code": 101, "msg": "app_key或app_secret不正确", "requestId": uuid.uuid4().hex})
+        if not given.get("code") or given.get("code") != self.code:
+            return JSONResponse({"code": 402, "msg": "code无效或已过期", "requestId": uuid.uuid4().hex})
+        self.code = ""
+        self.grant = gate.Grant(uuid.uuid4().hex, uuid.uuid4().hex, self.now() + gate.YEAR)
+        return JSONResponse(self.grant.told(self.now()))
 
     async def renew(self, request: Request) -> Response:
         given = request.query_params
@@ -192,6 +212,17 @@ class Simulator(engine.Simulator):
         wish = await control.body(request)
         return control.answer(refunds.advance(self.shop, request.path_params["number"], int(wish.get("status", 0))))
 
+    async def change_service(self, request: Request) -> Response:
+        number, what = request.path_params["number"], request.path_params["what"]
+        wish, desk = await control.body(request), self.calls.desk
+        changes: dict[str, Callable[[], Any]] = {
+            "send_back": lambda: desk.sent_back(number, str(wish.get("waybill", "JDX000000000001"))),
+            "settle": lambda: desk.settled(number),
+        }
+        if what not in changes:
+            raise LookupError(f"no '{what}' here; there are: {', '.join(changes)}")
+        return control.answer(changes[what]())
+
     async def show_goods(self, _request: Request) -> Response:
         rows = [{"skuId": str(one.sku_id), "wareId": str(one.ware_id), "outerId": one.outer_id} for one in self.sold]
         return control.answer({"goods": rows})
@@ -207,6 +238,11 @@ class Simulator(engine.Simulator):
         """The seller authorises the app (again): a new pair, the older one is dead."""
         self.grant = gate.Grant(uuid.uuid4().hex, uuid.uuid4().hex, self.now() + gate.YEAR)
         return control.answer(self.grant.told(self.now()))
+
+    async def agree(self, _request: Request) -> Response:
+        """The seller agrees on the platform's page: a fresh code for one exchange."""
+        self.code = uuid.uuid4().hex
+        return control.answer({"code": self.code})
 
     def _buyer(self, wanted: Any) -> shop.Buyer:
         """A customer by place in the world or by name; any one when nothing is asked."""

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
-from connectors.core import answer, errors, jsontext, model, scope
+from connectors.core import answer, errors, grant, jsontext, model, scope
 from connectors.core import verify as checks
 
 INIT, EXCHANGE, RENEW = "/openWeb/auth/getInitToken", "/openWeb/auth/accessToken", "/openWeb/auth/refreshToken"
@@ -66,11 +66,14 @@ Send = Callable[[model.Request], Awaitable[answer.Answer]]
 async def refresh(send: Send, connection: model.Connection, kept: model.Token, now: float) -> model.Token | None:
     """The token that is about to end, made to last longer: its value stays.
 
-    None means that there is nothing to go on from and ``login`` is next: an ISV's token cannot be renewed, and one that
-    the platform refused before its time is not worth it. Raises Throttled, Unavailable.
+    None means that there is nothing to go on from and ``login`` is next: an ISV's token cannot be renewed, only gone on
+    with after an edit, and one that the platform refused before its time is not worth it.
+    Raises Throttled, Unavailable.
     """
     config = scope.settings(connection)
-    if config.get("app_type") == "isv" or not kept.extra.get("refresh") or now < kept.expires_at:
+    if config.get("app_type") == "isv":
+        return grant.resumed(kept, _given(connection), now)
+    if not kept.extra.get("refresh") or now < kept.expires_at:
         return None
     more = {"grant_type": "refresh_token", "refresh_token": kept.extra["refresh"], "scope": "all"}
     try:
@@ -98,7 +101,17 @@ async def login(send: Send, connection: model.Connection, now: float) -> model.T
     if not code:
         raise errors.CredentialRefused("no authorisation code", hint=REAUTHORISE)
     more = {"grant_type": "authorization_code", "code": code}
-    return _token(await send(_request(connection, INIT if own else EXCHANGE, more, now)), now, own=own)
+    made = _token(await send(_request(connection, INIT if own else EXCHANGE, more, now)), now, own=own)
+    # What a code brought lasts as long as its token, and only a person can give another.
+    return (
+        made
+        if own
+        else model.Token(made.value, made.expires_at, grant.carried("", made.expires_at, _given(connection)))
+    )
+
+
+def _given(connection: model.Connection) -> tuple[str, ...]:
+    return str(scope.settings(connection).get("app_key", "")), connection.secrets.get("auth_code", "")
 
 
 def _token(got: answer.Answer, now: float, *, own: bool) -> model.Token:

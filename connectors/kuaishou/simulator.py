@@ -109,7 +109,9 @@ class Simulator(engine.Simulator):
             return gate.oauth(None, refused)
 
     async def refresh_token(self, request: Request) -> Response:
-        given = dict(parse_qsl((await request.body()).decode(errors="replace"), keep_blank_values=True))
+        # The documents want a form; the SDK in use puts all of it into the address.
+        given = dict(parse_qsl(request.url.query, keep_blank_values=True))
+        given |= dict(parse_qsl((await request.body()).decode(errors="replace"), keep_blank_values=True))
         try:
             return gate.oauth(self.tokens.by_refresh(given))
         except gate.Refused as refused:

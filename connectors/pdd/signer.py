@@ -1,4 +1,4 @@
-"""The gateway's signature, and the parameters that every call carries beside its own.
+"""The gateway's signature, the parameters that every call carries beside its own, and the grant of a shop.
 
 They are added here, in the form, so that neither the access token nor anything else is in a URL. The digest
 itself is the stock scheme of sorted parameters.
@@ -6,9 +6,12 @@ itself is the stock scheme of sorted parameters.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
-from connectors.core import errors, model, scope, signing
+from connectors.core import answer, errors, grant, model, scope, signing
+
+Send = Callable[[model.Request], Awaitable[answer.Answer]]
 
 EMPTY_TOO = {"skip_empty": False}
 """The vendor signs what it receives; nothing empty is sent, so nothing empty is left out."""
@@ -27,13 +30,78 @@ def digest(secret: str, params: Mapping[str, str]) -> str:
 
 def sign(request: model.Request, connection: model.Connection, now: float) -> None:
     """Add the common parameters and the signature to the form of ``request``; ``now`` in Unix seconds."""
-    form = {name: value for name, value in (request.form or {}).items() if value != ""}
+    given = {**request.query, **(request.form or {})}
+    form = {name: value for name, value in given.items() if value != ""}
     form |= {
         "client_id": str(scope.settings(connection).get("client_id", "")),
-        "access_token": connection.secrets.get("access_token", ""),
         "timestamp": str(int(now)),
         "data_type": "JSON",
         "version": "V1",
     }
-    form["sign"] = digest(connection.secrets.get("client_secret", ""), {**request.query, **form})
-    request.form = form
+    form["sign"] = digest(connection.secrets.get("client_secret", ""), form)
+    request.query, request.form = {}, form
+
+
+# The grant
+
+_WRONG_MALL = {
+    "zh": "授权的不是这家店铺：请用连接上 mall_id 的店铺主账号授权",
+    "en": "Another shop was authorised: agree as the main account of the mall_id on this connection",
+}
+
+
+async def login(send: Send, connection: model.Connection, now: float) -> model.Token:
+    """The token for the code of the last authorisation, else the one that a person entered.
+
+    A code works once; where it is refused, a token entered by hand is what counts.
+    """
+    token = connection.secrets.get("access_token", "")
+    if code := connection.secrets.get("code"):
+        try:
+            return await _exchanged(send, connection, {"type": "pdd.pop.auth.token.create", "code": code}, now)
+        except errors.CredentialRefused:
+            if not token:
+                raise
+    if not token:
+        raise errors.CredentialRefused("neither a code nor an access_token", hint=grant.AGAIN)
+    # The end that a person wrote is only counted down to: the vendor says when a token is over.
+    return model.Token(token, now + grant.ENDLESS)
+
+
+async def refresh(send: Send, connection: model.Connection, kept: model.Token, now: float) -> model.Token | None:
+    """The same token where only an edit ended it, the next one within the authorised term, or None."""
+    given = _given(connection)
+    same = grant.resumed(kept, given, now)
+    if same is not None:
+        return same
+    following = grant.refresh_token(kept, given, now)
+    if following is None:
+        return None
+    return await _exchanged(send, connection, {"type": "pdd.pop.auth.token.refresh", "refresh_token": following}, now)
+
+
+async def _exchanged(send: Send, connection: model.Connection, wanted: Mapping[str, str], now: float) -> model.Token:
+    config = scope.settings(connection)
+    request = model.Request("POST", str(config["base_url"]), form=dict(wanted))
+    sign(request, connection, now)
+    got = await send(request)
+    grant.check(connection, got)
+    said = _told(got.body, wanted["type"])
+    if not said.get("access_token"):
+        raise errors.CredentialRefused("the authorisation gave no token", hint=grant.AGAIN)
+    mall = str(config.get("mall_id") or "")
+    if mall and str(said.get("owner_id") or mall) != mall:
+        raise errors.Misdeclared(f"the token is for shop {said.get('owner_id')}", hint=_WRONG_MALL)
+    ends = float(said.get("expires_at") or now + float(said.get("expires_in") or 86400))
+    following = str(said.get("refresh_token") or "")
+    return model.Token(str(said["access_token"]), ends, grant.carried(following, ends, _given(connection)))
+
+
+def _told(body: Any, kind: str) -> dict[str, Any]:
+    root = kind.removeprefix("pdd.").replace(".", "_") + "_response"
+    part = body.get(root) if isinstance(body, dict) else None
+    return part if isinstance(part, dict) else {}
+
+
+def _given(connection: model.Connection) -> tuple[str, ...]:
+    return tuple(connection.secrets.get(name, "") for name in ("code", "access_token"))

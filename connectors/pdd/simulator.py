@@ -2,7 +2,7 @@
 
 Controls, under ``/_sim/pdd``: ``POST orders`` ``{count, customer?, sku?, quantity?, review?}`` · ``GET orders/{sn}`` ·
 ``POST orders/{sn}/{review|release|sign|address|refund}`` · ``POST refunds/{id}`` ``{status}`` · ``GET goods`` ·
-``POST expire_token`` · ``POST authorize`` · ``POST cut`` (ends every message socket).
+``POST expire_token`` · ``POST authorize`` · ``POST agree`` (gives a code) · ``POST cut`` (ends every message socket).
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ class Simulator(engine.Simulator):
         "client_id": "c0ffee00c0ffee00c0ffee00c0ffee00",
         "client_secret": "simulated-client-secret",
         "access_token": "simulated-access-token",
+        "code": "",
+        "lifetime": 31536000,
         "mall_id": "10000001",
         "session_timeout": 180,
         "wrap_refund": False,
@@ -44,13 +46,17 @@ class Simulator(engine.Simulator):
         )
         self.channel = channel.Channel(terms)
         self.calls = calls.Calls(self.shop, self.channel, self._permit)
+        self.calls.types |= {"pdd.pop.auth.token.create": self.redeem, "pdd.pop.auth.token.refresh": self.renew}
         self.permitted, self.expired, self.cancelled = True, False, False
+        self.code, self.following, self.term = str(self.settings["code"]), "", 0.0
         self._gathered: list[channel.Message] = []
 
     def configure(self, settings: dict[str, Any]) -> None:
         super().configure(settings)
         if "access_token" in settings:
             self.expired = self.cancelled = False
+        if "code" in settings:
+            self.code = str(settings["code"])
         if "mall_id" in settings:
             self.shop.mall_id = int(settings["mall_id"])
 
@@ -76,6 +82,7 @@ class Simulator(engine.Simulator):
             Route("/goods", control.guarded(self.show_goods)),
             post("/expire_token", self.expire_token),
             post("/authorize", self.authorize),
+            post("/agree", self.agree),
             post("/cut", self.cut),
         ]
 
@@ -119,6 +126,35 @@ class Simulator(engine.Simulator):
         if key is None and self.settings["wrap_refund"]:
             key = "refund_information_get_response"
         return gate.answer(key, body)
+
+    def redeem(self, given: dict[str, str]) -> tuple[str, dict[str, Any]]:
+        """A code for a token, once; the older token, its refresh token and its code are dead."""
+        if not given.get("code") or given["code"] != self.code:
+            raise shop.Refused(20000, "code无效或已过期")
+        self.term = self.now() + float(self.settings["lifetime"])
+        return "pop_auth_token_create_response", self._granted()
+
+    def renew(self, given: dict[str, str]) -> tuple[str, dict[str, Any]]:
+        """Another token within the authorised term; nothing is prolonged."""
+        if self.cancelled or not self.following or given.get("refresh_token") != self.following:
+            raise shop.Refused(10019, "refresh_token已过期")
+        return "pop_auth_token_refresh_response", self._granted()
+
+    def _granted(self) -> dict[str, Any]:
+        self.code, self.following = "", uuid.uuid4().hex
+        self.configure({"access_token": uuid.uuid4().hex})
+        left = int(self.term - self.now())
+        return {
+            "access_token": self.settings["access_token"],
+            "expires_in": left,
+            "expires_at": int(self.term),
+            "refresh_token": self.following,
+            "refresh_token_expires_in": left,
+            "refresh_token_expires_at": int(self.term),
+            "scope": ["pdd.order.list.get"],
+            "owner_id": str(self.settings["mall_id"]),
+            "owner_name": "pdd10000001",
+        }
 
     async def channel_opened(self, socket: Any) -> None:
         await self.channel.connected(socket)
@@ -219,6 +255,11 @@ class Simulator(engine.Simulator):
         token = str((await control.body(request)).get("access_token") or uuid.uuid4().hex)
         self.configure({"access_token": token})
         return control.answer({"access_token": token})
+
+    async def agree(self, _request: Request) -> Response:
+        """The seller agrees on the platform's page: a fresh code for one exchange."""
+        self.code = uuid.uuid4().hex
+        return control.answer({"code": self.code})
 
     async def cut(self, _request: Request) -> Response:
         return control.answer({"cut": await self.channel.close()})

@@ -1,4 +1,4 @@
-"""TOP's signature over all parameters of a call; which digest is the connection's own choice.
+"""TOP's signature over all parameters of a call, with the digest that the connection chose, and a shop's SessionKey.
 
 The stock ``sorted_params`` scheme fixes one digest per connector; TOP lets each connection choose its
 ``sign_method`` and wraps the text in the secret only for ``md5``. The public parameters of every call
@@ -7,10 +7,13 @@ The stock ``sorted_params`` scheme fixes one digest per connector; TOP lets each
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
-from connectors.core import errors, model, scope, signing
+from connectors.core import answer, errors, grant, jsontext, model, scope, signing
+
+Send = Callable[[model.Request], Awaitable[answer.Answer]]
 
 ZONE = timezone(timedelta(hours=8))
 ALGORITHMS = {"md5": "md5", "hmac": "hmac_md5", "hmac-sha256": "hmac_sha256"}
@@ -43,6 +46,7 @@ def sign(request: model.Request, connection: model.Connection, now: float) -> No
     """Add the public parameters and the signature to the form of ``request``; ``now`` in Unix seconds."""
     config = scope.settings(connection)
     form = {
+        **request.query,
         **(request.form or {}),
         "app_key": str(config.get("app_key", "")),
         "timestamp": local(now),
@@ -51,5 +55,70 @@ def sign(request: model.Request, connection: model.Connection, now: float) -> No
         "sign_method": str(config.get("sign_method", "md5")),
     }
     secret = connection.secrets.get("app_secret", "")
-    form["sign"] = digest(form["sign_method"], secret, {**request.query, **form})
-    request.form = form
+    form["sign"] = digest(form["sign_method"], secret, form)
+    request.query, request.form = {}, form
+
+
+# The grant
+
+
+async def login(send: Send, connection: model.Connection, now: float) -> model.Token:
+    """The SessionKey for the code of the last authorisation, else the one that a person entered.
+
+    A code works once; where it is refused, a SessionKey entered by hand is what counts.
+    """
+    session = connection.secrets.get("session", "")
+    if code := connection.secrets.get("code"):
+        try:
+            return await _exchanged(send, connection, {"method": "taobao.top.auth.token.create", "code": code}, now)
+        except errors.CredentialRefused:
+            if not session:
+                raise
+    if not session:
+        raise errors.CredentialRefused("neither a code nor a SessionKey", hint=grant.AGAIN)
+    # The end that a person wrote is only counted down to: the vendor says when a session is over.
+    return model.Token(session, now + grant.ENDLESS)
+
+
+async def refresh(send: Send, connection: model.Connection, kept: model.Token, now: float) -> model.Token | None:
+    """The same session where only an edit ended it; the next one where this grant can be renewed; else None."""
+    given = _given(connection)
+    same = grant.resumed(kept, given, now)
+    if same is not None:
+        return same
+    following = grant.refresh_token(kept, given, now)
+    if following is None:
+        return None
+    wanted = {"method": "taobao.top.auth.token.refresh", "refresh_token": following}
+    return await _exchanged(send, connection, wanted, now)
+
+
+async def _exchanged(send: Send, connection: model.Connection, wanted: Mapping[str, str], now: float) -> model.Token:
+    request = model.Request("POST", str(scope.settings(connection)["base_url"]), form=dict(wanted))
+    sign(request, connection, now)
+    got = await send(request)
+    grant.check(connection, got)
+    said = _told(got.body, wanted["method"])
+    if not said.get("access_token"):
+        raise errors.CredentialRefused("the authorisation gave no SessionKey", hint=grant.AGAIN)
+    ends = now + float(said.get("expires_in") or 86400)
+    # Zero means that it cannot be renewed: in-house applications of merchants are authorised again each year.
+    renewable = float(said.get("re_expires_in") or 0) > 0
+    following = str(said.get("refresh_token") or "") if renewable else ""
+    return model.Token(str(said["access_token"]), ends, grant.carried(following, ends, _given(connection)))
+
+
+def _told(body: Any, method: str) -> dict[str, Any]:
+    """What stands in ``token_result``, which is JSON inside the JSON."""
+    root = method.removeprefix("taobao.").replace(".", "_") + "_response"
+    part = body.get(root) if isinstance(body, dict) else None
+    text = part.get("token_result") if isinstance(part, dict) else None
+    try:
+        said = jsontext.loads(text) if isinstance(text, str) else text
+    except jsontext.JsonError:
+        said = None
+    return said if isinstance(said, dict) else {}
+
+
+def _given(connection: model.Connection) -> tuple[str, ...]:
+    return tuple(connection.secrets.get(name, "") for name in ("code", "session"))

@@ -3,7 +3,7 @@
 Controls, under ``/_sim/taobao``: ``POST orders`` ``{count, customer?, skus?, paid?}`` · ``GET orders/{tid}`` ·
 ``POST orders/{tid}/{pay|hold|release|finish|close|refund}`` · ``POST refunds/{id}`` ``{status}`` ·
 ``POST goods/{num_iid}/off`` · ``POST expire_session`` ·
-``POST authorize`` ``{session?}`` · ``POST cut`` (ends every TMC socket).
+``POST authorize`` ``{session?}`` · ``POST agree`` (gives a code) · ``POST cut`` (ends every TMC socket).
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ class Simulator(engine.Simulator):
         "app_secret": "simulated-app-secret",
         "session": "6100simulated-session",
         "session_lifetime": 31536000,
+        "code": "",
+        "renewable": False,
         "group_name": "default",
         "redelivery": 300,
         "retention": 259200,
@@ -55,6 +57,11 @@ class Simulator(engine.Simulator):
         self.channel = channel.Channel(terms, shop.SELLER, SELLER_ID)
         self.calls = calls.Calls(self.shop, self.channel, self._permit)
         self.calls.methods |= decisions.methods(self.shop)
+        self.calls.methods |= {
+            "taobao.top.auth.token.create": self.redeem,
+            "taobao.top.auth.token.refresh": self.renew,
+        }
+        self.code, self.following = str(self.settings["code"]), ""
         self.permitted = True
         self.expired = False
         self.authorised_at = self.now()
@@ -64,6 +71,8 @@ class Simulator(engine.Simulator):
         super().configure(settings)
         if "session" in settings:
             self.expired, self.authorised_at = False, self.now()
+        if "code" in settings:
+            self.code = str(settings["code"])
 
     async def stop(self) -> None:
         await self.channel.close()
@@ -86,6 +95,7 @@ class Simulator(engine.Simulator):
             post("/goods/{num_iid:int}/off", self.take_off),
             post("/expire_session", self.expire_session),
             post("/authorize", self.authorize),
+            post("/agree", self.agree),
             post("/cut", self.cut),
         ]
 
@@ -140,6 +150,36 @@ class Simulator(engine.Simulator):
 
     async def channel_opened(self, socket: Any) -> None:
         await self.channel.connected(socket)
+
+    def redeem(self, given: dict[str, str]) -> dict[str, Any]:
+        """A code for a session, once; the older session is dead."""
+        if not given.get("code") or given["code"] != self.code:
+            raise shop.Refused(15, "Remote service error", "isv.invalid-parameter:code", "code无效或已过期")
+        self.code = ""
+        return self._granted()
+
+    def renew(self, given: dict[str, str]) -> dict[str, Any]:
+        """The next session, where the application's label lets it be renewed at all."""
+        if not self.settings["renewable"] or given.get("refresh_token", "") != self.following:
+            raise shop.Refused(15, "Remote service error", "isv.invalid-parameter:refresh_token", "refresh_token无效")
+        return self._granted()
+
+    def _granted(self) -> dict[str, Any]:
+        self.following = f"6101{uuid.uuid4().hex}"
+        self.configure({"session": f"6100{uuid.uuid4().hex}"})
+        lasts = int(self.settings["session_lifetime"])
+        told = {
+            "access_token": self.settings["session"],
+            "token_type": "Bearer",
+            "expires_in": lasts,
+            "refresh_token": self.following,
+            "re_expires_in": lasts if self.settings["renewable"] else 0,
+            "r1_expires_in": lasts,
+            "w1_expires_in": lasts,
+            "taobao_user_nick": "%E6%9E%A2%E7%BA%BD%E6%B5%8B%E8%AF%95",
+            "taobao_user_id": str(SELLER_ID),
+        }
+        return {"token_result": json.dumps(told)}
 
     def session_problem(self, session: str) -> shop.Refused | None:
         """Why this session is not accepted now, or None."""
@@ -250,6 +290,11 @@ class Simulator(engine.Simulator):
         session = str((await control.body(request)).get("session") or f"6100{uuid.uuid4().hex}")
         self.configure({"session": session})
         return control.answer({"session": session})
+
+    async def agree(self, _request: Request) -> Response:
+        """The seller agrees on the platform's page: a fresh code for one exchange."""
+        self.code = uuid.uuid4().hex
+        return control.answer({"code": self.code})
 
     async def cut(self, _request: Request) -> Response:
         return control.answer({"cut": await self.channel.close()})

@@ -74,7 +74,10 @@ def bench(
 
 
 def journey(
-    orders: Annotated[int, typer.Option(min=1, help="订单数 / orders")] = 200,
+    orders: Annotated[
+        int | None,
+        typer.Option(min=1, help="订单数，默认 200；--wide 每家店 20 / orders: 200; --wide: 20 a shop"),
+    ] = None,
     database_url: Annotated[str, typer.Option(help="用自己的 PostgreSQL / a PostgreSQL of your own")] = "",
     redis_url: Annotated[str, typer.Option(help="用自己的 Redis / a Redis of your own")] = "",
     wide: Annotated[
@@ -83,7 +86,8 @@ def journey(
 ) -> None:
     """全链路验证 / the whole story over many orders, with faults; ends with the accounting line."""
     story = "gateway.trial.wide" if wide else "gateway.trial.journey"
-    raise typer.Exit(_part(story).run(orders, database_url, redis_url))
+    wanted = {} if orders is None else {"orders": orders}
+    raise typer.Exit(_part(story).run(database_url=database_url, redis_url=redis_url, **wanted))
 
 
 def sim(context: typer.Context) -> None:

@@ -24,6 +24,10 @@ from gateway import hub_file
 from gateway.recipes import making
 from gateway.trial import journey, stage, story
 
+LIMIT, LONGEST = 240.0, 12.0
+"""Seconds until everything must have arrived, and more of them per order and shop: one of the systems allows sixty
+calls a minute, and two of the shops sell through it."""
+
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -151,7 +155,7 @@ class Travel:
         ]
 
 
-async def travel(place: stage.Stage, orders: int, console: Console, limit: float = 240.0) -> journey.Account:
+async def travel(place: stage.Stage, orders: int, console: Console) -> journey.Account:
     """One wide journey with so many orders in each place."""
     begun, told = time.monotonic(), shipped()
     going = Travel(place, told, console)
@@ -166,7 +170,7 @@ async def travel(place: stage.Stage, orders: int, console: Console, limit: float
     quiet = journey.Quiet(place)
     notes: list[str] = []
     try:
-        await stage.until(going.arrived, limit, "effects")
+        await stage.until(going.arrived, LIMIT + orders * LONGEST, "effects")
         await stage.until(quiet.holds, 60.0, "quiescence")
     except TimeoutError as error:
         notes.append(str(error))

@@ -40,7 +40,8 @@ class Step(_Piece):
 
 
 class Settings(_Piece):
-    """A connection that fits the simulator; ``settings`` changes the simulator to fit it."""
+    """A connection that fits the simulator; ``settings`` changes the simulator to fit it. A secret that is empty here
+    is not entered, whatever the simulator's setting of that name says."""
 
     config: dict[str, Any] = Field(default_factory=dict)
     secrets: dict[str, str] = Field(default_factory=dict)
@@ -171,7 +172,8 @@ class Stage:
         for field in self.spec.fields:
             if field.key in known:
                 (hidden if field.secret else plain).setdefault(field.key, known[field.key])
-        return model.Connection(f"{self.id}-{name}", self.spec, {**plain, **config}, hidden)
+        entered = {key: value for key, value in hidden.items() if value != ""}
+        return model.Connection(f"{self.id}-{name}", self.spec, {**plain, **config}, entered)
 
     async def do(self, steps: list[Step]) -> None:
         """Run control calls of the simulator and operations, in order."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import functools
 import json
 import time
@@ -13,7 +15,7 @@ from urllib.parse import urlencode
 import httpx
 import pytest
 
-from connectors.core import auth, client, decode, errors, model, pacing, registry, verify
+from connectors.core import auth, client, decode, errors, grant, model, pacing, registry, verify
 from connectors.jushuitan import signer, simulator
 from connectors.simulator import engine
 from mappings import library
@@ -230,6 +232,26 @@ async def test_an_isv_code_works_once_and_then_a_person_is_needed(
     code = (await control(url, "/authorize"))["code"]
     again = model.Connection("jst", isv.declaration, isv.config, {**isv.secrets, "auth_code": code})
     assert (await hub.probe(again)).data
+
+
+async def test_an_edit_of_the_connection_cost_an_isv_its_authorisation(
+    tenant: simulator.Simulator, url: engine.Url
+) -> None:
+    """The code of an ISV works once: what it brought was thrown away by any edit, and the merchant asked again."""
+    tenant.configure({"app_type": "isv"})
+    isv, store = connection(url, app_type="isv"), auth.MemoryTokens()
+    async with contextlib.aclosing(client.Client(store, pacing.LocalPacer())) as hub:
+        await hub.probe(isv)
+        kept = await store.kept(isv.key)
+        assert kept is not None
+        assert (grant.granted_until(kept.extra) or 0) > time.time() + 20 * 86400
+        # So an edit or a pause leaves it in the ledger.
+        store._tokens[isv.key] = dataclasses.replace(kept, expires_at=0)
+        assert [one.operation for one in (await hub.probe(isv)).exchanges] == [isv.declaration.probe]
+        code = (await control(url, "/authorize"))["code"]
+        store._tokens[isv.key] = dataclasses.replace(kept, expires_at=0)
+        again = dataclasses.replace(isv, secrets={**isv.secrets, "auth_code": code})
+        assert (await hub.probe(again)).exchanges[0].operation == "token"
 
 
 async def test_a_token_is_made_to_last_half_a_day_before_its_end(

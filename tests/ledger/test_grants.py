@@ -115,3 +115,42 @@ async def test_what_the_system_told_goes_before_an_end_that_a_person_entered(ope
             assert await symptoms.granted(db, SEALER, "tb", entered) == 1803830400
             told = await symptoms.granted(db, SEALER, connection.key, entered)
         assert told == pytest.approx(simulator.tokens.refresh_ends, abs=2)
+
+
+AGREED = {
+    "jd": ("app_secret", {"base_url": "/jd/routerjson", "oauth_url": "/jd/oauth2"}, "app_key"),
+    "pdd": ("client_secret", {"base_url": "/pdd/api/router"}, "client_id"),
+    "taobao": ("app_secret", {"base_url": "/taobao/router/rest"}, "app_key"),
+}
+
+
+@pytest.mark.parametrize("id", AGREED)
+async def test_an_edit_or_a_pause_costs_no_shop_its_authorisation(open_ledger: Open, id: str) -> None:
+    """Tokens that only a person can replace were asked for again after any edit, refused, and everything stopped."""
+    secret, places, name = AGREED[id]
+    async with engine.serve([id], time_scale=0.001) as url:
+        simulator = url.simulators[id]
+        simulator.configure({"code": "agreed-once"})
+        config = {**{key: f"{url}{path}" for key, path in places.items()}, name: simulator.settings[name]}
+        given = {secret: str(simulator.settings[secret]), "code": "agreed-once"}
+        shop = model.Connection(id, registry.get(id), config, given)
+        async with process(open_ledger("w1")) as caller:
+            assert (await caller.probe(shop)).data
+            kept = await credentials.LedgerTokens(open_ledger("w1"), SEALER).kept(id)
+            assert kept is not None
+            assert (grant.granted_until(kept.extra) or 0) > simulator.now() + 86400, "the end is counted down to"
+        async with open_ledger("w1").write() as db:
+            await logins.end(db, id)
+        async with process(open_ledger("w2")) as caller:
+            assert (await caller.probe(replace(shop, config={**config, "receive": "poll-only"}))).data
+            again = await credentials.LedgerTokens(open_ledger("w2"), SEALER).kept(id)
+            assert again is not None
+            assert (again.value, again.extra) == (kept.value, kept.extra)
+        simulator.configure({"code": "agreed-again"})
+        async with open_ledger("w1").write() as db:
+            await logins.end(db, id)
+        async with process(open_ledger("w3")) as caller:
+            assert (await caller.probe(replace(shop, secrets={**given, "code": "agreed-again"}))).data
+            newer = await credentials.LedgerTokens(open_ledger("w3"), SEALER).kept(id)
+            assert newer is not None
+            assert newer.value != kept.value

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from connectors.jd.simulated import refunds, shop
+from connectors.jd.simulated import refunds, services, shop
 
 Params = dict[str, Any]
 Answer = dict[str, Any]
@@ -30,6 +30,7 @@ class Calls:
 
     def __init__(self, place: shop.Shop, vender: Callable[[], str]) -> None:
         self.shop, self.vender = place, vender
+        self.desk = services.Desk(place, vender)
         self.methods: dict[str, Callable[[Params], Answer]] = {
             "jingdong.vender.shop.query": self.shop_query,
             "jingdong.pop.order.search": self.search,
@@ -41,6 +42,7 @@ class Calls:
             "jingdong.pop.afs.soa.refundapply.queryPageList": self.applications,
             "jingdong.pop.afs.soa.refundapply.replyRefund": self.reply,
             "jingdong.asc.query.list": self.services,
+            **self.desk.methods,
         }
 
     def shop_query(self, _given: Params) -> Answer:
@@ -147,7 +149,8 @@ class Calls:
             if given.get(name):
                 rows = [one for one in rows if str(one[name]) == str(given[name])]
         kept = _between(rows, given, "updateTimeBegin", "updateTimeEnd", "updateDate", days=10)
-        return {"pageResult": {"totalCount": len(kept), "data": _page(kept, given, "pageNumber", "pageSize", 50)}}
+        page = _clean(_page(kept, given, "pageNumber", "pageSize", 50))
+        return {"pageResult": {"totalCount": len(kept), "data": page}}
 
 
 def need(given: Params, name: str) -> str:

@@ -85,5 +85,6 @@ def open_service(place: shop.Shop, number: str, expect: int) -> shop.Record:
         "wareName": line["skuName"],
         "serviceCount": 1,
         "updateDate": at,
+        "_version": 1,
     }
     return place.services[key]

@@ -17,6 +17,8 @@ OPEN_TO_ALL = {
     "taobao.tmc.messages.consume",
     "taobao.tmc.messages.confirm",
     "taobao.tmc.queue.get",
+    "taobao.top.auth.token.create",
+    "taobao.top.auth.token.refresh",
 }
 """Calls that need no session."""
 

@@ -8,6 +8,7 @@ import hmac
 import json
 import subprocess
 import sys
+import types
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -371,3 +372,19 @@ def test_replay_of_everything_is_a_job(run: Run, hub: Path) -> None:
     run("replay", "--cancel", "99", code=2)
     run("replay", "--list", "--state", "dead", code=2)
     assert data(run("replay", "--state", "dead", "--all", "--dry-run", "--json"))["matched"] == 0
+
+
+@pytest.mark.parametrize(("words", "module", "wanted"), [
+    ((), "journey", {}),
+    (("--wide",), "wide", {}),
+    (("--wide", "--orders", "3"), "wide", {"orders": 3}),
+])  # fmt: skip
+def test_a_wide_journey_was_given_more_orders_than_its_systems_allow_calls(
+    run: Run, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], module: str, wanted: dict[str, int]
+) -> None:
+    """``journey --wide`` took the other journey's 200 orders a shop and reported a thousand of them lost."""
+    asked: list[dict[str, Any]] = []
+    told = types.SimpleNamespace(run=lambda **how: asked.append(how) or 0)
+    monkeypatch.setitem(sys.modules, f"gateway.trial.{module}", told)
+    run("journey", *words)
+    assert asked == [{"database_url": "", "redis_url": "", **wanted}]
