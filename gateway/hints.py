@@ -23,6 +23,7 @@ HINTS: dict[str, tuple[str, str]] = {
     ),
     "max_body": ("应为 1KiB–256MiB 的大小,如 1MiB", "expected a size from 1KiB to 256MiB, such as 1MiB"),
     "oidc_roles": ("应为 组名=角色，以逗号分隔", "expected group=role, separated by commas"),
+    "scan_roles": ("应为 连接/成员账号=角色，以逗号分隔", "expected connection/member=role, separated by commas"),
     "log_level": ("应为 DEBUG、INFO、WARNING 或 ERROR", "expected DEBUG, INFO, WARNING or ERROR"),
     "log_format": ("应为 json 或 console", "expected json or console"),
 }

@@ -77,6 +77,12 @@ class Settings(BaseSettings):
     """Group of the provider -> role here, as ``admins=owner,sales=viewer``; the highest counts."""
     oidc_default_role: Literal["", "owner", "editor", "operator", "viewer"] = ""
     """The role of people whose groups give none; empty: they may not sign in."""
+    scan_login: Annotated[tuple[str, ...], NoDecode] = ()
+    """Connections by whose own page people may sign in, such as ``wecom-main``; only an owner may change these."""
+    scan_roles: Annotated[dict[str, Literal["owner", "editor", "operator", "viewer"]], NoDecode] = Field(
+        default_factory=dict
+    )
+    """``connection/member id`` -> role here; ``connection/*`` for every member who is not named."""
     workers: Annotated[int, Field(ge=1, le=64)] = 1
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["json", "console"] = "json"
@@ -168,13 +174,18 @@ class Settings(BaseSettings):
             return int(found[1]) * _SIZES[found[2]]
         return value
 
-    @field_validator("oidc_roles", mode="before")
+    @field_validator("oidc_roles", "scan_roles", mode="before")
     @classmethod
     def _pairs(cls, value: object) -> object:
         if isinstance(value, str):
             pairs = [part.rpartition("=") for part in value.split(",") if part.strip()]
             return {group.strip(): role.strip() for group, _, role in pairs}
         return value
+
+    @field_validator("scan_login", mode="before")
+    @classmethod
+    def _keys(cls, value: object) -> object:
+        return tuple(part for part in re.split(r"[,\s]+", value) if part) if isinstance(value, str) else value
 
     @field_validator("egress_allow", mode="before")
     @classmethod
