@@ -20,12 +20,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
-import redis.asyncio as redis
 from redis.exceptions import RedisError
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
 from gateway import check, migrate, pages, settings, valkey
+from retry_queue import redis_address
 from retry_queue.ledger import secrets, session, tallies, workers
 from retry_queue.sync import site as sites
 
@@ -226,12 +226,12 @@ async def _connections(config: settings.Settings, ledger: session.Ledger) -> Lin
 
 
 async def _redis(config: settings.Settings) -> Lines:
-    where = urlsplit(config.redis)
+    scheme, _, rest = config.redis.partition("://")
     if config.embedded_redis and not config.valkey_socket.exists():
         yield _line("info", "redis", "内嵌，随枢纽启动", "embedded, starts with the hub")
         return
-    shown = f"{where.scheme}://{where.hostname or where.path}"
-    client = redis.Redis.from_url(config.redis, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE)
+    shown = f"{scheme}://{rest.partition('?')[0].rpartition('@')[2]}"
+    client = redis_address.client(config.redis, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE)
     try:
         told = await client.info()
         yield _line(

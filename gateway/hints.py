@@ -7,7 +7,10 @@ HINTS: dict[str, tuple[str, str]] = {
         "应为 sqlite:///路径 或 postgresql://用户:密码@主机:端口/库名",
         "expected sqlite:///path or postgresql://user:password@host:port/name",
     ),
-    "redis_url": ("应为 redis://、rediss:// 或 unix:// 地址", "expected a redis://, rediss:// or unix:// address"),
+    "redis_url": (
+        "应为 redis://、rediss://、unix:// 或 redis+sentinel://主机:端口,主机:端口/主库名",
+        "expected redis://, rediss://, unix:// or redis+sentinel://host:port,host:port/master",
+    ),
     "public_url": ("应为 http(s)://主机 形式的网址", "expected an address such as https://hub.example.com"),
     "otlp_endpoint": (
         "应为 http(s)://主机:端口 形式的网址",

@@ -23,6 +23,7 @@ from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_va
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from gateway import hints, references
+from retry_queue import redis_address
 
 PREFIX = "SHUNIU_"
 SCRIPT_ONLY = frozenset({"CI", "PYTHON", "NO_APT", "SKIP_UI", "TEST_POSTGRES_URL"})
@@ -147,7 +148,7 @@ class Settings(BaseSettings):
     @field_validator("redis_url")
     @classmethod
     def _redis_scheme(cls, value: str) -> str:
-        if value and urlsplit(value).scheme not in {"redis", "rediss", "unix"}:
+        if value and redis_address.group(value) is None and urlsplit(value).scheme not in {"redis", "rediss", "unix"}:
             raise ValueError("not a Redis address")
         return value
 

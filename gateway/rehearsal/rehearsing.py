@@ -22,8 +22,8 @@ from gateway.bench import orders, run
 from gateway.rehearsal import recast, surge
 from gateway.trial import processes, stage
 
-LEADS = 2.0
-"""Seconds between the start and the first order, for the hub to come to rest."""
+REST = 180.0
+"""Seconds at most for what the systems bring by themselves at the start, such as their customers."""
 PROMPT_MS = 1000.0
 """The strictest sender that is known gives up after 1.5 s; beyond this there is no room left."""
 
@@ -133,7 +133,7 @@ async def rehearse(folder: Path, text: str, plan: Plan, console: Console) -> Out
             surge.Wave("after", plan.rate, plan.calm),
         ]
         outcome = Outcome(plan, waves, cast, machine=run.machine())
-        await asyncio.sleep(LEADS)
+        await _at_rest(place)
         roots = place.pids()
         cpu = processes.cpu_seconds(roots)
         begun = time.monotonic()
@@ -145,20 +145,34 @@ async def rehearse(folder: Path, text: str, plan: Plan, console: Console) -> Out
     return outcome
 
 
-def _maker(cast: recast.Cast, port: int) -> Callable[[int], bytes]:
+def _maker(cast: recast.Cast, port: int, goods: list[str]) -> Callable[[int], bytes]:
     host = f"{surge.HOST}:{port}"
 
     def make(number: int) -> bytes:
         door = cast.doors[number % len(cast.doors)]
-        return orders.request(f"/hooks/{door}", host, orjson.dumps(orders.order(number)))
+        order = orders.order(number)
+        for place, row in enumerate(order["lines"]):
+            row["sku"] = goods[(number + place) % len(goods)]
+        return orders.request(f"/hooks/{door}", host, orjson.dumps(order))
 
     return make
+
+
+async def _at_rest(place: stage.Stage) -> None:
+    """Returns when nothing was under way, and nothing new came, for three looks in a row."""
+    seen, still, end = -1, 0, time.monotonic() + REST
+    while still < 3 and time.monotonic() < end:
+        balance = await place.balance()
+        still = still + 1 if not balance.in_flight and balance.received == seen else 0
+        seen = balance.received
+        await asyncio.sleep(1.0)
 
 
 async def _through(place: stage.Stage, outcome: Outcome, begun: float, console: Console) -> None:
     """Sends everything, looks once a second, and waits until nothing is owed or the time is over."""
     plan = outcome.plan
-    sending = surge.Surge(place.config.port, _maker(outcome.cast, place.config.port))
+    goods = [str(one["code"]) for one in await place.panel("goods")]
+    sending = surge.Surge(place.config.port, _maker(outcome.cast, place.config.port, goods))
     task = asyncio.create_task(sending.run(outcome.waves))
     outcome.burst_ended = plan.calm + plan.seconds
     try:
@@ -187,17 +201,32 @@ async def _accounts(place: stage.Stage, outcome: Outcome) -> None:
     doors = ", ".join(f"'{key}'" for key in outcome.cast.doors)  # keys of ours: letters, digits, - and _
     async with place.ledger.read() as db:
         found = (await db.exec_driver_sql(f"SELECT count(*) AS n FROM inbox WHERE connection_key IN ({doors})")).one()  # noqa: S608
-        rows = (await db.exec_driver_sql(
-            "SELECT connection_key, state, count(*) AS n FROM deliveries GROUP BY connection_key, state"
-        )).all()  # fmt: skip
-        why = (await db.exec_driver_sql(
-            "SELECT connection_key, reason, count(*) AS n, max(detail) AS said FROM deliveries WHERE state IN ('dead', 'parked')"
-            " GROUP BY connection_key, reason ORDER BY 3 DESC LIMIT 5"
-        )).all()  # fmt: skip
+        of_orders = f"FROM deliveries AS d JOIN inbox AS i ON i.id = d.event_id WHERE i.connection_key IN ({doors})"
+        rows = (
+            await db.exec_driver_sql(
+                f"SELECT d.connection_key AS target, d.state AS state, count(*) AS n {of_orders}"  # noqa: S608
+                " GROUP BY d.connection_key, d.state"
+            )
+        ).all()
+        why = (
+            await db.exec_driver_sql(
+                f"SELECT d.connection_key AS target, d.reason AS reason, count(*) AS n, max(d.detail) AS said {of_orders}"  # noqa: S608
+                " AND d.state IN ('dead', 'parked') GROUP BY d.connection_key, d.reason ORDER BY 3 DESC LIMIT 5"
+            )
+        ).all()
     outcome.received = int(found.n)
     outcome.lost = max(0, outcome.accepted - outcome.received)
     for row in rows:
-        outcome.states.setdefault(str(row.connection_key), {})[str(row.state)] = int(row.n)
-    outcome.reasons = [(f"{row.connection_key}: {row.reason} {row.said or ''}"[:300].strip(), int(row.n)) for row in why]
+        outcome.states.setdefault(str(row.target), {})[str(row.state)] = int(row.n)
+    outcome.reasons = [(f"{row.target}: {row.reason} {_said(row.said)}".strip(), int(row.n)) for row in why]
     done = Counter((one["simulator"], one["kind"], str(one["key"])) for one in await asyncio.to_thread(place.effects))
     outcome.double = sum(count - 1 for count in done.values() if count > 1)
+
+
+def _said(detail: str | None) -> str:
+    """One explanation of many, in the words that a person reads first."""
+    try:
+        told = orjson.loads(detail or "{}")
+    except orjson.JSONDecodeError:
+        return ""
+    return str(told.get("zh") or told.get("en") or "")[:200] if isinstance(told, dict) else ""
