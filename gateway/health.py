@@ -144,7 +144,10 @@ async def _database(config: settings.Settings) -> Lines:
             en = f"this machine and the database differ by {at - before:+.1f} s: use NTP, signatures and timers need it"
             yield _line("error" if abs(at - before) > SKEW * 15 else "warning", "clock", zh, en)
         revision, newest = await migrate.state(config.database_url)
-        if revision != newest:
+        if revision is not None and revision not in migrate.revisions():
+            zh = f"台账结构 {revision} 来自更新的版本：可以运行；要回到该版本直接换回即可"
+            yield _line("warning", "schema", zh, f"the schema {revision} is a later version's: this one runs on it")
+        elif revision != newest:
             zh = f"台账结构 {revision}，需要 {newest}：请运行 shuniu migrate"
             yield _line("error", "schema", zh, f"the schema is {revision}, not {newest}: run shuniu migrate")
             return

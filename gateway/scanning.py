@@ -1,7 +1,7 @@
 """Signing in on the page of a connected system, such as by scanning a code with the office's app.
 
 Which systems offer it and how the code becomes a member is declared (``sign_in``); which connections are trusted with
-it and who becomes what is the operator's word, by environment. State and page travel in a sealed cookie, as with OpenID.
+it and who becomes what is the operator's word, by environment. State and page travel in a sealed cookie, as for OpenID.
 """
 
 from __future__ import annotations

@@ -76,6 +76,6 @@ def client(url: str, kind: type[Any] = aioredis.Redis, **options: Any) -> Any:
     patience = options.get("socket_connect_timeout", 2)
     more: dict[str, Any] = {"ssl": True} if found.tls else {}
     asking = {"socket_connect_timeout": patience, "socket_timeout": patience, **found.sentinel_login, **more}
-    watchers = sentinel.Sentinel(list(found.hosts), sentinel_kwargs=asking)
+    watchers: Any = sentinel.Sentinel(list(found.hosts), sentinel_kwargs=asking)  # type: ignore[no-untyped-call]
     both = type(kind.__name__, (_Following, kind), {})
     return watchers.master_for(found.master, redis_class=both, db=found.database, **found.login, **more, **options)

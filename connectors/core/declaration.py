@@ -375,8 +375,8 @@ class Declaration(terms.Part):
                 need(operation.flow.lookup, f"operations.{key}.flow.lookup")
                 for step in operation.flow.steps:
                     need(step.operation, f"operations.{key}.flow.steps")
-        for step in self.sign_in.steps if self.sign_in else ():
-            need(step.operation, "sign_in.steps")
+        for read in self.sign_in.steps if self.sign_in else ():
+            need(read.operation, "sign_in.steps")
         for key, message in self.messages.items():
             need(message.hydrate.operation if message.hydrate else None, f"messages.{key}.hydrate")
         for key, source in self.events.items():

@@ -2,8 +2,8 @@
 
 Controls under ``/_sim/dingtalk``: ``GET messages?receiver=&after=`` (received), ``POST approvals`` (a form handed in),
 ``POST approvals/{instance}/{agree|refuse|terminate|delete}`` (pushes the event), ``POST events`` (push any event),
-``POST lost`` (one whose push failed), ``POST ask`` (to the robot), ``POST scan`` (a sign-in), ``POST stream/{ping|disconnect|cut}``,
-``POST tokens/expire``, ``POST check`` (the address check).
+``POST lost`` (one whose push failed), ``POST ask`` (to the robot), ``POST scan`` (a sign-in),
+``POST stream/{ping|disconnect|cut}``, ``POST tokens/expire``, ``POST check`` (the address check).
 """
 
 from __future__ import annotations
@@ -166,10 +166,8 @@ class Simulator(engine.Simulator):
     def routes(self) -> list[BaseRoute]:
         return [
             Route("/v1.0/oauth2/accessToken", self.new_token, methods=["POST"]),
-            Route(
-                "/v1.0/oauth2/userAccessToken", self.personal(lambda body, _: self.scans.token(body)), methods=["POST"]
-            ),
-            Route("/v1.0/contact/users/me", self.personal(lambda _, token: self.scans.person(token)), methods=["GET"]),
+            Route("/v1.0/oauth2/userAccessToken", self.personal, methods=["POST"]),
+            Route("/v1.0/contact/users/me", self.personal, methods=["GET"]),
             Route("/v1.0/gateway/connections/open", self.open_stream, methods=["POST"]),
             WebSocketRoute("/connect", self.stream_opened),
             Route("/gettoken", self.legacy_token, methods=["GET"]),
@@ -233,16 +231,14 @@ class Simulator(engine.Simulator):
 
         return answer
 
-    def personal(self, call: Callable[[corp.Body, str], corp.Body]) -> Endpoint:
-        """A call without an application's token; it gets the one of the person, if there is one."""
-
-        async def answer(request: Request) -> Response:
-            try:
-                return control.answer(call(await self.body(request), request.headers.get(HEADER, "")))
-            except corp.Refusal as refusal:
-                return self.new_refusal(refusal)
-
-        return answer
+    async def personal(self, request: Request) -> Response:
+        """Calls without an application's token: a code becomes a person's token, the token the person."""
+        try:
+            if request.method == "POST":
+                return control.answer(self.scans.token(await self.body(request)))
+            return control.answer(self.scans.person(request.headers.get(HEADER, "")))
+        except corp.Refusal as refusal:
+            return self.new_refusal(refusal)
 
     async def body(self, request: Request) -> corp.Body:
         raw = await request.body()

@@ -68,7 +68,7 @@ def _late(told: rehearsing.Outcome) -> Iterator[Words]:
     if not told.prompt:
         yield (
             f"应答 p99 为 {late} 毫秒，最严格的平台 1500 毫秒即超时：增加 API 副本，数据库用更快的磁盘并与枢纽同机房",
-            f"p99 of the answers is {late} ms, the strictest sender gives up at 1,500: more API replicas, a faster disk",
+            f"p99 of the answers is {late} ms, the strictest sender gives up at 1,500: more API replicas, faster disks",
         )
         if not told.plan.database_url:
             yield (

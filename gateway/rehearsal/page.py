@@ -79,7 +79,7 @@ def _facts(told: rehearsing.Outcome) -> str:
 
 def _waves(told: rehearsing.Outcome) -> str:
     names = {"calm": ("平时", "calm"), "burst": ("高峰", "burst"), "after": ("之后", "after")}
-    head = [_both("阶段", "Phase"), _both("笔/秒", "per second"), _both("已确认", "taken"), _both("先被婉拒", "refused"),
+    head = [_both("阶段", "Phase"), _both("笔/秒", "per second"), _both("已确认", "taken"), _both("婉拒", "refused"),
             "p50 ms", "p95 ms", "p99 ms", "max ms"]  # fmt: skip
     rows = [
         [_both(*names[wave.name]), f"{wave.rate:g}", f"{wave.accepted:,}", f"{wave.refused:,}",

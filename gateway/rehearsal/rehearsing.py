@@ -204,13 +204,13 @@ async def _accounts(place: stage.Stage, outcome: Outcome) -> None:
         of_orders = f"FROM deliveries AS d JOIN inbox AS i ON i.id = d.event_id WHERE i.connection_key IN ({doors})"
         rows = (
             await db.exec_driver_sql(
-                f"SELECT d.connection_key AS target, d.state AS state, count(*) AS n {of_orders}"  # noqa: S608
+                f"SELECT d.connection_key AS target, d.state AS state, count(*) AS n {of_orders}"
                 " GROUP BY d.connection_key, d.state"
             )
         ).all()
         why = (
             await db.exec_driver_sql(
-                f"SELECT d.connection_key AS target, d.reason AS reason, count(*) AS n, max(d.detail) AS said {of_orders}"  # noqa: S608
+                f"SELECT d.connection_key AS target, d.reason, count(*) AS n, max(d.detail) AS said {of_orders}"
                 " AND d.state IN ('dead', 'parked') GROUP BY d.connection_key, d.reason ORDER BY 3 DESC LIMIT 5"
             )
         ).all()

@@ -1,4 +1,4 @@
-"""Signing in by scanning with an office's app, against the offices' simulators: who may, as what, and what must fail."""
+"""Signing in by scanning with an office's app, against the simulators: who may, as what, and what must fail."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ async def test_a_member_comes_in_as_the_operator_said(id: str, sqlite_url: str, 
 
 @every_office
 async def test_what_must_not_open_a_session(id: str, sqlite_url: str, tmp_path: Path) -> None:
-    """S-29: a stranger, a code twice, another browser's state, no state, a code without a beginning, a page elsewhere."""
+    """S-29: a stranger, a code twice, another browser's state, none, a code out of nowhere, a page elsewhere."""
     async with lobby(id, sqlite_url, tmp_path) as place:
         _browser, answer = await place.signed_in("somebody-else")
         desks.problem(answer, 401, "sign_in_refused")
