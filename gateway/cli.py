@@ -15,7 +15,7 @@ import typer
 from gateway import __version__
 
 SUBJECTS: dict[str, tuple[str, ...]] = {
-    "running": ("serve", "demo", "sim", "bench", "journey"),
+    "running": ("serve", "demo", "sim", "bench", "journey", "rehearse"),
     "configuring": ("apply", "diff", "export"),
     "declaring": ("connector",),
     "cooking": ("recipe",),

@@ -20,12 +20,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
-import redis.asyncio as redis
 from redis.exceptions import RedisError
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
 from gateway import check, migrate, pages, settings, valkey
+from retry_queue import redis_address
 from retry_queue.ledger import secrets, session, tallies, workers
 from retry_queue.sync import site as sites
 
@@ -163,7 +163,10 @@ async def _answering(config: settings.Settings, ledger: session.Ledger, shown: s
         en = f"this machine and the database differ by {at - before:+.1f} s: use NTP, signatures and timers need it"
         yield check.Line("error" if abs(at - before) > SKEW * 15 else "warning", "clock", zh, en)
     revision, newest = await migrate.state(config.database_url)
-    if revision != newest:
+    if revision is not None and revision not in migrate.revisions():
+        zh = f"台账结构 {revision} 来自更新的版本：可以运行；要回到该版本直接换回即可"
+        yield check.Line("warning", "schema", zh, f"the schema {revision} is a later version's: this one runs on it")
+    elif revision != newest:
         zh = f"台账结构 {revision}，需要 {newest}：请运行 shuniu migrate"
         yield check.Line("error", "schema", zh, f"the schema is {revision}, not {newest}: run shuniu migrate")
         return
@@ -232,12 +235,12 @@ async def _connections(config: settings.Settings, ledger: session.Ledger) -> Lin
 
 
 async def _redis(config: settings.Settings) -> Lines:
-    where = urlsplit(config.redis)
+    scheme, _, rest = config.redis.partition("://")
     if config.embedded_redis and not config.valkey_socket.exists():
         yield check.Line("info", "redis", "内嵌，随枢纽启动", "embedded, starts with the hub")
         return
-    shown = f"{where.scheme}://{where.hostname or where.path}"
-    client = redis.Redis.from_url(config.redis, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE)
+    shown = f"{scheme}://{rest.partition('?')[0].rpartition('@')[2]}"
+    client = redis_address.client(config.redis, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE)
     try:
         told = await client.info()
         yield check.Line(

@@ -7,7 +7,10 @@ HINTS: dict[str, tuple[str, str]] = {
         "应为 sqlite:///路径 或 postgresql://用户:密码@主机:端口/库名",
         "expected sqlite:///path or postgresql://user:password@host:port/name",
     ),
-    "redis_url": ("应为 redis://、rediss:// 或 unix:// 地址", "expected a redis://, rediss:// or unix:// address"),
+    "redis_url": (
+        "应为 redis://、rediss://、unix:// 或 redis+sentinel://主机:端口,主机:端口/主库名",
+        "expected redis://, rediss://, unix:// or redis+sentinel://host:port,host:port/master",
+    ),
     "public_url": ("应为 http(s)://主机 形式的网址", "expected an address such as https://hub.example.com"),
     "otlp_endpoint": (
         "应为 http(s)://主机:端口 形式的网址",
@@ -23,6 +26,7 @@ HINTS: dict[str, tuple[str, str]] = {
     ),
     "max_body": ("应为 1KiB–256MiB 的大小,如 1MiB", "expected a size from 1KiB to 256MiB, such as 1MiB"),
     "oidc_roles": ("应为 组名=角色，以逗号分隔", "expected group=role, separated by commas"),
+    "scan_roles": ("应为 连接/成员账号=角色，以逗号分隔", "expected connection/member=role, separated by commas"),
     "log_level": ("应为 DEBUG、INFO、WARNING 或 ERROR", "expected DEBUG, INFO, WARNING or ERROR"),
     "log_format": ("应为 json 或 console", "expected json or console"),
 }

@@ -1,10 +1,17 @@
-"""Brings the ledger's schema up to date; safe to run from several processes at once."""
+"""Brings the ledger's schema up to date; safe to run from several processes at once.
+
+Going back: migrations only add, so a version of before runs on the schema of a later one and leaves it as it is. One
+that does more says ``breaks = True``; from then on the ledger names the oldest version that may run on it (``FLOOR``).
+"""
 
 from __future__ import annotations
 
 import asyncio
 import importlib.resources
+import json
+import time
 
+import structlog
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -12,8 +19,17 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
+from gateway import references
 from retry_queue.ledger import session
 
+log = structlog.get_logger(__name__)
+
+FLOOR = "schema_floor"
+"""The setting that names the oldest revision whose version may run on this schema."""
+_PUT = (
+    "INSERT INTO settings (key, value, updated_at) VALUES (:key, :value, :now)"
+    " ON CONFLICT (key) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at"
+)
 _LOCK = 0x5348554E  # "SHUN": one migration at a time on PostgreSQL
 
 
@@ -28,7 +44,32 @@ def _upgrade(connection: Connection) -> None:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
     config = _config()
     config.attributes["connection"] = connection
+    script = ScriptDirectory.from_config(config)
+    known = [one.revision for one in script.walk_revisions()]
+    now = MigrationContext.configure(connection).get_current_revision()
+    if now is not None and now not in known:
+        _tolerated(connection, now, known)
+        return
     command.upgrade(config, "head")
+    floor = next((one.revision for one in script.walk_revisions() if getattr(one.module, "breaks", False)), known[-1])
+    if _floor(connection) != floor:
+        connection.execute(text(_PUT), {"key": FLOOR, "value": json.dumps(floor), "now": time.time()})
+
+
+def _floor(connection: Connection) -> str:
+    found = connection.execute(text("SELECT value FROM settings WHERE key = :key"), {"key": FLOOR}).scalar()
+    return str(json.loads(found)) if found else ""
+
+
+def _tolerated(connection: Connection, now: str, known: list[str]) -> None:
+    """Returns when this version may run on the schema of a later one; raises Unusable."""
+    if _floor(connection) not in known:
+        raise references.Unusable(
+            f"台账结构 {now} 属于更新的版本，本版本不能使用；请换回新版本，或恢复升级前的备份",
+            f"the ledger's schema {now} is a later version's, and this one cannot use it: "
+            "run that version, or restore the backup from before the upgrade",
+        )
+    log.warning("ledger.newer", schema=now, ours=known[0])
 
 
 async def upgrade(url: str, tries: int = 20) -> None:

@@ -72,7 +72,7 @@ class Provider:
         self, sealer: sealing.Sealer, cookie: str, state: str, code: str, now: float
     ) -> tuple[dict[str, Any], str]:
         """What the provider says of the person, and the page they wanted. Raises Problem."""
-        kept = _remembered(sealer, cookie, state)
+        kept = remembered(sealer, cookie, state)
         known = await self._described()
         form = {
             "grant_type": "authorization_code", "code": code, "redirect_uri": self.back,
@@ -161,9 +161,10 @@ def refused(why: str) -> problems.Problem:
     return problems.Problem("sign_in_refused", f"单点登录未完成：{why}", why)
 
 
-def _remembered(sealer: sealing.Sealer, cookie: str, state: str) -> dict[str, Any]:
+def remembered(sealer: sealing.Sealer, cookie: str, state: str, place: str = PLACE) -> dict[str, Any]:
+    """What was sealed into the cookie when the sign-in began; raises Problem where the state is another or too old."""
     try:
-        kept = json.loads(sealer.open(cookie, PLACE))
+        kept = json.loads(sealer.open(cookie, place))
     except (sealing.SecretUnreadable, ValueError):
         raise refused("this browser did not begin the sign-in, or too long ago") from None
     if time.time() - float(kept["at"]) > LASTS or not hmac.compare_digest(str(kept["state"]).encode(), state.encode()):

@@ -82,6 +82,7 @@ V, OP, ED, OW = Role.VIEWER, Role.OPERATOR, Role.EDITOR, Role.OWNER
 PERMISSIONS: dict[str, Role | None] = {
     "session_create": None, "problem_get": None,
     "session_ways": None, "session_oidc_start": None, "session_oidc_callback": None,
+    "session_scan_start": None, "session_scan_callback": None,
     "session_get": V, "session_delete": V, "session_password": V,
     "user_list": OW, "user_create": OW, "user_update": OW, "user_delete": OW,
     "token_list": OW, "token_create": OW, "token_delete": OW,
@@ -239,7 +240,9 @@ async def sign_in(hub: Parts, name: str, password: str, old_cookie: str | None) 
         return await _opened(connection, hub, user, now, old_cookie)
 
 
-async def sign_in_as(hub: Parts, name: str, subject: str, slug: str, old_cookie: str | None) -> SignedIn:
+async def sign_in_as(
+    hub: Parts, name: str, subject: str, slug: str, old_cookie: str | None, by: str = "oidc"
+) -> SignedIn:
     """Opens a session for whom the identity provider named; whoever comes first is added, roles follow their groups.
 
     Raises users.NameTaken where a person of ours has the name, and Problem for somebody who was disabled.
@@ -248,14 +251,14 @@ async def sign_in_as(hub: Parts, name: str, subject: str, slug: str, old_cookie:
     async with hub.ledger.write() as connection:
         user = await users.by_subject(connection, subject)
         if user is None:
-            user = await add_user(connection, hub.sealer, name, NO_PASSWORD, slug, now, "oidc")
+            user = await add_user(connection, hub.sealer, name, NO_PASSWORD, slug, now, by)
             await users.belongs_to(connection, user.id, subject)
         elif user.role != slug:
             before, user = user, await users.change(connection, user.id, role=slug)
             assert user is not None
             await users.close_all(connection, user.id)
             told = {"role": slug, "was": before.role}
-            await audit.append(connection, hub.sealer, now, "oidc", "user.update", f"user/{user.name}", told)
+            await audit.append(connection, hub.sealer, now, by, "user.update", f"user/{user.name}", told)
         if user.disabled:
             raise problems.Problem("sign_in_refused", "该账号已停用", "this account is disabled")
         return await _opened(connection, hub, user, now, old_cookie)

@@ -14,10 +14,10 @@ import sys
 
 import structlog
 import uvloop
-from redis import asyncio as aioredis
 from redis.exceptions import RedisError
 
 from gateway import settings, supervisor, telemetry, tracing, valkey
+from retry_queue import redis_address
 from retry_queue.ledger import session, users, workers
 
 log = structlog.get_logger()
@@ -68,7 +68,7 @@ async def _all(config: settings.Settings, pace: float) -> int:
 
 async def _check_redis(config: settings.Settings) -> None:
     """Refuses a Redis that throws keys away; one that is away is no reason not to start."""
-    client = aioredis.Redis.from_url(config.redis, socket_connect_timeout=2, socket_timeout=2)
+    client = redis_address.client(config.redis, socket_connect_timeout=2, socket_timeout=2)
     try:
         await valkey.refuse_evicting(client)
     except (RedisError, OSError) as error:

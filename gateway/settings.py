@@ -23,6 +23,7 @@ from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_va
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from gateway import hints, references
+from retry_queue import redis_address
 
 PREFIX = "SHUNIU_"
 SCRIPT_ONLY = frozenset({"CI", "PYTHON", "NO_APT", "SKIP_UI", "TEST_POSTGRES_URL"})
@@ -77,6 +78,12 @@ class Settings(BaseSettings):
     """Group of the provider -> role here, as ``admins=owner,sales=viewer``; the highest counts."""
     oidc_default_role: Literal["", "owner", "editor", "operator", "viewer"] = ""
     """The role of people whose groups give none; empty: they may not sign in."""
+    scan_login: Annotated[tuple[str, ...], NoDecode] = ()
+    """Connections by whose own page people may sign in, such as ``wecom-main``; only an owner may change these."""
+    scan_roles: Annotated[dict[str, Literal["owner", "editor", "operator", "viewer"]], NoDecode] = Field(
+        default_factory=dict
+    )
+    """``connection/member id`` -> role here; ``connection/*`` for every member who is not named."""
     workers: Annotated[int, Field(ge=1, le=64)] = 1
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["json", "console"] = "json"
@@ -141,7 +148,7 @@ class Settings(BaseSettings):
     @field_validator("redis_url")
     @classmethod
     def _redis_scheme(cls, value: str) -> str:
-        if value and urlsplit(value).scheme not in {"redis", "rediss", "unix"}:
+        if value and redis_address.group(value) is None and urlsplit(value).scheme not in {"redis", "rediss", "unix"}:
             raise ValueError("not a Redis address")
         return value
 
@@ -168,13 +175,18 @@ class Settings(BaseSettings):
             return int(found[1]) * _SIZES[found[2]]
         return value
 
-    @field_validator("oidc_roles", mode="before")
+    @field_validator("oidc_roles", "scan_roles", mode="before")
     @classmethod
     def _pairs(cls, value: object) -> object:
         if isinstance(value, str):
             pairs = [part.rpartition("=") for part in value.split(",") if part.strip()]
             return {group.strip(): role.strip() for group, _, role in pairs}
         return value
+
+    @field_validator("scan_login", mode="before")
+    @classmethod
+    def _keys(cls, value: object) -> object:
+        return tuple(part for part in re.split(r"[,\s]+", value) if part) if isinstance(value, str) else value
 
     @field_validator("egress_allow", mode="before")
     @classmethod

@@ -16,12 +16,13 @@ import orjson
 import structlog
 from arq import connections as arq_connections
 from arq import worker as arq_worker
-from redis import asyncio as aioredis
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import BusyLoadingError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeout
+
+from retry_queue import redis_address
 
 if TYPE_CHECKING:
     from arq.typing import WorkerCoroutine
@@ -58,6 +59,21 @@ def redis_settings(url: str) -> arq_connections.RedisSettings:
     settings.retry = Retry(ExponentialBackoff(cap=0.5, base=0.02), 3)
     settings.retry_on_error = RETRY_ON
     return settings
+
+
+async def pool(url: str) -> arq_connections.ArqRedis:
+    """What rings: arq's own, and where Sentinels are asked for the master one that keeps to our limits of time."""
+    if redis_address.group(url) is None:
+        return await arq_connections.create_pool(
+            redis_settings(url), job_serializer=dumps, job_deserializer=loads, default_queue_name=QUEUE
+        )
+    settings = arq_connections.RedisSettings()
+    again = {"retry": Retry(ExponentialBackoff(cap=0.5, base=0.02), 3), "retry_on_error": RETRY_ON}
+    made = redis_address.client(
+        url, arq_connections.ArqRedis, socket_connect_timeout=settings.conn_timeout, encoding="utf8", **again
+    )
+    made.job_serializer, made.job_deserializer, made.default_queue_name = dumps, loads, QUEUE
+    return cast("arq_connections.ArqRedis", made)
 
 
 class Bell:
@@ -99,12 +115,7 @@ class Bell:
     async def _send(self) -> None:
         async with asyncio.timeout(2.0):
             if self._pool is None:
-                self._pool = await arq_connections.create_pool(
-                    redis_settings(self._url or ""),
-                    job_serializer=dumps,
-                    job_deserializer=loads,
-                    default_queue_name=QUEUE,
-                )
+                self._pool = await pool(self._url or "")
             await self._pool.publish(SHORTCUT, b"")  # whoever listens right now need not wait for the next look
             if await self._pool.zcard(QUEUE) >= WAITING:
                 return  # enough wake-ups wait already: nobody listens, or everybody is at work
@@ -120,12 +131,14 @@ class Bell:
 
 async def listen(url: str, wake: Callable[[dict[str, Any]], Awaitable[None]], stopped: asyncio.Event) -> None:
     """Runs the arq worker until ``stopped``; comes back by itself whenever Redis does."""
+    alone = redis_address.group(url) is None
     while not stopped.is_set():
         job = arq_worker.func(cast("WorkerCoroutine", wake), name="wake", keep_result=0, timeout=10, max_tries=1000)
         worker = arq_worker.Worker(
             functions=[job],
             queue_name=QUEUE,
-            redis_settings=redis_settings(url),
+            redis_settings=redis_settings(url) if alone else None,
+            redis_pool=None if alone else await pool(url),
             poll_delay=POLL,
             max_jobs=20,
             keep_result=0,
@@ -151,7 +164,7 @@ async def listen(url: str, wake: Callable[[dict[str, Any]], Awaitable[None]], st
 async def hear(url: str, woken: Callable[[], None], stopped: asyncio.Event) -> None:
     """Wakes at once while Redis can be heard; the queue and the sweep do the same a little later."""
     while not stopped.is_set():
-        client = aioredis.Redis.from_url(url, socket_connect_timeout=2)
+        client = redis_address.client(url, socket_connect_timeout=2)
         try:
             async with client.pubsub(ignore_subscribe_messages=True) as channel:
                 await channel.subscribe(SHORTCUT)
@@ -170,3 +183,5 @@ async def _closed(worker: arq_worker.Worker) -> None:
         await worker.close()
     except (RedisError, OSError, TimeoutError, AttributeError) as error:
         log.debug("bell.close", kind=type(error).__name__)
+        if (open_ := getattr(worker, "_pool", None)) is not None:
+            await open_.aclose()  # arq stops before this when its last word does not get through

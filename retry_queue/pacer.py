@@ -24,6 +24,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from connectors.core import model, pacing
+from retry_queue import redis_address
 from retry_queue.ledger import paces, session
 
 PREFIX = "shuniu:{pace}:"
@@ -138,11 +139,13 @@ class SharedPacer:
         self._patience, self._sleep = patience, sleep
         self._redis: Any = None
         if url is not None:
-            pool = aioredis.BlockingConnectionPool.from_url(
-                url, max_connections=16, timeout=TIMEOUT, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT,
-                retry=Retry(NoBackoff(), 0),
-            )  # fmt: skip
-            self._redis = aioredis.Redis(connection_pool=pool)
+            how: dict[str, Any] = {"socket_timeout": TIMEOUT, "socket_connect_timeout": TIMEOUT}
+            how |= {"max_connections": 16, "retry": Retry(NoBackoff(), 0)}
+            if redis_address.group(url) is None:
+                pool = aioredis.BlockingConnectionPool.from_url(url, timeout=TIMEOUT, **how)
+                self._redis = aioredis.Redis(connection_pool=pool)
+            else:
+                self._redis = redis_address.client(url, **how)
             self._script, self._hold, self._told = map(self._redis.register_script, (_SCRIPT, _HOLD, _TOLD))
         self._away_until = 0.0
         self._held: dict[str, tuple[str, float]] = {}

@@ -42,6 +42,7 @@ Basic = terms.Basic
 PacingScope = terms.PacingScope
 Pacing = terms.Pacing
 Authorise = terms.Authorise
+Partial = terms.Partial
 
 
 class RequestSpec(terms.Part):
@@ -146,13 +147,6 @@ class Guard(terms.Part):
     when: Condition
     """Over its ``result`` and our ``input``."""
     hint: Text
-
-
-class Partial(terms.Part):
-    """Success in part: where the refused pieces of an accepted call are listed."""
-
-    path: Path
-    label: Text
 
 
 class Ask(terms.Part):
@@ -351,6 +345,7 @@ class Declaration(terms.Part):
     time: TimeFormat = TimeFormat()
     auth: list[Auth] = Field(default_factory=list)
     authorise: Authorise | None = None
+    sign_in: terms.SignIn | None = None
     ends: Slug | None = None  # the field in which a person writes when an authorisation ends that nothing renews
     signing: Signing = Signing()
     success: Condition
@@ -380,6 +375,8 @@ class Declaration(terms.Part):
                 need(operation.flow.lookup, f"operations.{key}.flow.lookup")
                 for step in operation.flow.steps:
                     need(step.operation, f"operations.{key}.flow.steps")
+        for read in self.sign_in.steps if self.sign_in else ():
+            need(read.operation, "sign_in.steps")
         for key, message in self.messages.items():
             need(message.hydrate.operation if message.hydrate else None, f"messages.{key}.hydrate")
         for key, source in self.events.items():
@@ -393,8 +390,8 @@ class Declaration(terms.Part):
         wrong += [f"fields: '{key}' twice" for key in sorted({k for k in keys if keys.count(k) > 1})]
         hidden = {field.key for field in self.fields if field.secret}
         wrong += [f"ends: no open field '{self.ends}'"] if self.ends not in {None, *keys} - hidden else []
-        strange = sorted(set(self.authorise.fills) - hidden) if self.authorise else []
-        wrong += [f"authorise.fills: no secret field '{key}'" for key in strange]
+        fills = set(self.authorise.fills) if self.authorise else set()
+        wrong += [f"authorise.fills: no secret field '{key}'" for key in sorted(fills - hidden)]
         if wrong:
             raise ValueError("; ".join(wrong))
         return self

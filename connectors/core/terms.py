@@ -145,6 +145,13 @@ class Pacing(Part):
     scopes: list[PacingScope] = Field(default_factory=list)
 
 
+class Partial(Part):
+    """Success in part: where the refused pieces of an accepted call are listed."""
+
+    path: Path
+    label: Text
+
+
 class Authorise(Part):
     """A person agrees in a browser, and the platform sends them back with a code: how it begins and what comes of it.
 
@@ -158,3 +165,31 @@ class Authorise(Part):
     """Secret field -> the parameter of the way back that it is filled from."""
     when: dict[str, str | list[str]] = Field(default_factory=dict)
     """Only when a config field has (one of) this value."""
+
+
+class SignInStep(Part):
+    """One read on the way from the code to the person.
+
+    ``input`` may name ``${code}`` and ``${told.*}``, what the step before answered.
+    """
+
+    operation: str
+    input: dict[str, Any]
+
+
+class SignIn(Part):
+    """Members of this system may sign in to the hub on the system's own page, such as by scanning a code.
+
+    ``url`` and ``query`` may name ``${config.*}``, ``${redirect}`` and ``${state}`` (which must come back).
+    """
+
+    label: Text
+    url: str
+    query: dict[str, Any] = Field(default_factory=dict)
+    code: str = "code"
+    """The parameter of the way back that holds the code; it is good for once."""
+    steps: list[SignInStep] = Field(min_length=1, max_length=5)
+    tenant: str
+    """Whose members they are: ``${config.*}``; part of who somebody is."""
+    subject: Path
+    """The member's id in the last answer; absent for whoever is no member."""

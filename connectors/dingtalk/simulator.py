@@ -2,8 +2,8 @@
 
 Controls under ``/_sim/dingtalk``: ``GET messages?receiver=&after=`` (received), ``POST approvals`` (a form handed in),
 ``POST approvals/{instance}/{agree|refuse|terminate|delete}`` (pushes the event), ``POST events`` (push any event),
-``POST lost`` (one whose push failed), ``POST ask`` (a message to the robot), ``POST stream/{ping|disconnect|cut}``,
-``POST tokens/expire``, ``POST check`` (the address check).
+``POST lost`` (one whose push failed), ``POST ask`` (to the robot), ``POST scan`` (a sign-in),
+``POST stream/{ping|disconnect|cut}``, ``POST tokens/expire``, ``POST check`` (the address check).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from connectors.core import jsontext
-from connectors.dingtalk.simulated import approvals, book, callbacks, calls, channel, corp, office
+from connectors.dingtalk.simulated import approvals, book, callbacks, calls, channel, corp, office, scanning
 from connectors.simulator import control, engine
 
 HEADER = "x-acs-dingtalk-access-token"
@@ -72,6 +72,7 @@ class Simulator(engine.Simulator):
         self.book = book.Book(self.world, self.commit)
         self.office = office.Office(self.world, self.now, self.commit, self.announce)
         self.approvals = approvals.Approvals(self.settings, self.now, self.commit, self.announce, self.book.members)
+        self.scans = scanning.Scanning(self.settings, self.now)
         self.channel = channel.Channel(self, 3.0, (15, 30, 60, 60), self.now, str(self.settings["corp_id"]))
 
     async def stop(self) -> None:
@@ -165,6 +166,8 @@ class Simulator(engine.Simulator):
     def routes(self) -> list[BaseRoute]:
         return [
             Route("/v1.0/oauth2/accessToken", self.new_token, methods=["POST"]),
+            Route("/v1.0/oauth2/userAccessToken", self.personal, methods=["POST"]),
+            Route("/v1.0/contact/users/me", self.personal, methods=["GET"]),
             Route("/v1.0/gateway/connections/open", self.open_stream, methods=["POST"]),
             WebSocketRoute("/connect", self.stream_opened),
             Route("/gettoken", self.legacy_token, methods=["GET"]),
@@ -227,6 +230,15 @@ class Simulator(engine.Simulator):
                 return self.new_refusal(refusal)
 
         return answer
+
+    async def personal(self, request: Request) -> Response:
+        """Calls without an application's token: a code becomes a person's token, the token the person."""
+        try:
+            if request.method == "POST":
+                return control.answer(self.scans.token(await self.body(request)))
+            return control.answer(self.scans.person(request.headers.get(HEADER, "")))
+        except corp.Refusal as refusal:
+            return self.new_refusal(refusal)
 
     async def body(self, request: Request) -> corp.Body:
         raw = await request.body()
@@ -321,6 +333,7 @@ class Simulator(engine.Simulator):
             Route("/approvals/{instance}/{result}", control.guarded(self.decide), methods=["POST"]),
             Route("/events", control.guarded(self.tell), methods=["POST"]),
             Route("/lost", control.guarded(self.lose), methods=["POST"]),
+            Route("/scan", control.guarded(self.scan), methods=["POST"]),
             Route("/ask", control.guarded(self.ask), methods=["POST"]),
             Route("/stream/{topic}", control.guarded(self.stream_says), methods=["POST"]),
             Route("/tokens/expire", self.expire, methods=["POST"]),
@@ -346,8 +359,7 @@ class Simulator(engine.Simulator):
         return control.answer(self.approvals.decide(request.path_params["instance"], request.path_params["result"]))
 
     async def tell(self, request: Request) -> Response:
-        event = await control.body(request)
-        if not event.get("EventType"):
+        if not (event := await control.body(request)).get("EventType"):
             raise ValueError("an event needs its EventType")
         self.announce(event)
         return control.answer(event)
@@ -358,33 +370,19 @@ class Simulator(engine.Simulator):
         self.lost.append({"EventTime": at, "eventId": secrets.token_hex(14), **(await control.body(request))})
         return control.answer(self.lost[-1])
 
+    async def scan(self, request: Request) -> Response:
+        """Body: ``userid`` of who scans the code of the sign-in page."""
+        return control.answer(self.scans.scan(str((await control.body(request))["userid"])))
+
     async def ask(self, request: Request) -> Response:
         """Somebody writes to the robot; body: ``text``, ``sender`` (a userId), ``msgtype``."""
-        wish = await control.body(request)
-        kind, at = str(wish.get("msgtype", "text")), int(self.now() * 1000)
-        message = {
-            "conversationId": "cidsimulated01==",
-            "conversationType": "2",
-            "conversationTitle": "售后群",
-            "msgId": f"msg{secrets.token_hex(12)}",
-            "msgtype": kind,
-            "text": {"content": f" {wish.get('text', '查订单')}"},
-            "senderStaffId": str(wish.get("sender", "sales01")),
-            "senderNick": "客服",
-            "createAt": at,
-            "robotCode": self.settings["robot_code"],
-            "sessionWebhook": f"https://oapi.dingtalk.com/robot/sendBySession?session={secrets.token_hex(16)}",
-            "sessionWebhookExpiredTime": at + 5_400_000,
-        }
-        if kind != "text":
-            del message["text"]
+        message = channel.asked(await control.body(request), str(self.settings["robot_code"]), int(self.now() * 1000))
         self.channel.callback(channel.ROBOT, message)
         return control.answer(message)
 
     async def stream_says(self, request: Request) -> Response:
         """``ping``, ``disconnect`` (every socket is closed soon after) or ``cut`` (at once)."""
-        topic = request.path_params["topic"]
-        if topic == "cut":
+        if (topic := request.path_params["topic"]) == "cut":
             return control.answer({"cut": await self.channel.close()})
         if topic not in ("ping", "disconnect"):
             raise ValueError(f"no '{topic}'; there are ping, disconnect, cut")

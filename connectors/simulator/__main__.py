@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import json
 import signal
 import sys
 from pathlib import Path
@@ -37,7 +38,12 @@ def main() -> int:
         "--time-scale", type=float, default=1.0, help="factor on every vendor delay (0.01: 100 x faster)"
     )
     parser.add_argument("--seed", type=int, default=1, help="seed of the faults' dice")
+    parser.add_argument("--settings", action="store_true", help="print every simulator's settings as JSON, and end")
     arguments = parser.parse_args()
+    if arguments.settings:
+        made = engine.create([])
+        print(json.dumps({id: one.settings for id, one in made.items()}, default=str))
+        return 0
     try:
         with contextlib.suppress(KeyboardInterrupt):
             asyncio.run(run(arguments))

@@ -261,7 +261,10 @@ def create(ids: Iterable[str] = (), **options: Any) -> dict[str, Simulator]:
 
 
 def application(simulators: dict[str, Simulator]) -> Starlette:
-    """One ASGI application for all of them; ``GET /_sim`` lists them, ``GET /_sim/world`` their customers."""
+    """One ASGI application for all of them.
+
+    ``GET /_sim`` lists them, ``/_sim/world`` their customers, ``/_sim/goods`` what they sell.
+    """
 
     async def index(_request: Request) -> Response:
         return JSONResponse(
@@ -277,6 +280,11 @@ def application(simulators: dict[str, Simulator]) -> Starlette:
         told = first.world.customers if first else []
         return JSONResponse([{"name": one.name, "phone": one.phone, "ids": one.ids} for one in told])
 
+    async def goods(_request: Request) -> Response:
+        """What every system sells, by the codes that all of them know."""
+        first = next(iter(simulators.values()), None)
+        return JSONResponse([{"code": one.code, "title": one.title} for one in (first.world.skus if first else [])])
+
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         for one in simulators.values():
@@ -290,7 +298,8 @@ def application(simulators: dict[str, Simulator]) -> Starlette:
                 await one.pusher.aclose()
 
     mounts = [mount for one in simulators.values() for mount in one.mounts()]
-    return Starlette(routes=[Route("/_sim", index), Route("/_sim/world", people), *mounts], lifespan=lifespan)
+    shared = [Route("/_sim", index), Route("/_sim/world", people), Route("/_sim/goods", goods)]
+    return Starlette(routes=[*shared, *mounts], lifespan=lifespan)
 
 
 class Url(str):

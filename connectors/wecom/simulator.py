@@ -3,7 +3,8 @@
 Controls under ``/_sim/wecom``: ``GET messages?receiver=&after=`` (what people received),
 ``POST contacts/{external_userid}/add|edit|del`` (a customer or member acts; pushes the event),
 ``POST approvals`` (an approval form changes its state), ``POST groups`` (a customer group is made or changed),
-``POST mass/{msgid}/confirm`` (a member sends a mass message), ``POST tokens/expire``, ``POST check`` (URL check).
+``POST mass/{msgid}/confirm`` (a member sends a mass message), ``POST scan`` (somebody signs in to a site),
+``POST tokens/expire``, ``POST check`` (URL check).
 """
 
 from __future__ import annotations
@@ -196,6 +197,7 @@ class Simulator(engine.Simulator):
             Route("/approvals", control.guarded(self.change_approval), methods=["POST"]),
             Route("/mass/{msgid}/confirm", control.guarded(self.confirm_mass), methods=["POST"]),
             Route("/groups", control.guarded(self.make_group), methods=["POST"]),
+            Route("/scan", control.guarded(self.scan), methods=["POST"]),
             Route("/tokens/expire", self.expire, methods=["POST"]),
             Route("/check", self.check, methods=["POST"]),
         ]
@@ -287,6 +289,10 @@ class Simulator(engine.Simulator):
             event |= {"UpdateDetail": "change_name", "CurMemVer": secrets.token_hex(16)}
         self.announce(event)
         return control.answer(given)
+
+    async def scan(self, request: Request) -> Response:
+        """Body: ``userid`` of who scans the code of the sign-in page; answers with what comes back to the site."""
+        return control.answer({"code": self.corp.scan(str((await control.body(request))["userid"]))})
 
     async def expire(self, _request: Request) -> Response:
         """End every token early, as the platform may."""

@@ -40,6 +40,7 @@ from gateway.api import (
     retention,
     routes,
     samples,
+    scan_sign_on,
     services,
     sessions,
     single_sign_on,
@@ -52,7 +53,8 @@ from gateway.api import (
 
 PREFIX = "/api/v1"
 NOUNS = (
-    sessions, single_sign_on, users, tokens, connectors, declarations, authorisations, connections, breakers, mappings,
+    sessions, single_sign_on, scan_sign_on,
+    users, tokens, connectors, declarations, authorisations, connections, breakers, mappings,
     mapping_versions, routes, recipes, events, edits, explaining,
     deliveries, replays, timers, links, customers, entities, conflicts, comparisons, reconciliations, backfills, ledger,
     quarantine, audits,

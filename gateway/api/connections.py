@@ -168,6 +168,13 @@ def _checked(hub: services.Services, connector: str, config: dict[str, Any], sec
     return config
 
 
+def _trusted(hub: services.Services, who: security.Principal, key: str) -> None:
+    """Whoever points a connection by which people sign in elsewhere becomes anybody: that is an owner's right."""
+    if key in hub.settings.scan_login and who.role < security.Role.OWNER:
+        en = "people sign in by this connection: only an owner may change it"
+        raise problems.Problem("forbidden", "这个连接用于登录，只有 owner 可以修改", en)
+
+
 def _complete(hub: services.Services, row: connections.Row) -> None:
     """Raises the problem ``incomplete`` when the connection must not be enabled."""
     live = sites.open_connection(row, hub.sealer, hub.site().connectors)
@@ -211,6 +218,7 @@ async def one(request: Request, response: Response, key: str) -> Connection:
 async def create(request: Request, response: Response, body: NewConnection) -> Connection:
     """Makes a connection."""
     hub, who = services.of(request), security.principal(request)
+    _trusted(hub, who, body.key)
     config = _checked(hub, body.connector, body.config, body.secrets)
     async with hub.change() as connection:
         if await connections.get(connection, body.key) is not None:
@@ -240,6 +248,7 @@ async def update(
     An enabled connection must stay complete; one that waited for new credentials goes on.
     """
     hub, who = services.of(request), security.principal(request)
+    _trusted(hub, who, key)
     async with hub.change() as connection:
         before = await _get(connection, key)
         paging.check_match(if_match, paging.etag(before.version, before.updated_at))
@@ -272,6 +281,7 @@ async def update(
 async def remove(request: Request, key: str, if_match: IfMatch = None) -> None:
     """Removes a connection that no route uses; its history stays."""
     hub, who = services.of(request), security.principal(request)
+    _trusted(hub, who, key)
     async with hub.change() as connection:
         before = await _get(connection, key)
         paging.check_match(if_match, paging.etag(before.version, before.updated_at))

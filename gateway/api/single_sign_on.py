@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
-from gateway import oidc, problems, schema, security
+from gateway import oidc, problems, scanning, schema, security
 from gateway.api import paging, services
 from retry_queue.ledger import users
 
@@ -20,13 +20,19 @@ REDIRECTS: dict[int | str, dict[str, Any]] = {303: {"description": "Go on there"
 class Way(paging.Part):
     """One way to sign in. ``start`` is an address to go to with the browser; null for the form of name and password."""
 
-    id: Literal["password", "oidc"]
+    id: Literal["password", "oidc", "scan"]
     label: paging.Words
     start: str | None = None
 
 
 class Ways(paging.Part):
     items: list[Way]
+
+
+def taken(name: str) -> problems.Problem:
+    """Somebody of ours has this name: they are not taken over."""
+    zh = f"已有本地用户 {name}，请管理员先改名或删除"
+    return problems.Problem("exists", zh, f"there is a local user {name}; an owner must remove it first")
 
 
 def provider(hub: services.Services) -> oidc.Provider:
@@ -48,6 +54,9 @@ async def ways(request: Request) -> Ways:
     if provider(hub).on:
         label = paging.Words(zh="单点登录", en="Single sign-on")
         found.append(Way(id="oidc", label=label, start=f"{PATH}/start"))
+    for key, (_connection, spec) in scanning.offered(hub.settings, hub.site()).items():
+        label = paging.Words(zh=spec.label.zh, en=spec.label.en)
+        found.append(Way(id="scan", label=label, start=f"/api/v1/sessions/scan/{key}/start"))
     return Ways(items=found)
 
 
@@ -92,11 +101,7 @@ async def callback(
     try:
         made = await security.sign_in_as(hub, name, oidc.subject(said), role, old)
     except users.NameTaken:
-        zh, en = (
-            f"已有本地用户 {name}，请管理员先改名或删除",
-            f"there is a local user {name}; an owner must remove it first",
-        )
-        raise problems.Problem("exists", zh, en) from None
+        raise taken(name) from None
     answer = RedirectResponse(page, 303, {"Cache-Control": "no-store"})
     security.give_cookie(answer, made.cookie, secure=hub.settings.public_url.startswith("https://"))
     answer.delete_cookie(COOKIE, path=PATH, httponly=True, samesite="lax")

@@ -34,7 +34,8 @@ class Load:
         return 1000 * statistics.fmean(self.latencies) if self.latencies else 0.0
 
 
-async def _answer(reader: asyncio.StreamReader) -> int:
+async def answer(reader: asyncio.StreamReader) -> int:
+    """The status of one answer, read to its end."""
     head = await reader.readuntil(b"\r\n\r\n")
     lower = head.lower()
     at = lower.find(b"content-length:")
@@ -55,7 +56,7 @@ async def saturate(host: str, port: int, requests: Iterator[bytes], connections:
         for request in requests:
             begun = time.perf_counter()
             writer.write(request)
-            status = await _answer(reader)
+            status = await answer(reader)
             load.sent += 1
             load.latencies.append(time.perf_counter() - begun)
             if status < 300:
@@ -84,7 +85,7 @@ async def steady(host: str, port: int, requests: Iterator[bytes], per_second: fl
         begun = time.perf_counter()
         sent_at.append(time.time())
         line[1].write(request)
-        status = await _answer(line[0])
+        status = await answer(line[0])
         load.sent += 1
         load.latencies.append(time.perf_counter() - begun)
         load.accepted += status < 300

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -20,6 +21,7 @@ def register(app: typer.Typer) -> None:
     app.command("demo")(demo)
     app.command("bench")(bench)
     app.command("journey")(journey)
+    app.command("rehearse")(rehearse)
     app.command("sim", context_settings=PASS_ON)(sim)
 
 
@@ -88,6 +90,25 @@ def journey(
     story = "gateway.trial.wide" if wide else "gateway.trial.journey"
     wanted = {} if orders is None else {"orders": orders}
     raise typer.Exit(_part(story).run(database_url=database_url, redis_url=redis_url, **wanted))
+
+
+def rehearse(
+    file: Annotated[
+        Path | None, typer.Option("--file", "-f", help="hub.yaml；默认用演示的 / your own hub.yaml")
+    ] = None,
+    output: Annotated[Path, typer.Option("-o", help="报告 / where the report goes")] = Path("rehearsal.html"),
+    rate: Annotated[float, typer.Option(min=1, help="平时每秒订单数 / orders a second on a calm day")] = 20.0,
+    times: Annotated[float, typer.Option(min=1, help="高峰是平时的几倍 / how many times that in the burst")] = 100.0,
+    seconds: Annotated[float, typer.Option(min=1, help="高峰持续多少秒 / seconds of the burst")] = 180.0,
+    calm: Annotated[float, typer.Option(min=1, help="高峰前后各多少秒 / seconds before and after it")] = 30.0,
+    drain: Annotated[float, typer.Option(min=1, help="之后最多等多少秒 / seconds to wait for the rest")] = 600.0,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="工作进程数 / worker processes")] = 2,
+    database_url: Annotated[str, typer.Option(help="空的 PostgreSQL；默认内嵌 / an empty PostgreSQL")] = "",
+) -> None:
+    """大促演练：百倍订单冲击模拟器，出一页报告 / a hundredfold burst against simulators, with a report page."""
+    given = {"rate": rate, "times": times, "seconds": seconds, "calm": calm, "drain": drain, "workers": workers}
+    rehearsal = _part("gateway.rehearsal.command")
+    raise typer.Exit(rehearsal.run(file, output, database_url=database_url, **given))
 
 
 def sim(context: typer.Context) -> None:

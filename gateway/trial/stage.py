@@ -40,6 +40,7 @@ class Stage:
         self._client = httpx.AsyncClient(timeout=20.0)
         self._serve: Callable[[], contextlib.AbstractContextManager[Any]] | None = None
         self._hub = contextlib.ExitStack()
+        self._pid = 0
 
     async def start(self, serve: Callable[[], contextlib.AbstractContextManager[Any]] | None = None) -> None:
         """Starts the hub's processes, at first with ``serve``, later again the same way."""
@@ -47,11 +48,16 @@ class Stage:
         if self._serve is None:
             raise ValueError("nothing to start")
         child = self._hub.enter_context(self._serve())
+        self._pid = getattr(child, "pid", 0)
         await processes.reachable(self.config.port, child=child)
 
     def stop(self) -> None:
         """Ends the hub's processes in good order; the simulators go on."""
         self._hub.close()
+
+    def pids(self) -> list[int]:
+        """The hub's processes as they were started: the supervisor, whose descendants are the rest."""
+        return [self._pid] if self._pid else []
 
     async def panel(self, path: str, body: Any = None) -> Any:
         """Asks (GET) or tells (POST, with a body) the simulators' control panel."""

@@ -17,7 +17,7 @@ BY_SCHEMA: dict[str, tuple[dict[str, Any], str]] = {
     "short key": ({"secrets": {"secretKey": "short"}}, "secretKey"),
     "SQLite": ({"secrets": {"databaseUrl": "sqlite:///x"}}, "databaseUrl"),
     "MySQL": ({"secrets": {"databaseUrl": "mysql://u@h/d"}}, "databaseUrl"),
-    "Sentinel address": ({"secrets": {"redisUrl": "redis+sentinel://a,b/mymaster"}}, "redisUrl"),
+    "no Redis address": ({"secrets": {"redisUrl": "http://redis:6379"}}, "redisUrl"),
     "Sentinel block": ({"redis": {"sentinel": {}}}, "redis"),
     "password that breaks an address": ({"secrets": {"postgresPassword": "p@ss/word:12345"}}, "postgresPassword"),
     "log level": ({"logLevel": "LOUD"}, "logLevel"),

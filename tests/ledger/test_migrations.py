@@ -99,7 +99,10 @@ async def test_twice_changes_nothing(database_url: str) -> None:
 
     await _look(database_url, mark)
     await migrate.upgrade(database_url)
-    assert await _look(database_url, lambda c: c.execute(text("SELECT value FROM settings")).scalar()) == "1"
+    assert (
+        await _look(database_url, lambda c: c.execute(text("SELECT value FROM settings WHERE key = 'here'")).scalar())
+        == "1"
+    )
 
 
 def test_every_constraint_has_a_name() -> None:

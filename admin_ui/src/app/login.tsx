@@ -1,8 +1,9 @@
 /** Signing in. */
 import { LockOutlined, UserOutlined } from '@ant-design/icons'
 import { Alert, Button, Form, Input, Segmented } from 'antd'
-import { useState } from 'react'
+import { useEffect, useState } from 'react'
 import { useTranslation } from 'react-i18next'
+import { api, ask, type Schemas } from '@/api/client'
 import { speak, useLanguage, type Language } from '@/i18n'
 import { Mark } from '@/kit/logo'
 import { useProblemWords } from '@/kit/query'
@@ -16,6 +17,12 @@ export function Login() {
   const tell = useProblemWords()
   const [error, setError] = useState<unknown>(problem)
   const [busy, setBusy] = useState(false)
+  const [ways, setWays] = useState<Schemas['Way'][]>([])
+
+  useEffect(() => {
+    // Without the list the form still works; the buttons are then missing.
+    ask(api.GET('/api/v1/sessions/ways')).then((found) => setWays(found.items.filter((way) => way.start)), () => undefined)
+  }, [])
 
   async function submit(given: { name: string; password: string }): Promise<void> {
     setBusy(true)
@@ -49,6 +56,11 @@ export function Login() {
             </Form.Item>
             <Button type="primary" htmlType="submit" block loading={busy}>{t('submit')}</Button>
           </Form>
+          {ways.length > 0 && (
+            <div className="login-ways">
+              {ways.map((way) => <Button key={way.start} block size="large" href={`${way.start}?page=${encodeURIComponent(location.pathname + location.search)}`}>{way.label[language]}</Button>)}
+            </div>
+          )}
           <details className="login-help"><summary>{t('first')}</summary><p>{t('firstHow')}</p><code>./shuniu user add admin --role owner</code></details>
         </div>
       </main>

@@ -131,6 +131,8 @@ def _beyond(made: declaration.Declaration) -> Iterator[Wrong]:
     zh, en = "自定义声明不能使用 custom（需要程序）", "'custom' needs a program; a declaration has none"
     if made.signing.scheme == "custom":
         yield Wrong(("signing", "scheme"), zh, en)
+    if made.sign_in is not None:
+        yield Wrong(("sign_in",), "自定义声明不能用于登录", "nobody signs in by a declaration of the site's own")
     for name, source in made.events.items():
         if source.door == "stream":
             stream = ("自定义声明不能使用长连接", "a long connection needs a program; a declaration has none")

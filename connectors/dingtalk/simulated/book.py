@@ -46,6 +46,17 @@ class Book:
                 return {"result": {"userid": userid}}
         raise corp.Refusal(60121, "找不到该用户")
 
+    def by_unionid(self, body: corp.Body, _query: corp.Query) -> corp.Body:
+        """Staff have contact_type 0, external contacts 1."""
+        union = str(body.get("unionid", ""))
+        for userid in self.members:
+            if union == union_of(userid):
+                return {"result": {"contact_type": 0, "userid": userid}}
+        for userid in self.contacts:
+            if union == union_of(userid):
+                return {"result": {"contact_type": 1, "userid": userid}}
+        raise corp.Refusal(60121, "找不到该用户")
+
     def users(self, body: corp.Body, _query: corp.Query) -> corp.Body:
         """One page of a department's members; everybody is in the root and in the first department."""
         if body.get("cursor") is None or not 1 <= int(body.get("size") or 0) <= 100:
@@ -111,11 +122,16 @@ def _contact(body: corp.Body) -> dict[str, Any]:
     return {name: given[name] for name in WRITTEN if given.get(name) is not None}
 
 
+def union_of(userid: str) -> str:
+    """Who somebody is across corps."""
+    return f"z21{userid}"
+
+
 def _member(member: world.Employee) -> dict[str, Any]:
     userid = member.ids["staff.userid"]
     return {
         "userid": userid,
-        "unionid": f"z21{userid}",
+        "unionid": union_of(userid),
         "name": member.name,
         "mobile": member.phone,
         "email": member.email,

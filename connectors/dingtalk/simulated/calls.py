@@ -7,6 +7,7 @@ LEGACY = {
     "/topapi/message/corpconversation/getsendresult": ("corp", "notice_result"),
     "/topapi/v2/user/get": ("book", "user"),
     "/topapi/v2/user/getbymobile": ("book", "by_mobile"),
+    "/topapi/user/getbyunionid": ("book", "by_unionid"),
     "/topapi/v2/user/list": ("book", "users"),
     "/topapi/v2/department/listsub": ("book", "departments"),
     "/topapi/extcontact/create": ("book", "contact_create"),

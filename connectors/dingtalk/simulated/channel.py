@@ -120,3 +120,25 @@ class Channel(sockets.Sockets):
     def callback(self, topic: str, data: Mapping[str, Any]) -> None:
         """Owe a callback (a message to the robot, a card's button)."""
         self.tell(topic, ("CALLBACK", {"topic": topic}, data))
+
+
+def asked(wish: Mapping[str, Any], robot: str, at: int) -> dict[str, Any]:
+    """A message to the robot as its callback carries it; ``at`` in milliseconds."""
+    kind = str(wish.get("msgtype", "text"))
+    message = {
+        "conversationId": "cidsimulated01==",
+        "conversationType": "2",
+        "conversationTitle": "售后群",
+        "msgId": f"msg{secrets.token_hex(12)}",
+        "msgtype": kind,
+        "text": {"content": f" {wish.get('text', '查订单')}"},
+        "senderStaffId": str(wish.get("sender", "sales01")),
+        "senderNick": "客服",
+        "createAt": at,
+        "robotCode": robot,
+        "sessionWebhook": f"https://oapi.dingtalk.com/robot/sendBySession?session={secrets.token_hex(16)}",
+        "sessionWebhookExpiredTime": at + 5_400_000,
+    }
+    if kind != "text":
+        del message["text"]
+    return message

@@ -32,6 +32,8 @@ class Corp:
         self.codes: dict[str, tuple[float, str]] = {}
         """Welcome code -> until when, and for which customer."""
         self.spent: set[str] = set()
+        self.scans: dict[str, tuple[float, Body]] = {}
+        """Sign-in code -> until when, and who scanned."""
         self.groups: dict[str, Body] = {}
         self.approvals = approvals.Approvals(settings, now, commit, self.members)
         self.mass = mass.Mass(settings, now, commit, self.messages, self.contacts, self.groups)
@@ -213,6 +215,21 @@ class Corp:
         ]
         return messages.page(rows, body, "group_chat_list", min(1000, int(self.settings["page_size"])))
 
+    def scan(self, who: str) -> str:
+        """Somebody scans the code of the sign-in page and agrees; strangers get a code too."""
+        member = self.members.get(who.lower())
+        told = {"userid": member.ids["staff.userid"]} if member else {"openid": f"o{who}"}
+        code = secrets.token_urlsafe(32)
+        self.scans[code] = (self.now() + 300, told)
+        return code
+
+    def scanned(self, _body: Body, query: Query) -> Body:
+        """auth/getuserinfo: a code lives five minutes and works once."""
+        until, told = self.scans.pop(query.get("code", ""), (0.0, {}))
+        if until <= self.now():
+            raise messages.Refusal(40029, "invalid code")
+        return told
+
     def by_mobile(self, body: Body, _query: Query) -> Body:
         for member in self.members.values():
             if member.phone == str(body.get("mobile", "")):
@@ -239,6 +256,7 @@ CALLS: dict[str, tuple[str, Callable[[Corp, Body, Query], Body]]] = {
     "externalcontact/get_groupmsg_list_v2": ("POST", lambda corp, *given: corp.mass.listed(*given)),
     "externalcontact/groupchat/list": ("POST", Corp.group_list),
     "externalcontact/groupchat/get": ("POST", Corp.group),
+    "auth/getuserinfo": ("GET", Corp.scanned),
     "user/getuserid": ("POST", Corp.by_mobile),
     "oa/applyevent": ("POST", lambda corp, *given: corp.approvals.apply(*given)),
     "oa/gettemplatedetail": ("POST", lambda corp, *given: corp.approvals.template(*given)),
