@@ -32,6 +32,7 @@ class Node(paging.Part):
     category: str
     state: str
     reason: paging.Words | None = None
+    sandbox: Annotated[bool, Field(description="A simulator stands in for it")] = False
     per_minute: float
     series: list[int]
 
@@ -130,7 +131,7 @@ def _node(live: sites.Live, arrived: list[pulse.Moved], minutes: int, now: float
         key=live.key, connector=live.connector, label=paging.Words(**label),
         category=spec.category if spec is not None else "generic", state=str(live.state),
         reason=paging.Words.model_validate(live.problem) if live.problem else None,
-        per_minute=_rate(own, now), series=_series(own, minutes),
+        sandbox=live.sandbox, per_minute=_rate(own, now), series=_series(own, minutes),
     )  # fmt: skip
 
 

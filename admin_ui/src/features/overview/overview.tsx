@@ -1,7 +1,7 @@
 /** The first page: the balance in public, the picture, and what needs a person. */
-import { CheckCircleFilled, CoffeeOutlined, ExclamationCircleFilled } from '@ant-design/icons'
+import { CheckCircleFilled, CoffeeOutlined, ExclamationCircleFilled, ExperimentOutlined } from '@ant-design/icons'
 import { useQuery } from '@tanstack/react-query'
-import { Button, Table, Tooltip } from 'antd'
+import { Alert, Button, Table, Tooltip } from 'antd'
 import { useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import { Link } from 'react-router'
@@ -12,6 +12,7 @@ import { useSession } from '@/app/session'
 import { useSay } from '@/i18n'
 import { Ago, Num, Spark, useEntity } from '@/kit/bits'
 import { Loaded, Nothing, Page } from '@/kit/page'
+import '@/style/sandbox.css'
 import { FirstSteps } from './first-steps'
 import { Picture } from './picture'
 
@@ -32,6 +33,7 @@ function Content({ found }: { found: Overview }) {
   const { t } = useTranslation('overview')
   const { may } = useSession()
   const live = useLive()
+  const invented = found.nodes.filter((one) => one.sandbox).length
   if (found.nodes.length === 0) {
     return (
       <div className="stack">
@@ -48,6 +50,7 @@ function Content({ found }: { found: Overview }) {
     <div className="stack">
       {may('editor') && <FirstSteps found={found} />}
       <Ledger balance={live.balance ?? found.balance} series={found.series} />
+      {invented > 0 && <Alert type="warning" showIcon icon={<ExperimentOutlined />} title={t('invented', { n: invented })} action={<Link to="/connections">{t('inventedSee')}</Link>} />}
       <div className="overview-middle">
         <section className="panel" aria-labelledby="picture-title">
           <h2 id="picture-title">{t('picture')}<small>{t('pictureHint')}</small></h2>
@@ -87,7 +90,7 @@ function Ledger({ balance, series }: { balance: Balance; series: number[] }) {
 }
 
 /** Where things that need a person are looked at; what is not named here are failures. */
-const WHERE: Record<string, string> = { difference: '/settings', channel: '/alerts', conflicts: PAGES.some((one) => one.path === '/conflicts') ? '/conflicts' : '/links' }
+const WHERE: Record<string, string> = { difference: '/settings?view=checks', channel: '/alerts', conflicts: PAGES.some((one) => one.path === '/conflicts') ? '/conflicts' : '/links' }
 
 function Todos({ todo }: { todo: Overview['todo'] }) {
   const { t } = useTranslation('overview')

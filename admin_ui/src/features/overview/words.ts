@@ -31,6 +31,7 @@ export const zh = {
   emptyRoutesHint: '选一个现成方案，三步即可开始同步。',
   emptyRoutesAct: '选择方案',
   health: { good: '正常', busy: '繁忙', bad: '有失败', off: '已停用' },
+  sandbox: '模拟器', invented: '{{n}} 个连接正在用模拟器，它们的数据是编造的', inventedSee: '查看连接',
   moreDone: '展开其余 {{n}} 项',
   tour: '四步跑通第一条数据', tourAway: '不再显示',
   step: {
@@ -72,6 +73,7 @@ export const en: Twin<typeof zh> = {
   emptyRoutesHint: 'Pick a ready recipe; three steps and it runs.',
   emptyRoutesAct: 'Pick a recipe',
   health: { good: 'Good', busy: 'Busy', bad: 'Failures', off: 'Off' },
+  sandbox: 'simulator', invented: '{{n}} connections speak to simulators; their data is invented', inventedSee: 'See connections',
   moreDone: 'Show {{n}} more',
   tour: 'Four steps to the first record', tourAway: 'Do not show again',
   step: {
