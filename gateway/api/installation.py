@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated, Literal
+from urllib.parse import unquote
 
 from fastapi import APIRouter, Request
 from pydantic import Field
@@ -41,7 +42,8 @@ async def one(request: Request) -> Installation:
         running = await workers.alive(db, ALIVE)
     return Installation(
         version=__version__, public_url=config.public_url, database="postgresql" if config.production else "sqlite",
-        embedded_redis=config.embedded_redis, data_dir=str(config.data_dir), running=sorted(running),
+        embedded_redis=str(config.valkey_socket) in unquote(config.redis),  # the supervisor names it to its children
+        data_dir=str(config.data_dir), running=sorted(running),
         networks=[str(one) for one in config.egress_allow], max_body=config.max_body,
         single_sign_on=bool(config.oidc_issuer), sandbox=bool(config.sandbox_url), traces=bool(config.otlp_endpoint),
     )  # fmt: skip

@@ -31,7 +31,7 @@ export default function ConnectionPage() {
       back={<Link className="back" to="/connections">‹ {t('title')}</Link>}
       title={<>{connector.data && <Badge name={say(connector.data.label)} category={connector.data.category} size={36} />}{key}{connection.data && <State of={connection.data.state} />}{connection.data?.sandbox && <SandboxTag />}</>}
       lead={say(connector.data?.label)}
-      actions={connection.data && <Turn connection={connection.data} />}
+      actions={connection.data && <>{connector.data && <Offer connection={connection.data} connector={connector.data} />}<Turn connection={connection.data} /></>}
     >
       <Loaded query={connection}>{(one) => <Loaded query={connector}>{(kind) => <Content connection={one} connector={kind} />}</Loaded>}</Loaded>
     </Page>
@@ -76,7 +76,7 @@ function Content({ connection, connector }: { connection: Connection; connector:
       <Tabs
         defaultActiveKey={state?.fresh && connection.hook_url ? 'hook' : 'settings'}
         items={[
-          { key: 'settings', label: t('settings'), children: connection.sandbox ? <Invented connection={connection} /> : <><Moved settled={settled} /><Editor key={settled.shown.etag} connector={connector} connection={settled.shown} touch={settled.touch} /><Offer connection={connection} connector={connector} /></> },
+          { key: 'settings', label: t('settings'), children: connection.sandbox ? <Invented connection={connection} /> : <><Moved settled={settled} /><Editor key={settled.shown.etag} connector={connector} connection={settled.shown} touch={settled.touch} /></> },
           { key: 'hook', label: t('hook'), children: <Hook connection={connection} connector={connector} /> },
           { key: 'events', label: t('recent'), children: <Recent connection={connection} /> },
           { key: 'refused', label: t('refused'), children: <Refused connection={connection} /> },

@@ -45,18 +45,13 @@ export function Standing({ connection }: { connection: Connection }) {
   )
 }
 
-/** Below the settings of a real connection: a rehearsal without touching them. */
+/** Beside pause and enable: a rehearsal without touching the settings. */
 export function Offer({ connection, connector }: { connection: Connection; connector: Connector }) {
   const { t } = useTranslation('connections')
   const { may } = useSession()
   const { sure, busy } = useTurn(connection.key)
   if (!connector.sandbox || connection.sandbox || !may('editor')) return null
-  return (
-    <section className="panel row apart sandbox-offer" aria-label={t('sandbox')}>
-      <div><strong><ExperimentOutlined aria-hidden="true" /> {t('sandboxTry')}</strong><p className="dim">{t('sandboxTryHint')}</p></div>
-      <Button loading={busy} onClick={() => sure(true)}>{t('sandboxGo')}</Button>
-    </section>
-  )
+  return <Button icon={<ExperimentOutlined />} loading={busy} title={t('sandboxTryHint')} onClick={() => sure(true)}>{t('sandboxGo')}</Button>
 }
 
 /** In the wizard: begin without keys. */

@@ -49,7 +49,7 @@ function Days({ kept }: { kept: Schemas['Retention'] }) {
           </li>
         ))}
       </ul>
-      <p className="row apart"><span className="dim">{t('retentionStays')}</span><Button type="primary" disabled={!changed} loading={save.isPending} onClick={put}>{common('save')}</Button></p>
+      <p className="row apart keep-foot"><span className="dim">{t('retentionStays')}</span><Button type="primary" disabled={!changed} loading={save.isPending} onClick={put}>{common('save')}</Button></p>
     </>
   )
 }

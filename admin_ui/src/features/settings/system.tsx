@@ -85,7 +85,7 @@ export function Keys() {
 }
 
 export function Installation() {
-  const { t } = useTranslation('settings')
+  const { t, i18n } = useTranslation('settings')
   const found = useQuery({ queryKey: ['installation'], queryFn: () => ask(api.GET('/api/v1/settings/installation')) })
   return (
     <section className="panel" aria-labelledby="site-title">
@@ -98,7 +98,7 @@ export function Installation() {
             <Fact name={t('siteVersion')}>{told.version}</Fact>
             <Fact name={t('siteDatabase')}>{told.database === 'postgresql' ? 'PostgreSQL' : t('siteSqlite')}</Fact>
             <Fact name="Redis">{told.embedded_redis ? t('siteEmbedded') : t('siteOwn')}</Fact>
-            <Fact name={t('siteRunning')}>{told.running.join(t('comma')) || '—'}</Fact>
+            <Fact name={t('siteRunning')}>{told.running.map((one) => (i18n.exists(`settings:process.${one}`) ? t(`process.${one as 'api'}`) : one)).join(t('comma')) || '—'}</Fact>
             <Fact name={t('siteNetworks')}>{told.networks.length ? told.networks.map((one) => <code key={one} className="tag">{one}</code>) : t('sitePublic')}</Fact>
             <Fact name={t('siteSso')}>{told.single_sign_on ? t('on') : t('off')}</Fact>
             <Fact name={t('siteSandbox')}>{told.sandbox ? t('on') : t('off')}</Fact>
