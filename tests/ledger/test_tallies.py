@@ -236,7 +236,8 @@ async def test_it_balances_at_every_moment_while_everybody_commits(open_ledger: 
             looks += 1
 
     async def settled() -> bool:
-        found = await balance(ledgers[2])
+        async with ledgers[2].read() as connection:
+            found = await tallies.balance(connection)
         return found.received == 6 * 15 and found.in_flight == 0
 
     async def drive() -> None:
