@@ -88,7 +88,7 @@ export function Editor({ connector, connection, touch }: { connector: Connector;
             initialValues={{ ...starting(connector.fields, connection?.config ?? {}), [KEY]: connection?.key }}>
             {!connection && (
               <Form.Item name={KEY} label={t('key')} extra={<span className="field-help">{t('keyHelp')}</span>} validateTrigger="onBlur"
-                rules={[{ required: true, message: t('key') }, { pattern: /^[a-z0-9][a-z0-9_-]{0,59}$/, message: t('keyBad') }]}>
+                rules={[{ required: true, message: `${t('key')}：${common('required')}` }, { pattern: /^[a-z0-9][a-z0-9_-]{0,59}$/, message: t('keyBad') }]}>
                 <Input autoComplete="off" spellCheck={false} autoFocus placeholder={`${connector.id}-main`} />
               </Form.Item>
             )}

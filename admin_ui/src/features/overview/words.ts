@@ -73,7 +73,7 @@ export const en: Twin<typeof zh> = {
   emptyRoutesHint: 'Pick a ready recipe; three steps and it runs.',
   emptyRoutesAct: 'Pick a recipe',
   health: { good: 'Good', busy: 'Busy', bad: 'Failures', off: 'Off' },
-  sandbox: 'simulator', invented: '{{n}} connections speak to simulators; their data is invented', inventedSee: 'See connections',
+  sandbox: 'simulator', invented: 'Simulators stand in for some systems ({{n}}); their data is invented', inventedSee: 'See connections',
   moreDone: 'Show {{n}} more',
   tour: 'Four steps to the first record', tourAway: 'Do not show again',
   step: {

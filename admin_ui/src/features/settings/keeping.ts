@@ -25,6 +25,7 @@ export function size(bytes: number): string {
 
 /** How far a rotation is, 0 to 100: rows that hold something sealed, and those that wait for the new key. */
 export function progress(keys: Schemas['DataKey'][], left: number): number {
+  if (keys.some((one) => one.state === 'coming')) return 0
   const all = keys.reduce((sum, one) => sum + one.rows, 0)
   return all === 0 ? 100 : Math.round(((all - Math.min(left, all)) / all) * 100)
 }

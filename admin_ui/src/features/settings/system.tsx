@@ -73,7 +73,7 @@ export function Keys() {
                 <Fact name={t('keysRows')}><Num of={told.keys.reduce((sum, one) => sum + one.rows, 0)} /></Fact>
                 <Fact name={t('keysMaster')}>{old.length === 0 ? t('keysOne') : old.every((one) => !one.needed) ? t('keysNeedless') : t('keysNeeded')}</Fact>
               </dl>
-              {told.rotating && <div role="status"><Progress percent={progress(told.keys, told.left)} status="active" aria-label={t('keysRunning')} /><span className="dim">{t('keysLeft', { n: told.left })}</span></div>}
+              {told.rotating && <div role="status"><Progress percent={progress(told.keys, told.left)} status="active" aria-label={t('keysRunning')} /><span className="dim">{told.keys.some((one) => one.state === 'coming') ? t('keysComing') : t('keysLeft', { n: told.left })}</span></div>}
               <div><Button loading={rotate.isPending} disabled={told.rotating} onClick={() => void modal.confirm({ title: t('keysSure'), content: t('keysSureHint'), okText: t('keysRotate'), onOk: () => rotate.mutateAsync(undefined).catch(() => undefined) })}>{told.rotating ? t('keysRunning') : t('keysRotate')}</Button></div>
               <details><summary>{t('masterHow')}</summary><ol className="how"><li>{t('master1')}</li><li>{t('master2')}</li><li>{t('master3')}</li></ol></details>
             </div>
