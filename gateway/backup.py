@@ -28,11 +28,13 @@ from sqlalchemy.engine import URL, make_url
 
 from gateway import __version__, migrate, settings
 from gateway.trial import postgres
-from retry_queue.ledger import recovery, secrets, session, workers
+from retry_queue.ledger import configuration, recovery, secrets, session, workers
 
 FORMAT = 1
 MANIFEST, DATA = "manifest.json", "ledger"
 PROBE = "shuniu"
+LAST = "backup"
+"""Setting of the ledger: when the last backup was taken, where to, how large."""
 ALIVE = 60.0
 """Seconds since its last heartbeat within which a process counts as running."""
 _PIECE = 1024 * 1024
@@ -143,7 +145,20 @@ async def take(url: str, sealer: secrets.Sealer, file: Path) -> Manifest:
     async with session.opened(url, owner="backup") as ledger:
         taken_at = await ledger.now()
     probe = sealer.seal(PROBE, PROBE)
-    return await asyncio.to_thread(_write, address, file, revision, taken_at, probe)
+    told = await asyncio.to_thread(_write, address, file, revision, taken_at, probe)
+    await _note(url, file, told)
+    return told
+
+
+async def _note(url: str, file: Path, told: Manifest) -> None:
+    """Lets the ledger know of a backup that is whole."""
+    ledger = session.open_ledger(url, owner="backup", pool=1)
+    try:
+        async with ledger.write() as connection:
+            known = {"at": told.taken_at, "file": str(file), "size": told.size}
+            await configuration.put_setting(connection, LAST, known)
+    finally:
+        await ledger.close()
 
 
 def _write(address: URL, file: Path, revision: str, taken_at: float, probe: str) -> Manifest:

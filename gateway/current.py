@@ -52,7 +52,13 @@ class Current:
             {place: made for place, row in self.mappings.items() if (made := compiled(row.body, place)) is not None},
             frozenset(self.templates),
             self.connectors,
+            self.sandboxed,
         )
+
+    @property
+    def sandboxed(self) -> frozenset[str]:
+        """Connections that a simulator stands in for."""
+        return frozenset(key for key, row in self.connections.items() if row.real is not None)
 
     def parsed_routes(self) -> list[route.Route]:
         """The routes that still have the right shape."""
@@ -101,3 +107,11 @@ async def load(connection: AsyncConnection) -> Current:
         await configuration.declarations(connection),
         {one["key"]: one for one in alerts},
     )
+
+
+def named(spec: dict[str, Any]) -> set[str]:
+    """Every connection that a stored route names: its source, its targets and those of later steps, what cancels it."""
+    source = spec.get("from") or spec.get("source") or {}
+    steps = [spec, *spec.get("then", [])]
+    ends = [one for step in steps for one in step.get("to", [])]
+    return {one.get("connection") or "" for one in (source, *ends, *spec.get("unless", []))}

@@ -16,6 +16,10 @@ HINTS: dict[str, tuple[str, str]] = {
         "应为 http(s)://主机:端口 形式的网址",
         "expected an address such as http://collector:4318",
     ),
+    "sandbox_url": (
+        "应为模拟器的网址，如 http://127.0.0.1:9100",
+        "expected the simulators' address, such as http://127.0.0.1:9100",
+    ),
     "trace_ratio": ("应为 0 到 1 的数", "expected a number from 0 to 1"),
     "port": ("应为 0–65535 的整数", "expected a whole number from 0 to 65535"),
     "metrics_port": ("应为 0–65535 的整数", "expected a whole number from 0 to 65535"),

@@ -66,7 +66,13 @@ def check(draft: hub_file.Draft, now: current.Current, *, prune: bool = False) -
     # A broken connection of the file is no reason to call every route to it broken too.
     named = {key for section, key in draft.where if section == "connections"}
     templates |= {key for section, key in draft.where if section == "templates"}
-    world = route_soundness.World(known, own, frozenset(templates), connectors)
+    world = route_soundness.World(known, own, frozenset(templates), connectors, now.sandboxed)
+    for key in sorted(now.sandboxed & draft.connections.keys()):
+        zh, en = (
+            f"连接 {key} 正在用模拟器：请先切回真实系统",
+            f"a simulator stands in for '{key}': switch it back first",
+        )
+        draft.say(problems.Fault("sandboxed", zh, en), *draft.place("connections", key))
     for key, given in draft.routes.items():
         for fault in route_soundness.route(given, world):
             if fault.code == "unknown_connection" and _spoken(given, fault) in named:

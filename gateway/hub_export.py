@@ -38,7 +38,8 @@ async def export(ledger: session.Ledger) -> tuple[str, list[str]]:
     if now.declarations:
         document["declarations"] = [{"body": text} for text in now.declarations.values()]
     document["connections"] = []
-    for key, row in now.connections.items():
+    for key, stored in now.connections.items():
+        row = stored.really()
         entry: dict[str, Any] = {"key": key, "connector": row.connector}
         if row.config:
             entry["config"] = {

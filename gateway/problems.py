@@ -55,6 +55,7 @@ KINDS: dict[str, Kind] = {
     "exists": Kind(409, "已存在同名对象", "There is one of this name already"),
     "incomplete": Kind(409, "设置不完整，不能启用", "Not complete, so it cannot be enabled"),
     "in_use": Kind(409, "仍在使用，不能删除", "Still in use, so it cannot be removed"),
+    "mixed_routes": Kind(409, "有路由连着另一类系统", "Routes join it with the other kind of system"),
     "stale": Kind(412, "内容已被他人修改，请刷新后重试", "Somebody changed it meanwhile; reload and try again"),
     "too_large": Kind(413, "请求正文过大", "The body is too large"),
     "unsupported_media_type": Kind(415, "请求正文应为 application/json", "The body must be application/json"),

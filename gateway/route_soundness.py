@@ -22,12 +22,16 @@ SENDS = frozenset({"write", "act", "call"})
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What routes may refer to. ``connections``: key -> (connector, config); ``mappings``: the site's own."""
+    """What routes may refer to. ``connections``: key -> (connector, config); ``mappings``: the site's own.
+
+    ``sandboxed``: connections that a simulator stands in for.
+    """
 
     connections: Mapping[str, tuple[str, Mapping[str, Any]]]
     mappings: Mapping[tuple[str, str], engine.Mapping] = field(default_factory=dict)
     templates: frozenset[str] = frozenset()
     connectors: catalogue.Catalogue = catalogue.SHIPPED
+    sandboxed: frozenset[str] = frozenset()
 
     def mapping(self, connector: str, name: str) -> engine.Mapping | None:
         """The mapping in force; None when there is none that works."""
@@ -92,7 +96,19 @@ def route(given: routes.Route, world: World) -> list[Fault]:
         if same in seen:
             found.append(Fault("twice", "与上面的目标重复", "the same target as above", path))
         seen.add(same)
-    return found
+    return found + _mixed(given, world)
+
+
+def _mixed(given: routes.Route, world: World) -> list[Fault]:
+    """Invented orders must not reach a real ERP, nor real ones a simulator."""
+    named = {given.source.connection, *(target.connection for _, target in spots(given))}
+    invented = sorted(named & world.sandboxed)
+    if not given.enabled or not invented or named <= world.sandboxed:
+        return []
+    real = sorted(named - world.sandboxed)
+    zh = f"这条路由把模拟器（{'、'.join(invented)}）和真实系统（{'、'.join(real)}）连在一起：请先统一，再启用"
+    en = f"this route joins simulators ({', '.join(invented)}) and real systems ({', '.join(real)}); make them alike"
+    return [Fault("mixed", zh, en, ("enabled",))]
 
 
 def spots(given: routes.Route) -> list[tuple[tuple[str | int, ...], routes.Target]]:

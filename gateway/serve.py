@@ -23,12 +23,15 @@ from retry_queue.ledger import session, users, workers
 log = structlog.get_logger()
 
 
-def run(config: settings.Settings, role: str = "all", pace: float = 1.0) -> int:
-    """Runs ``role`` (all, api, worker, poller) until stopped; returns the exit code."""
+def run(config: settings.Settings, role: str = "all", pace: float = 1.0, sandbox: int | None = None) -> int:
+    """Runs ``role`` (all, api, worker, poller) until stopped; returns the exit code.
+
+    ``sandbox``: the port on which ``all`` runs the simulators as well.
+    """
     telemetry.configure(config.log_level, config.log_format)
     telemetry.conceal(*config.masters)
     work = {
-        "all": lambda: _all(config, pace),
+        "all": lambda: _all(config, pace, sandbox),
         "api": lambda: _api(config),
         "worker": lambda: _worker(config, polls=True, pumps=True, pace=pace),
         "poller": lambda: _worker(config, polls=True, pumps=False, pace=pace),
@@ -41,7 +44,7 @@ def run(config: settings.Settings, role: str = "all", pace: float = 1.0) -> int:
         return uvloop.run(work())
 
 
-async def _all(config: settings.Settings, pace: float) -> int:
+async def _all(config: settings.Settings, pace: float, sandbox: int | None) -> int:
     from gateway import migrate
 
     await migrate.upgrade(config.database_url)
@@ -52,6 +55,9 @@ async def _all(config: settings.Settings, pace: float) -> int:
         supervisor.Role("api", [*command, "api"]),
         supervisor.Role("worker", [*command, "worker", str(pace)], count=config.workers),
     ]
+    if sandbox is not None:
+        simulators = [sys.executable, "-P", "-m", "connectors.simulator", "--port", str(sandbox)]
+        roles.append(supervisor.Role("sandbox", simulators))
     async with session.opened(config.database_url, owner="supervisor", pool=2) as ledger:
         async with ledger.read() as connection:
             if not await users.all_rows(connection):

@@ -66,6 +66,8 @@ class Settings(BaseSettings):
     """How browsers and vendors reach the hub; without a trailing slash."""
     egress_allow: Annotated[tuple[Network, ...], NoDecode] = ()
     """Private networks that connections may call; every other private address is refused."""
+    sandbox_url: str = ""
+    """Where simulators of the vendors' systems answer, such as ``http://127.0.0.1:9100``; empty: no sandbox."""
     oidc_issuer: str = ""
     """The identity provider's issuer, exactly as it writes it; empty: passwords only."""
     oidc_client_id: str = ""
@@ -152,7 +154,7 @@ class Settings(BaseSettings):
             raise ValueError("not a Redis address")
         return value
 
-    @field_validator("public_url", "otlp_endpoint")
+    @field_validator("public_url", "otlp_endpoint", "sandbox_url")
     @classmethod
     def _web_address(cls, value: str) -> str:
         parts = urlsplit(value)
@@ -254,6 +256,7 @@ class Settings(BaseSettings):
             "PORT": str(self.port),
             "PUBLIC_URL": self.public_url,
             "EGRESS_ALLOW": ",".join(str(network) for network in self.egress_allow),
+            "SANDBOX_URL": self.sandbox_url,
             "OIDC_CLIENT_SECRET": self.oidc_client_secret.get_secret_value(),
             "WORKERS": str(self.workers),
             "LOG_LEVEL": self.log_level,

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import importlib.resources
 import json
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import asdict
 from typing import Any, Protocol
 
 import pydantic
+import yaml
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from connectors.core import template
 from connectors.simulator import faults, journal, push
 
 
@@ -78,6 +81,13 @@ def routes(subject: Subject) -> Sequence[BaseRoute]:
             subject.configure(await body(request))
         return answer({"settings": sorted(subject.settings)})
 
+    async def connection(request: Request) -> Response:
+        told = await body(request)
+        if "push_url" in subject.settings and told.get("hook"):
+            subject.configure({"push_url": str(told["hook"])})
+        known = {"url": str(request.base_url).rstrip("/"), **subject.settings}
+        return answer({"values": {**subject.settings, **fitting(subject.id, known)}})
+
     async def clock(request: Request) -> Response:
         subject.ahead += float((await body(request)).get("advance", 0))
         return answer({"now": subject.now(), "ahead": subject.ahead})
@@ -92,9 +102,20 @@ def routes(subject: Subject) -> Sequence[BaseRoute]:
         Route("/pushes", pushes),
         Route("/faults", guarded(switches), methods=["GET", "POST", "DELETE"]),
         Route("/configure", guarded(configure), methods=["GET", "POST"]),
+        Route("/connection", guarded(connection), methods=["POST"]),
         Route("/clock", guarded(clock), methods=["POST"]),
         Route("/reset", reset, methods=["POST"]),
     ]
+
+
+def fitting(id: str, known: dict[str, Any]) -> dict[str, Any]:
+    """What a connection that fits this simulator has beside its settings: the first of the connector's rehearsal."""
+    file = importlib.resources.files("connectors").joinpath(id, "rehearsal.yaml")
+    plan = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    first = next(iter((plan.get("connections") or {"main": {}}).values()))
+    roots = {"url": known["url"], "ws": str(known["url"]).replace("http", "ws", 1), "setting": known, "dollar": "$"}
+    found: dict[str, Any] = template.render({**first.get("config", {}), **first.get("secrets", {})}, roots)
+    return found
 
 
 def guarded(endpoint: Endpoint) -> Endpoint:

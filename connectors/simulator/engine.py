@@ -9,6 +9,7 @@ presence is registration. Its vendor routes live under ``/<id>``, its controls u
 ``GET  pushes``       what was pushed, each try with its status
 ``*    faults``       GET shows, POST changes the given switches, DELETE turns all off
 ``*    configure``    GET shows the settings' names, POST changes them (credentials, push target)
+``POST connection``   config and secrets of a connection that fits; ``{"hook": url}`` sets the push target
 ``POST clock``        ``{"advance": seconds}`` moves this simulator's clock (expiring tokens)
 ``POST reset``        state, journal, pushes and faults as at the start; settings stay
 ====================  ==========================================================================

@@ -11,6 +11,7 @@ from gateway.api import (
     audits,
     authorisations,
     backfills,
+    backups,
     breakers,
     comparisons,
     conflicts,
@@ -24,6 +25,7 @@ from gateway.api import (
     events,
     explaining,
     failures,
+    installation,
     keys,
     ledger,
     links,
@@ -40,6 +42,7 @@ from gateway.api import (
     retention,
     routes,
     samples,
+    sandboxes,
     scan_sign_on,
     services,
     sessions,
@@ -53,12 +56,11 @@ from gateway.api import (
 
 PREFIX = "/api/v1"
 NOUNS = (
-    sessions, single_sign_on, scan_sign_on,
-    users, tokens, connectors, declarations, authorisations, connections, breakers, mappings,
-    mapping_versions, routes, recipes, events, edits, explaining,
-    deliveries, replays, timers, links, customers, entities, conflicts, comparisons, reconciliations, backfills, ledger,
-    quarantine, audits,
-    alerts, alarms, keys, retention, problem_codes, overview, live, failures, trials, models, samples, templates,
+    sessions, single_sign_on, scan_sign_on, users, tokens, connectors, declarations, authorisations, connections, sandboxes,
+    breakers, mappings, mapping_versions, routes, recipes, events, edits, explaining, deliveries, replays, timers,
+    links, customers, entities, conflicts, comparisons, reconciliations, backfills, ledger, quarantine, audits, alerts,
+    alarms, keys, retention, backups, installation, problem_codes, overview, live, failures, trials, models, samples,
+    templates,
 )  # fmt: skip
 
 

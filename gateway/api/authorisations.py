@@ -53,6 +53,7 @@ async def start(request: Request, key: Key) -> Departure:
         row = await connections.get(db, key)
     if row is None:
         raise problems.Problem("not_found", f"没有连接 {key}", f"no connection {key}")
+    connection_api.outside_sandbox(row)
     live = sites.open_connection(row, hub.sealer, hub.site().connectors)
     spec = live.opened.declaration.authorise if live.opened is not None else None
     if live.opened is None or spec is None or not scope.applies(spec.when, scope.settings(live.opened)):
@@ -80,7 +81,7 @@ async def finish(request: Request) -> RedirectResponse:
         row = await connections.get(db, key)
         live = sites.open_connection(row, hub.sealer, hub.site().connectors) if row is not None else None
         spec = live.opened.declaration.authorise if live is not None and live.opened is not None else None
-        if row is None or row.version != version or spec is None:
+        if row is None or row.version != version or row.real is not None or spec is None:
             return _lead(hub, key if row is not None else "", "expired")
         found = {field: given[name] for field, name in spec.fills.items() if given.get(name)}
         if len(found) < len(spec.fills):

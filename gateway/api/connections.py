@@ -51,6 +51,7 @@ class Connection(paging.Part):
     authorised_until: Annotated[datetime | None, Field(description="When a person must authorise again, if known")] = (
         None
     )
+    sandbox: Annotated[bool, Field(description="A simulator stands in for the real system")] = False
     etag: str
     created_at: datetime
     updated_at: datetime
@@ -128,7 +129,7 @@ def _shown(
     return Connection(
         key=row.key, connector=row.connector, state=str(row.state),
         reason=paging.Words.model_validate(said) if said else None, config=row.config, secrets=sorted(row.sealed),
-        former_secrets=_former(hub, row),
+        former_secrets=_former(hub, row), sandbox=row.real is not None,
         hook_url=hook, missing=missing, authorised_until=paging.moment(until),
         breaker=breaker_api.shown(shut.get((row.key, ""))),
         operation_breakers=[
@@ -149,11 +150,19 @@ def _former(hub: services.Services, row: connections.Row) -> list[Former]:
     return [Former(field=name, until=paging.instant(until)) for name, (_, until) in sorted(found.items())]
 
 
-async def _get(connection: AsyncConnection, key: str) -> connections.Row:
+async def get(connection: AsyncConnection, key: str) -> connections.Row:
+    """A stored connection. Raises the problem ``not_found``."""
     row = await connections.get(connection, key)
     if row is None:
         raise problems.Problem("not_found", f"没有连接 {key[:60]}", f"no connection {key[:60]}")
     return row
+
+
+def outside_sandbox(row: connections.Row) -> None:
+    """Raises the problem ``conflict`` while a simulator stands in: its settings are nobody's to edit."""
+    if row.real is not None:
+        zh, en = "正在用模拟器，请先切回真实系统", "a simulator stands in for it: switch back first"
+        raise problems.Problem("conflict", zh, en)
 
 
 def _checked(hub: services.Services, connector: str, config: dict[str, Any], secrets: dict[str, str]) -> dict[str, Any]:
@@ -202,15 +211,19 @@ async def every(request: Request, limit: paging.Limit = 50, cursor: paging.Curso
 @routes.get("/{key}", operation_id="connection_get", summary="连接详情 Connection", responses=schema.responses(404))
 async def one(request: Request, response: Response, key: str) -> Connection:
     """One connection with its ETag."""
-    hub = services.of(request)
-    async with hub.ledger.read() as connection:
-        shut, _now = await breakers.every(connection)
-        row = await _get(connection, key)
-        live = hub.site().live.get(key)
-        until = await symptoms.granted(connection, hub.sealer, key, live.opened if live else None)
-    found = _shown(hub, row, shut, until)
+    found = await one_shown(services.of(request), key)
     response.headers["ETag"] = found.etag
     return found
+
+
+async def one_shown(hub: services.Services, key: str) -> Connection:
+    """A connection as people see it now. Raises the problem ``not_found``."""
+    async with hub.ledger.read() as connection:
+        shut, _now = await breakers.every(connection)
+        row = await get(connection, key)
+        live = hub.site().live.get(key)
+        until = await symptoms.granted(connection, hub.sealer, key, live.opened if live else None)
+    return _shown(hub, row, shut, until)
 
 
 @routes.post("", operation_id="connection_create", summary="新建连接 Create", status_code=201,
@@ -250,7 +263,8 @@ async def update(
     hub, who = services.of(request), security.principal(request)
     _trusted(hub, who, key)
     async with hub.change() as connection:
-        before = await _get(connection, key)
+        before = await get(connection, key)
+        outside_sandbox(before)
         paging.check_match(if_match, paging.etag(before.version, before.updated_at))
         config = _checked(hub, before.connector, body.config, body.secrets)
         state = before.state
@@ -283,9 +297,9 @@ async def remove(request: Request, key: str, if_match: IfMatch = None) -> None:
     hub, who = services.of(request), security.principal(request)
     _trusted(hub, who, key)
     async with hub.change() as connection:
-        before = await _get(connection, key)
+        before = await get(connection, key)
         paging.check_match(if_match, paging.etag(before.version, before.updated_at))
-        users = [row.key for row in await configuration.routes(connection) if key in _named(row.spec)]
+        users = [row.key for row in await configuration.routes(connection) if key in current.named(row.spec)]
         if users:
             shown = ", ".join(users[:10])
             raise problems.Problem("in_use", f"这些路由仍在使用它：{shown}", f"these routes use it: {shown}")
@@ -299,15 +313,10 @@ async def remove(request: Request, key: str, if_match: IfMatch = None) -> None:
         await audit.append(connection, hub.sealer, hub.clock(), who.name, "connection.delete", f"connection/{key}")
 
 
-def _named(spec: dict[str, Any]) -> set[str]:
-    source = spec.get("from") or spec.get("source") or {}
-    return {source.get("connection", ""), *(one.get("connection", "") for one in spec.get("to", []))}
-
-
 async def _turn(request: Request, key: str, state: ConnectionState) -> Connection:
     hub, who = services.of(request), security.principal(request)
     async with hub.change() as connection:
-        row = await _get(connection, key)
+        row = await get(connection, key)
         if state is ConnectionState.ENABLED:
             _complete(hub, row)
             await logins.end(connection, key)
@@ -316,7 +325,7 @@ async def _turn(request: Request, key: str, state: ConnectionState) -> Connectio
             await audit.append(
                 connection, hub.sealer, hub.clock(), who.name, f"connection.{state}", f"connection/{key}"
             )
-        row = await _get(connection, key)
+        row = await get(connection, key)
         shut, _now = await breakers.every(connection)
     hub.ring()
     return _shown(hub, row, shut)
@@ -350,7 +359,7 @@ async def test(request: Request, key: str) -> TestResult:
     """Makes the connector's probe call with the stored settings. A failure is an answer, not a problem."""
     hub = services.of(request)
     async with hub.ledger.read() as connection:
-        row = await _get(connection, key)
+        row = await get(connection, key)
     live = sites.open_connection(row, hub.sealer, hub.site().connectors)
     if live.opened is None:
         said = live.problem or {}

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request
 from pydantic import Field
 
 from connectors.core import catalogue, declaration, registry
-from gateway import problems, route_soundness, schema, soundness
+from gateway import problems, route_soundness, sandbox, schema, soundness
 from gateway.api import paging, services
 
 routes = APIRouter(prefix="/connectors", tags=["connectors"])
@@ -82,6 +82,7 @@ class Connector(ConnectorSummary):
     operations: list[OperationSummary]
     doors: list[Door]
     authorise: Authorisation | None = None
+    sandbox: Annotated[bool, Field(description="A simulator can stand in for it")] = False
     readme: str
     unconfirmed: list[str]
 
@@ -171,4 +172,7 @@ async def one(request: Request, id: str) -> Connector:
         return detail(spec, "")
     file = registry.folder(id).joinpath("README.md")
     readme = await asyncio.to_thread(lambda: file.read_text(encoding="utf-8") if file.is_file() else "")
-    return detail(spec, readme, services.of(request).settings.public_url)
+    config = services.of(request).settings
+    found = detail(spec, readme, config.public_url)
+    found.sandbox = sandbox.offered(config, connectors, id)
+    return found

@@ -32,6 +32,7 @@ class Node(paging.Part):
     category: str
     state: str
     reason: paging.Words | None = None
+    sandbox: Annotated[bool, Field(description="A simulator stands in for it")] = False
     per_minute: float
     series: list[int]
 
@@ -70,6 +71,7 @@ class Overview(paging.Part):
     at: datetime
     minutes: int
     balance: ledger.Balance
+    today: Annotated[ledger.Balance, Field(description="Of the events that came today, Beijing time")]
     nodes: list[Node]
     edges: list[Edge]
     todo: list[Todo]
@@ -82,6 +84,7 @@ async def overview(request: Request, minutes: Minutes = 60) -> Overview:
     hub = services.of(request)
     async with hub.ledger.read() as db:
         balance = await tallies.balance(db)
+        today = await tallies.today(db, hub.clock())
         arrived = await pulse.arrived(db, minutes)
         moved = await pulse.moved(db, minutes)
         stuck = await pulse.stuck(db)
@@ -95,6 +98,7 @@ async def overview(request: Request, minutes: Minutes = 60) -> Overview:
             if until - now < SOON}  # fmt: skip
     return Overview(
         at=paging.instant(now), minutes=minutes, balance=ledger.Balance(**asdict(balance)),
+        today=ledger.Balance(**asdict(today)),
         nodes=[_node(live, arrived, minutes, now) for live in site.live.values()],
         edges=[edge for one in site.routes.values() for edge in _edges(one, moved, stuck, minutes, now)],
         todo=[*_todo(site, causes, balance), *_shut(shut), *_soon(ends, waiting, mute, now)],
@@ -130,7 +134,7 @@ def _node(live: sites.Live, arrived: list[pulse.Moved], minutes: int, now: float
         key=live.key, connector=live.connector, label=paging.Words(**label),
         category=spec.category if spec is not None else "generic", state=str(live.state),
         reason=paging.Words.model_validate(live.problem) if live.problem else None,
-        per_minute=_rate(own, now), series=_series(own, minutes),
+        sandbox=live.sandbox, per_minute=_rate(own, now), series=_series(own, minutes),
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ import typer
 
 from gateway.commands import shell
 
+SANDBOX_PORT = 9100
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 
@@ -41,17 +42,24 @@ def serve(
     host: Annotated[str | None, typer.Option(help="监听地址 / address to listen on")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="端口 / port")] = None,
     pace: Annotated[float, typer.Option(min=0.001, help="轮询间隔的倍数 / factor on polling periods")] = 1.0,
+    sandbox: Annotated[
+        bool, typer.Option("--sandbox", help="同时启动内置模拟器，供连接试跑 / run simulators too, for rehearsals")
+    ] = False,
 ) -> None:
     """启动枢纽：接口、界面、工作进程和内置 Redis / run the hub: API, UI, workers and the embedded Redis."""
-    from gateway import settings
+    from gateway import children, settings
 
-    found = shell.load(workers=workers, host=host, port=port)
+    if sandbox and not children.port_is_free(SANDBOX_PORT):
+        raise shell.fail(f"模拟器的端口 {SANDBOX_PORT} 已被占用", f"the simulators' port {SANDBOX_PORT} is taken")
+    place = SANDBOX_PORT if sandbox else None
+    address = f"http://127.0.0.1:{place}" if place else None
+    found = shell.load(workers=workers, host=host, port=port, sandbox_url=address)
     for name, near in settings.unknown().items():
         hint = f"，是否想写 {near}？ / did you mean {near}?" if near else ""
         shell.say(f"忽略未知的环境变量 {name}{hint}", f"unknown variable {name} is ignored")
     serving = _part("gateway.serve")
     try:
-        raise typer.Exit(serving.run(found, role=role, pace=pace))
+        raise typer.Exit(serving.run(found, role=role, pace=pace, sandbox=place))
     except settings.Unusable as error:
         raise shell.fail(error.zh, error.en, 78) from None
 

@@ -175,17 +175,18 @@ async def running(
     ``introduced``: the vendors' consoles know the demo's hub already; another story introduces itself.
     """
     journal = _prepared(folder)
+    sim_port = sim_port or processes.free_port()
     config = settings.load(
         data_dir=folder / "data",
         database_url=database_url or None,
         redis_url=redis_url or None,
         secret_key=secrets.token_urlsafe(48),
         egress_allow="127.0.0.0/8",  # the simulators
+        sandbox_url=f"http://127.0.0.1:{sim_port}",
         port=hub_port or processes.free_port(),
         workers=workers,
         log_level="WARNING",
     )
-    sim_port = sim_port or processes.free_port()
     simulators = ["connectors.simulator", "--port", str(sim_port), "--journal", str(journal)]
     simulators += ["--time-scale", str(time_scale)]
     serve = ["gateway.serve", "all", str(pace)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import delete, insert, select, update
@@ -16,6 +16,8 @@ from retry_queue.ledger.states import ConnectionState
 T = tables.connections
 FORMER = "~former"
 """Behind a field's name, in the JSON of sealed texts: what the field was before."""
+REAL = "~real"
+"""In the JSON of config and of sealed texts while a simulator stands in (``sandbox``): what it really is."""
 _PAUSE = sql.Statement(
     """
     UPDATE connections SET state = {2}, reason = {3}, updated_at = {now}
@@ -39,6 +41,10 @@ class Row:
     updated_at: float
     former: dict[str, str] = field(default_factory=dict)
     """Sealed as well: field -> JSON {value, until} of the secret before, which doors accept until then."""
+    real: dict[str, Any] | None = None
+    """While a simulator stands in: {config, secrets (names), state, since} of the real system."""
+    held: str | None = None
+    """Sealed: what else is put aside for its return."""
 
     def formers(self, sealer: secrets.Sealer, now: float) -> dict[str, tuple[str, float]]:
         """Field -> its secret before and until when it counts; raises SecretUnreadable."""
@@ -53,6 +59,14 @@ class Row:
         """The secrets in clear; raises SecretUnreadable."""
         return {field: sealer.open(text, place(self.key, field)) for field, text in self.sealed.items()}
 
+    def really(self) -> Row:
+        """The connection as it is without the simulator; its secrets are named only."""
+        if self.real is None:
+            return self
+        told = self.real
+        sealed, state = dict.fromkeys(told["secrets"], ""), ConnectionState(told["state"])
+        return replace(self, config=told["config"], sealed=sealed, state=state, real=None, held=None)
+
 
 def place(key: str, field: str) -> str:
     """Where a connection's secret stands, for sealing."""
@@ -60,11 +74,14 @@ def place(key: str, field: str) -> str:
 
 
 def _row(row: Any) -> Row:
-    stored = json.loads(row.secrets)
+    stored, config = json.loads(row.secrets), json.loads(row.config)
+    held, real = stored.pop(REAL, None), config.pop(REAL, None)
     return Row(
         key=row.key,
         connector=row.connector,
-        config=json.loads(row.config),
+        config=config,
+        real=real,
+        held=held,
         sealed={name: text for name, text in stored.items() if not name.endswith(FORMER)},
         former={name.removesuffix(FORMER): text for name, text in stored.items() if name.endswith(FORMER)},
         state=ConnectionState(row.state),
@@ -100,8 +117,11 @@ async def put(
     """Creates or changes a connection. Secrets that are not given stay as they are; an empty one goes.
 
     ``overlap``: for so many seconds the door goes on taking what is proven with a secret that changes here.
+    Raises ValueError while a simulator stands in for it: what was put aside would be lost.
     """
     before = await get(connection, key)
+    if before is not None and before.real is not None:
+        raise ValueError(f"a simulator stands in for {key}")
     same = before is not None and before.connector == connector
     sealed = dict(before.sealed) if before and same else {}
     former = dict(before.former) if before and same else {}

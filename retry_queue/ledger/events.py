@@ -117,14 +117,14 @@ async def search(
         if value is not None:
             query = query.where(column == value)
     if since is not None:
-        query = query.where(E.c.id >= await _first_at(connection, since - TIME_SLACK), E.c.received_at >= since)
+        query = query.where(E.c.id >= await first_at(connection, since - TIME_SLACK), E.c.received_at >= since)
     if until is not None:
-        last = await _first_at(connection, until + TIME_SLACK)
+        last = await first_at(connection, until + TIME_SLACK)
         query = query.where(E.c.id <= last, E.c.received_at < until)
     return [_found(row) for row in await connection.execute(query)]
 
 
-async def _first_at(connection: AsyncConnection, at: float) -> int:
+async def first_at(connection: AsyncConnection, at: float) -> int:
     """About the first id at a time: ids grow with time, so a few probes of the key replace an index on it."""
     low, high = (await connection.execute(select(func.min(E.c.id), func.max(E.c.id)))).one()
     if low is None:

@@ -17,14 +17,14 @@ async def end(connection: AsyncConnection, key: str) -> None:
     Whether it still belongs to the credentials entered is for the connector to say.
     """
     over = {"expires_at": 0, "renewing_until": 0, "epoch": T.c.epoch + 1}
-    await connection.execute(update(T).where(_of(key)).values(over))
+    await connection.execute(update(T).where(of(key)).values(over))
 
 
 async def forget(connection: AsyncConnection, key: str) -> None:
     """Drops the kept tokens of a connection that is removed."""
-    await connection.execute(delete(T).where(_of(key)))
+    await connection.execute(delete(T).where(of(key)))
 
 
-def _of(key: str) -> ColumnElement[bool]:
-    """``key`` itself, and ``key#1`` … for further logins."""
+def of(key: str) -> ColumnElement[bool]:
+    """The tokens of a connection: ``key`` itself, and ``key#1`` … for further logins."""
     return (T.c.key == key) | T.c.key.startswith(f"{key}#", autoescape=True)

@@ -17,12 +17,14 @@ from dataclasses import asdict, dataclass
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from retry_queue.ledger import sql
+from retry_queue.ledger import events, sql
 
+EAST = 8 * 3600.0
+"""Seconds by which days begin earlier than in UTC: a day of the tallies is one of Beijing."""
 _ADD = sql.Statement(
     """
     INSERT INTO tallies (day, connection_key, kind, slot, n)
-    SELECT CAST({now} - 0.5 AS BIGINT) / 86400, connection_key, kind, slot, n FROM {src} {more}
+    SELECT CAST({now} + 28799.5 AS BIGINT) / 86400, connection_key, kind, slot, n FROM {src} {more}
     ON CONFLICT (day, connection_key, kind, slot) DO UPDATE SET n = tallies.n + excluded.n
     """,
     "connection_key text, kind text, slot int, n int",
@@ -45,6 +47,22 @@ _AUDIT = sql.Statement(
     """
     SELECT kind, sum(n) AS n FROM tallies GROUP BY kind
     UNION ALL SELECT '+' || state, count(*) FROM inbox GROUP BY state
+    """
+)
+
+
+_TODAY = sql.Statement("SELECT kind, sum(n) AS n FROM tallies WHERE day = {1} GROUP BY kind")
+# What became of the events that came since a moment; ids grow with time, so the key narrows what is read.
+_SINCE = sql.Statement(
+    f"""
+    SELECT '+' || state AS kind, count(*) AS n FROM inbox WHERE id >= {{1}} AND received_at >= {{2}} GROUP BY state
+    UNION ALL SELECT '+open', count(DISTINCT d.event_id) FROM deliveries d JOIN inbox i ON i.id = d.event_id
+      WHERE d.{_OPEN} AND d.event_id >= {{1}} AND i.received_at >= {{2}}
+    UNION ALL SELECT '+waiting', count(DISTINCT d.event_id) FROM deliveries d JOIN inbox i ON i.id = d.event_id
+      WHERE d.state = 'parked' AND d.event_id >= {{1}} AND i.received_at >= {{2}}
+    UNION ALL SELECT '+dead', count(DISTINCT d.event_id) FROM deliveries d JOIN inbox i ON i.id = d.event_id
+      WHERE d.state = 'dead' AND d.event_id >= {{1}} AND i.received_at >= {{2}}
+      AND NOT EXISTS (SELECT 1 FROM deliveries o WHERE o.event_id = d.event_id AND o.{_OPEN})
     """
 )
 
@@ -95,6 +113,27 @@ async def balance(connection: AsyncConnection) -> Balance:
         parked=counted["+parked_events"] + counted["+parked_deliveries"],
         rejected=sum(n for kind, n in counted.items() if kind.startswith("rejected.")),
         difference=received - delivered - duplicate - filtered - dead - in_flight,
+    )
+
+
+async def today(connection: AsyncConnection, now: float) -> Balance:
+    """What became of the events of this day so far, by its rows; ``now`` is the database's clock."""
+    day = int((now + EAST) // 86400)
+    since = day * 86400.0 - EAST
+    counted = Counter({row.kind: int(row.n) for row in await _TODAY.run(connection, (), day)})
+    rows = await _SINCE.run(connection, (), await events.first_at(connection, since - events.TIME_SLACK), since)
+    counted.update({row.kind: int(row.n) for row in rows})
+    accepted = sum(counted[f"+{state}"] for state in ("received", "planned", "skipped", "parked"))
+    return Balance(
+        received=accepted + counted["duplicate"],
+        delivered=counted["+planned"] - counted["+open"] - counted["+dead"],
+        duplicate=counted["duplicate"],
+        filtered=counted["+skipped"],
+        dead=counted["+dead"],
+        in_flight=counted["+received"] + counted["+parked"] + counted["+open"],
+        parked=counted["+parked"] + counted["+waiting"],
+        rejected=sum(n for kind, n in counted.items() if kind.startswith("rejected.")),
+        difference=0,
     )
 
 

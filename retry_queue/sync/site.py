@@ -29,6 +29,8 @@ class Live:
     problem: dict[str, str] | None
     formers: tuple[tuple[float, model.Connection], ...] = ()
     """The connection with secrets of before, and until when its door takes what is proven with them."""
+    sandbox: bool = False
+    """Whether a simulator stands in for the real system."""
 
     @property
     def delivers(self) -> bool:
@@ -224,7 +226,7 @@ def open_connection(
         (until, replace(opened, secrets={**opened.secrets, **_until(former, until)}))
         for until in sorted({until for _, until in former.values()})
     )
-    return Live(row.key, row.connector, row.state, opened, row.reason, formers)
+    return Live(row.key, row.connector, row.state, opened, row.reason, formers, row.real is not None)
 
 
 def _until(former: Mapping[str, tuple[str, float]], until: float) -> dict[str, str]:

@@ -24,7 +24,9 @@ PAGES = {
     "wizard": f"/connections/new/{FORM}", "connection": "/connections/own-shop", "routes": "/routes",
     "routes-canvas": "/routes?view=canvas", "route": "/routes/order-to-erp", "recipes": "/routes/recipes",
     "mappings": "/mappings", "mapping": f"/mappings/{MAPPING}", "templates": "/templates", "users": "/users",
-    "audit": "/audit", "settings": "/settings", "reference": "/api-reference",
+    "audit": "/audit", "settings": "/settings",
+    "settings-data": "/settings?view=data", "settings-system": "/settings?view=system",
+    "settings-checks": "/settings?view=checks", "reference": "/api-reference",
 }  # fmt: skip
 
 

@@ -90,12 +90,14 @@ function Grid({ rows }: { rows: string[] }) {
   )
 }
 
-const MARKS = /(`[^`]+`|\*\*[^*]+\*\*|\[[^\]]+\]\([^)\s]+\))/
+const MARKS = /(`[^`]+`|\*\*[^*]+\*\*|\[[^\]]+\]\([^)\s]+\)|<https?:\/\/[^>\s]+>)/
 
 function inline(text: string): ReactNode {
   return text.split(MARKS).map((part, i) => {
     if (part.startsWith('`') && part.endsWith('`') && part.length > 2) return <code key={i}>{part.slice(1, -1)}</code>
     if (part.startsWith('**') && part.endsWith('**') && part.length > 4) return <strong key={i}>{part.slice(2, -2)}</strong>
+    const plain = /^<(https?:\/\/[^>\s]+)>$/.exec(part)?.[1]
+    if (plain) return <a key={i} href={plain} target="_blank" rel="noreferrer noopener">{plain.replace(/^https?:\/\//, '')}</a>
     const link = /^\[([^\]]+)\]\(([^)\s]+)\)$/.exec(part)
     if (link) {
       const [, words, to] = link

@@ -147,15 +147,17 @@ def owed(target: str, name: str, **more: Any) -> lane.NewDelivery:
 
 
 @contextlib.asynccontextmanager
-async def opened(url: str, tmp_path: Path, public_url: str = "http://hub.test") -> AsyncIterator[Desk]:
-    """A desk over a fresh ledger."""
+async def opened(url: str, tmp_path: Path, public_url: str = "http://hub.test", **more: Any) -> AsyncIterator[Desk]:
+    """A desk over a fresh ledger; ``more`` are settings."""
     ledger = session.open_ledger(url, owner="desk", pool=5)
     async with ledger.write() as connection:
         await connection.run_sync(upkeep.metadata.create_all)
     sealer = secrets.Sealer(MASTER)
     clock = Clock()
     calls = client.Client(auth.MemoryTokens(), pacing.LocalPacer())
-    config = settings.Settings(data_dir=tmp_path / "data", public_url=public_url)
+    config = settings.Settings(
+        data_dir=tmp_path / "data", public_url=public_url, database_url=url, secret_key=MASTER, **more
+    )
     desk: Desk
 
     async def reload() -> None:

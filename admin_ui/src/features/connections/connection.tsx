@@ -16,6 +16,8 @@ import { Badge } from './badge'
 import { BreakerState, HoldBack } from './breaker'
 import { Editor } from './editor'
 import { FirstPush } from './first-push'
+import { Formers } from './overlap'
+import { Invented, Offer, SandboxTag, Standing } from './sandbox'
 
 export default function ConnectionPage() {
   const { key = '' } = useParams()
@@ -27,9 +29,9 @@ export default function ConnectionPage() {
     <Page
       name={key}
       back={<Link className="back" to="/connections">‹ {t('title')}</Link>}
-      title={<>{connector.data && <Badge name={say(connector.data.label)} category={connector.data.category} size={36} />}{key}{connection.data && <State of={connection.data.state} />}</>}
+      title={<>{connector.data && <Badge name={say(connector.data.label)} category={connector.data.category} size={36} />}{key}{connection.data && <State of={connection.data.state} />}{connection.data?.sandbox && <SandboxTag />}</>}
       lead={say(connector.data?.label)}
-      actions={connection.data && <Turn connection={connection.data} />}
+      actions={connection.data && <>{connector.data && <Offer connection={connection.data} connector={connector.data} />}<Turn connection={connection.data} /></>}
     >
       <Loaded query={connection}>{(one) => <Loaded query={connector}>{(kind) => <Content connection={one} connector={kind} />}</Loaded>}</Loaded>
     </Page>
@@ -66,13 +68,15 @@ function Content({ connection, connector }: { connection: Connection; connector:
   return (
     <>
       {connection.state === 'needs_auth' && <Alert type="error" showIcon title={t('reauth')} description={say(connection.reason)} style={{ marginBottom: 16 }} />}
+      <Standing connection={connection} />
       <BreakerState connection={connection} />
-      <Authorise connection={connection} connector={connector} />
+      {!connection.sandbox && <Authorise connection={connection} connector={connector} />}
+      <Formers connection={connection} />
       {missing.length > 0 && <Alert type="warning" showIcon title={t('missing', { n: missing.length })} description={<code>{missing.map((one) => one.split('/').pop()).join(', ')}</code>} style={{ marginBottom: 16 }} />}
       <Tabs
         defaultActiveKey={state?.fresh && connection.hook_url ? 'hook' : 'settings'}
         items={[
-          { key: 'settings', label: t('settings'), children: <><Moved settled={settled} /><Editor key={settled.shown.etag} connector={connector} connection={settled.shown} touch={settled.touch} /></> },
+          { key: 'settings', label: t('settings'), children: connection.sandbox ? <Invented connection={connection} /> : <><Moved settled={settled} /><Editor key={settled.shown.etag} connector={connector} connection={settled.shown} touch={settled.touch} /></> },
           { key: 'hook', label: t('hook'), children: <Hook connection={connection} connector={connector} /> },
           { key: 'events', label: t('recent'), children: <Recent connection={connection} /> },
           { key: 'refused', label: t('refused'), children: <Refused connection={connection} /> },

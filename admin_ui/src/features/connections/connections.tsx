@@ -11,6 +11,7 @@ import { useSay } from '@/i18n'
 import { Spark, State } from '@/kit/bits'
 import { Loaded, Nothing, Page } from '@/kit/page'
 import { Badge } from './badge'
+import { SandboxTag } from './sandbox'
 
 export default function ConnectionsPage() {
   const { t } = useTranslation('connections')
@@ -50,7 +51,7 @@ function Card({ connection, connector, node }: { connection: Connection; connect
           <div className="grow"><strong className="clip">{say(connector?.label) || connection.connector}</strong><br /><code className="dim">{connection.key}</code></div>
         </div>
         <div className="row apart card-foot">
-          <State of={connection.state} />
+          <span className="row"><State of={connection.state} />{connection.sandbox && <SandboxTag />}</span>
           {node && node.per_minute > 0 && <Spark of={node.series} label={t('perMinute', { rate: node.per_minute })} wide={90} high={24} />}
         </div>
         {connection.reason && <p className="tone-bad card-why">{say(connection.reason)}</p>}

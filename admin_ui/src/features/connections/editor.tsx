@@ -13,6 +13,8 @@ import { useChange } from '@/kit/query'
 import { SchemaFields } from '@/kit/schema-form'
 import { split, starting, type Values } from '@/lib/form-values'
 import { authorises, leave } from './authorise'
+import { Overlap, OVERLAP, replaces } from './overlap'
+import { BeginWith, sandbox } from './sandbox'
 import { TrialResult } from './trial'
 
 const KEY = '~key'
@@ -26,6 +28,8 @@ export function Editor({ connector, connection, touch }: { connector: Connector;
   const [cleared, setCleared] = useState<ReadonlySet<string>>(new Set())
   const [dirty, setDirty] = useState(false)
   const [fault, setFault] = useState<unknown>(null)
+  const [invented, setInvented] = useState(false)
+  const [overlap, setOverlap] = useState(OVERLAP)
 
   function refuse(error: unknown): void {
     setFault(error)
@@ -35,7 +39,8 @@ export function Editor({ connector, connection, touch }: { connector: Connector;
   }
 
   async function given() {
-    const values = await form.validateFields()
+    await form.validateFields()
+    const values = form.getFieldsValue(true) as Values
     return { key: String(values[KEY] ?? connection?.key ?? ''), ...split(connector.fields, values, cleared) }
   }
 
@@ -44,12 +49,14 @@ export function Editor({ connector, connection, touch }: { connector: Connector;
     return ask(api.POST('/api/v1/trials/connection', { body: { connector: connector.id, config, secrets, key: connection?.key ?? null } }))
   }, { quiet: true })
   const values = Form.useWatch([], form) as Values | undefined
+  const changing = replaces(connector, connection, values ?? {})
   const later = authorises(connector, values ?? {}) ? (connector.authorise?.fills ?? []) : []
   const save = useChange<{ enable: boolean; leave?: boolean }, Connection>(
     async ({ enable }) => {
       const { key, config, secrets } = await given()
-      if (connection) return ask(api.PUT('/api/v1/connections/{key}', { params: { path: { key }, header: { 'if-match': connection.etag } }, body: { config, secrets, overlap_hours: 0 } }))
-      return ask(api.POST('/api/v1/connections', { body: { key, connector: connector.id, config, secrets, enable } }))
+      if (connection) return ask(api.PUT('/api/v1/connections/{key}', { params: { path: { key }, header: { 'if-match': connection.etag } }, body: { config, secrets, overlap_hours: changing ? overlap : 0 } }))
+      const made = await ask(api.POST('/api/v1/connections', { body: { key, connector: connector.id, config, secrets, enable } }))
+      return invented ? sandbox(key, true) : made
     },
     {
       stale: ['connections', 'overview'],
@@ -59,6 +66,7 @@ export function Editor({ connector, connection, touch }: { connector: Connector;
         setDirty(false)
         touch?.(false)
         setCleared(new Set())
+        setOverlap(OVERLAP)
         setFault(null)
         form.setFieldsValue(Object.fromEntries(connector.fields.filter((one) => one.secret).map((one) => [one.key, undefined])))
         if (!connection) void navigate(`/connections/${made.key}`, { state: { fresh: !how.leave } })
@@ -80,22 +88,26 @@ export function Editor({ connector, connection, touch }: { connector: Connector;
             initialValues={{ ...starting(connector.fields, connection?.config ?? {}), [KEY]: connection?.key }}>
             {!connection && (
               <Form.Item name={KEY} label={t('key')} extra={<span className="field-help">{t('keyHelp')}</span>} validateTrigger="onBlur"
-                rules={[{ required: true, message: t('key') }, { pattern: /^[a-z0-9][a-z0-9_-]{0,59}$/, message: t('keyBad') }]}>
+                rules={[{ required: true, message: `${t('key')}：${common('required')}` }, { pattern: /^[a-z0-9][a-z0-9_-]{0,59}$/, message: t('keyBad') }]}>
                 <Input autoComplete="off" spellCheck={false} autoFocus placeholder={`${connector.id}-main`} />
               </Form.Item>
             )}
-            <SchemaFields form={form} later={later} fields={connector.fields} stored={connection?.secrets ?? []} cleared={cleared} clear={(keys) => { setCleared(keys); setDirty(true); touch?.(true) }} disabled={fixed} />
+            {!connection && connector.sandbox && <BeginWith on={invented} set={setInvented} />}
+            {!invented && <SchemaFields form={form} later={later} fields={connector.fields} stored={connection?.secrets ?? []} cleared={cleared} clear={(keys) => { setCleared(keys); setDirty(true); touch?.(true) }} disabled={fixed} />}
           </Form>
-          <p className="dim">{t('secretNote')}</p>
+          {changing && <Overlap hours={overlap} set={setOverlap} />}
+          {!invented && <p className="dim">{t('secretNote')}</p>}
           {trial.isPending && <Alert type="info" showIcon title={t('testing')} />}
           {trial.data && !trial.isPending && <TrialResult result={trial.data} />}
           {fault instanceof Problem && <Trouble error={fault} />}
         </section>
         {!fixed && (
           <div className="bar">
-            <Button onClick={() => attempt(trial.mutateAsync(undefined))} loading={trial.isPending}>{t('test')}</Button>
+            {invented ? <span /> : <Button onClick={() => attempt(trial.mutateAsync(undefined))} loading={trial.isPending}>{t('test')}</Button>}
             <span className="row">
-              {connection ? (
+              {invented ? (
+                <Button type="primary" loading={save.isPending} onClick={() => attempt(save.mutateAsync({ enable: false }))}>{t('sandboxCreate')}</Button>
+              ) : connection ? (
                 <>{dirty && <span className="dim">{t('changed')}</span>}<Button type="primary" disabled={!dirty} loading={save.isPending} onClick={() => attempt(save.mutateAsync({ enable: false }))}>{common('save')}</Button></>
               ) : (
                 <>

@@ -25,6 +25,12 @@ export const zh = {
   authorise: '网页授权', authoriseGo: '去授权', authoriseAgain: '重新授权', saveAuthorise: '保存并去授权', authoriseBack: '在对方开放平台的应用里，把授权回调地址填成：', authoriseLeft: '授权还有 {{time}}', authoriseOver: '授权已到期',
   authorised: { yes: '授权成功，连接已可用', failed: '已拿到授权码，但对方没有接受：请点「测试连接」看原因，再重新授权', refused: '对方没有给出授权（可能点了拒绝），请再试一次', expired: '这次授权已失效或用过了，请重新点「去授权」' },
   secretNote: '密钥加密保存，任何人都不能从界面读出。',
+  sandbox: '模拟器', sandboxIs: '这个连接正在用模拟器，不是真实系统', sandboxIsHint: '数据都是编造的，可以放心试：不会碰到真实店铺和账套。真实的密钥、令牌和拉取进度都原样保留着。', sandboxBack: '切回真实系统', sandboxGo: '改用模拟器',
+  sandboxTryHint: '让内置模拟器临时顶替这个系统，设置和密钥原样保留，随时可以切回。', sandboxOn: '已改用模拟器', sandboxOff: '已切回真实系统', sandboxLocked: '设置由模拟器给出，不能修改。切回真实系统后，您原来的设置还在。',
+  sandboxSure: '改用模拟器？', sandboxSureHint: '真实系统暂时不再连接。演练产生的数据会留在台账里，记在这个连接名下。', sandboxBackSure: '切回真实系统？', sandboxBackSureHint: '恢复原来的设置、密钥、令牌和拉取进度；演练里没办完的投递不再发送。',
+  sandboxMixed: '有路由连着另一类系统', sandboxMixedHint: '模拟数据不能写进真实系统。可以先停用这些路由再切换；两头都一致以后，您再到路由页启用。', sandboxStop: '停用并切换',
+  sandboxBegin: '用模拟器试跑，先不填密钥', sandboxBeginHint: '没有密钥也能先把流程跑通，以后再换成真实系统。', sandboxBeginOn: '只需起一个连接标识。枢纽会连到内置模拟器，界面上处处标出「模拟器」。', sandboxCreate: '建立并试跑',
+  overlap: '旧密钥继续接受', overlapHours: '小时', overlapHint: '在这段时间里，用新旧密钥签名的推送都收，您可以从容地去对方后台更换。', overlapNone: '保存后旧密钥立即失效：对方后台没换好之前，推送会被拒收。', formers: '正在更换密钥，旧密钥还没停用', formersUntil: '的旧值接受到',
 } as const
 
 export const en: Twin<typeof zh> = {
@@ -52,4 +58,10 @@ export const en: Twin<typeof zh> = {
   authorise: 'Authorising', authoriseGo: 'Authorise', authoriseAgain: 'Authorise again', saveAuthorise: 'Save and authorise', authoriseBack: 'At the platform, enter this as the callback of your application:', authoriseLeft: 'Authorised for {{time}} more', authoriseOver: 'The authorisation is over',
   authorised: { yes: 'Authorised: the connection works', failed: 'A code came back, but was not accepted: press "Test" to see why, then authorise again', refused: 'The platform gave no authorisation; try again', expired: 'This way back is over or was used; press "Authorise" again' },
   secretNote: 'Secrets are stored sealed; nobody can read them from here.',
+  sandbox: 'Simulator', sandboxIs: 'This connection speaks to a simulator, not to the real system', sandboxIsHint: 'All data is invented: no real shop or book is touched. The real secrets, tokens and places of polls are kept as they were.', sandboxBack: 'Back to the real system', sandboxGo: 'Use the simulator',
+  sandboxTryHint: 'The built-in simulator stands in for a while; settings and secrets are kept, and you can switch back at any time.', sandboxOn: 'The simulator stands in now', sandboxOff: 'Back at the real system', sandboxLocked: 'The simulator gave these settings; they cannot be changed. Yours are there again once you switch back.',
+  sandboxSure: 'Use the simulator?', sandboxSureHint: 'The real system is not called meanwhile. What the rehearsal brings stays in the ledger under this connection.', sandboxBackSure: 'Back to the real system?', sandboxBackSureHint: 'Settings, secrets, tokens and places of polls come back; what the rehearsal did not finish is not sent.',
+  sandboxMixed: 'Routes join it with the other kind of system', sandboxMixedHint: 'Invented data must not reach real systems. These routes can be disabled first; enable them once both ends are alike.', sandboxStop: 'Disable them and switch',
+  sandboxBegin: 'Try it with the simulator, without keys', sandboxBeginHint: 'See the whole way work before you have any key; change to the real system later.', sandboxBeginOn: 'Only a key of the connection is needed. The hub speaks to its own simulator, and says so everywhere.', sandboxCreate: 'Create and try',
+  overlap: 'Go on taking the old secret for', overlapHours: 'hours', overlapHint: 'Meanwhile pushes signed with either are taken, so the other side can be changed at leisure.', overlapNone: 'The old secret ends at once: pushes are refused until the other side has the new one.', formers: 'A secret is being changed; the old one is still taken', formersUntil: '(the old one) until',
 }

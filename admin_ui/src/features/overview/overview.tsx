@@ -1,7 +1,7 @@
 /** The first page: the balance in public, the picture, and what needs a person. */
-import { CheckCircleFilled, CoffeeOutlined, ExclamationCircleFilled } from '@ant-design/icons'
+import { CheckCircleFilled, CoffeeOutlined, ExclamationCircleFilled, ExperimentOutlined } from '@ant-design/icons'
 import { useQuery } from '@tanstack/react-query'
-import { Button, Table, Tooltip } from 'antd'
+import { Alert, Button, Table, Tooltip } from 'antd'
 import { useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import { Link } from 'react-router'
@@ -12,6 +12,7 @@ import { useSession } from '@/app/session'
 import { useSay } from '@/i18n'
 import { Ago, Num, Spark, useEntity } from '@/kit/bits'
 import { Loaded, Nothing, Page } from '@/kit/page'
+import '@/style/sandbox.css'
 import { FirstSteps } from './first-steps'
 import { Picture } from './picture'
 
@@ -32,6 +33,7 @@ function Content({ found }: { found: Overview }) {
   const { t } = useTranslation('overview')
   const { may } = useSession()
   const live = useLive()
+  const invented = found.nodes.filter((one) => one.sandbox).length
   if (found.nodes.length === 0) {
     return (
       <div className="stack">
@@ -47,7 +49,8 @@ function Content({ found }: { found: Overview }) {
   return (
     <div className="stack">
       {may('editor') && <FirstSteps found={found} />}
-      <Ledger balance={live.balance ?? found.balance} series={found.series} />
+      <Ledger balance={live.balance ?? found.balance} today={found.today} series={found.series} />
+      {invented > 0 && <Alert type="warning" showIcon icon={<ExperimentOutlined />} title={t('invented', { n: invented })} action={<Link to="/connections">{t('inventedSee')}</Link>} />}
       <div className="overview-middle">
         <section className="panel" aria-labelledby="picture-title">
           <h2 id="picture-title">{t('picture')}<small>{t('pictureHint')}</small></h2>
@@ -60,34 +63,37 @@ function Content({ found }: { found: Overview }) {
   )
 }
 
-function Ledger({ balance, series }: { balance: Balance; series: number[] }) {
+const PARTS = [['delivered', 'explainDelivered'], ['duplicate', 'explainDuplicate'], ['filtered', 'explainFiltered'], ['dead', 'explainDead'], ['in_flight', 'explainInFlight']] as const
+
+function Ledger({ balance, today, series }: { balance: Balance; today: Balance; series: number[] }) {
   const { t } = useTranslation('overview')
-  const parts = [
-    ['delivered', 'explainDelivered'], ['duplicate', 'explainDuplicate'], ['filtered', 'explainFiltered'], ['dead', 'explainDead'], ['in_flight', 'explainInFlight'],
-  ] as const
   const even = balance.difference === 0
   return (
     <section className="panel ledger" aria-labelledby="ledger-title">
-      <h2 id="ledger-title"><span>{t('ledger')} <small>{t('allTime')}</small></span>
+      <h2 id="ledger-title"><span>{t('ledger')} <small>{t('today')}</small></span>
         <span className={even ? 'verdict tone-good' : 'verdict tone-bad'}>{even ? <CheckCircleFilled /> : <ExclamationCircleFilled />} {even ? t('balanced') : t('off', { n: balance.difference })}</span>
       </h2>
       <div className="equation">
-        <div className="term term-all"><b><Num of={balance.received} /></b><span>{t('received')}</span></div>
-        {parts.map(([name, why], i) => (
+        <div className="term term-all"><b><Num of={today.received} /></b><span>{t('received')}</span></div>
+        {PARTS.map(([name, why], i) => (
           <Tooltip key={name} title={t(why)}>
-            <div className={`term term-${name}${balance[name] === 0 ? ' zero' : ''}`}>
-              <i aria-hidden="true">{i === 0 ? '=' : '+'}</i><b><Num of={balance[name]} /></b><span>{t(name)}</span>
+            <div className={`term term-${name}${today[name] === 0 ? ' zero' : ''}`}>
+              <i aria-hidden="true">{i === 0 ? '=' : '+'}</i><b><Num of={today[name]} /></b><span>{t(name)}</span>
             </div>
           </Tooltip>
         ))}
         <div className="term-spark"><Spark of={series} label={t('intake')} wide={190} high={46} /><span className="dim">{t('intake')}</span></div>
       </div>
+      <p className="dim all-time" aria-label={t('allTime')}>
+        <strong>{t('allTime')}</strong> {t('received')} <Num of={balance.received} />
+        {PARTS.map(([name], i) => <span key={name}> {i === 0 ? '=' : '+'} {t(name)} <Num of={balance[name]} /></span>)}
+      </p>
     </section>
   )
 }
 
 /** Where things that need a person are looked at; what is not named here are failures. */
-const WHERE: Record<string, string> = { difference: '/settings', channel: '/alerts', conflicts: PAGES.some((one) => one.path === '/conflicts') ? '/conflicts' : '/links' }
+const WHERE: Record<string, string> = { difference: '/settings?view=checks', channel: '/alerts', conflicts: PAGES.some((one) => one.path === '/conflicts') ? '/conflicts' : '/links' }
 
 function Todos({ todo }: { todo: Overview['todo'] }) {
   const { t } = useTranslation('overview')

@@ -54,9 +54,9 @@ export function Picture({ nodes, edges }: { nodes: Node[]; edges: Edge[] }) {
         const at = spots.get(one.key)
         if (!at) return null
         const label = say(one.label)
-        const state = common(`state.${one.state as 'enabled'}`)
+        const state = `${common(`state.${one.state as 'enabled'}`)}${one.sandbox ? ` · ${t('sandbox')}` : ''}`
         return (
-          <g key={one.key} className={`node node-${one.state}`} transform={`translate(${at.x} ${at.y})`} aria-label={`${one.key} ${label} ${state}`} {...go(`/connections/${one.key}`)}>
+          <g key={one.key} className={`node node-${one.state}${one.sandbox ? ' node-sandbox' : ''}`} transform={`translate(${at.x} ${at.y})`} aria-label={`${one.key} ${label} ${state}`} {...go(`/connections/${one.key}`)}>
             <title>{`${label} · ${state}`}</title>
             <rect x={-88} y={-27} width={176} height={54} rx={14} />
             <circle cx={-70} cy={-8} r={4.5} className="node-lamp" />

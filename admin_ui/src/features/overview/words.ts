@@ -6,7 +6,7 @@ export const zh = {
   ledger: '台账',
   balanced: '账平',
   off: '差额 {{n}}',
-  allTime: '累计',
+  allTime: '累计', today: '今天',
   received: '收到', delivered: '已送达', duplicate: '重复', filtered: '无需处理', dead: '死信', in_flight: '在途',
   explainDelivered: '全部目标都已送达（或已有更新的状态代替）',
   explainDuplicate: '对方重复推送，已识别，没有重复写入',
@@ -31,6 +31,7 @@ export const zh = {
   emptyRoutesHint: '选一个现成方案，三步即可开始同步。',
   emptyRoutesAct: '选择方案',
   health: { good: '正常', busy: '繁忙', bad: '有失败', off: '已停用' },
+  sandbox: '模拟器', invented: '{{n}} 个连接正在用模拟器，它们的数据是编造的', inventedSee: '查看连接',
   moreDone: '展开其余 {{n}} 项',
   tour: '四步跑通第一条数据', tourAway: '不再显示',
   step: {
@@ -47,7 +48,7 @@ export const en: Twin<typeof zh> = {
   ledger: 'Ledger',
   balanced: 'Balanced',
   off: 'Off by {{n}}',
-  allTime: 'all time',
+  allTime: 'All time', today: 'today',
   received: 'Received', delivered: 'Delivered', duplicate: 'Duplicate', filtered: 'Nothing to do', dead: 'Dead', in_flight: 'In flight',
   explainDelivered: 'Everything owed was delivered, or a newer state went instead',
   explainDuplicate: 'Pushed again by the sender; recognised, nothing written twice',
@@ -72,6 +73,7 @@ export const en: Twin<typeof zh> = {
   emptyRoutesHint: 'Pick a ready recipe; three steps and it runs.',
   emptyRoutesAct: 'Pick a recipe',
   health: { good: 'Good', busy: 'Busy', bad: 'Failures', off: 'Off' },
+  sandbox: 'simulator', invented: 'Simulators stand in for some systems ({{n}}); their data is invented', inventedSee: 'See connections',
   moreDone: 'Show {{n}} more',
   tour: 'Four steps to the first record', tourAway: 'Do not show again',
   step: {

@@ -1,7 +1,8 @@
-/** One's own account and interface, the full check of the ledger, what was refused at the door. */
+/** One's own account; for an owner how long what is kept, backups, keys and the set-up; checks of the ledger and the doors. */
 import { useQuery } from '@tanstack/react-query'
-import { Alert, Button, Form, Input, Segmented, Table } from 'antd'
+import { Alert, Button, Form, Input, Segmented, Table, Tabs } from 'antd'
 import { useTranslation } from 'react-i18next'
+import { useSearchParams } from 'react-router'
 import { api, ask } from '@/api/client'
 import { useSession, type Role } from '@/app/session'
 import { useAppearance, wear, type Appearance } from '@/app/theme'
@@ -9,18 +10,25 @@ import { speak, useLanguage, type Language } from '@/i18n'
 import { At, Fact } from '@/kit/bits'
 import { Loaded, Nothing, Page } from '@/kit/page'
 import { useChange } from '@/kit/query'
+import { Retention } from './retention'
+import { Backups, Installation, Keys } from './system'
+import '@/style/settings.css'
 
 export default function SettingsPage() {
   const { t } = useTranslation('settings')
   const { may } = useSession()
+  const [query, setQuery] = useSearchParams()
+  const view = query.get('view') ?? 'own'
   return (
     <Page title={t('title')} lead={t('lead')}>
-      <div className="settings">
-        <Look />
-        <Password />
-        {may('operator') && <Ledger />}
-        <Refused />
-      </div>
+      <Tabs activeKey={view} onChange={(key) => setQuery(key === 'own' ? {} : { view: key }, { replace: true })} items={[
+        { key: 'own', label: t('own'), children: <div className="settings"><Look /><Password /></div> },
+        ...(may('owner') ? [
+          { key: 'data', label: t('data'), children: <div className="settings"><Retention /><Backups /></div> },
+          { key: 'system', label: t('system'), children: <div className="settings"><Keys /><Installation /></div> },
+        ] : []),
+        { key: 'checks', label: t('checks'), children: <div className="settings">{may('operator') && <Ledger />}<Refused /></div> },
+      ]} />
     </Page>
   )
 }

@@ -1,0 +1,54 @@
+"""The sandbox: simulators of the vendors' systems, run beside the hub and reached as any vendor is, over HTTP.
+
+Where they are is a setting of the operator (``SHUNIU_SANDBOX_URL``, or ``serve --sandbox``); without it there is none.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from connectors.core import catalogue, declaration, registry
+from gateway import problems, settings
+
+SECONDS = 10.0
+
+
+def offered(config: settings.Settings, connectors: catalogue.Catalogue, connector: str) -> bool:
+    """Whether there is a simulator for this connector; presence in its folder is registration."""
+    if not config.sandbox_url or connectors.own(connector):
+        return False
+    return registry.folder(connector).joinpath("simulator.py").is_file()
+
+
+def network(config: settings.Settings) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+    """The one address that connections may call for the sandbox's sake; a name is judged like every other."""
+    try:
+        return (ipaddress.ip_network(urlsplit(config.sandbox_url).hostname or ""),)
+    except ValueError:
+        return ()
+
+
+async def fitting(
+    config: settings.Settings, spec: declaration.Declaration, hook: str
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Config and secrets with which a connection reaches its simulator, which learns where pushes go.
+
+    Raises the problem ``conflict`` when the sandbox does not answer or has no such system.
+    """
+    try:
+        async with httpx.AsyncClient(timeout=SECONDS, trust_env=False) as client:
+            got = await client.post(f"{config.sandbox_url}/_sim/{spec.id}/connection", json={"hook": hook})
+        values = got.json()["values"] if got.status_code == 200 else None
+    except (httpx.HTTPError, ValueError, KeyError):
+        values = None
+    if not isinstance(values, dict):
+        zh, en = "模拟器没有应答，请联系管理员确认它在运行", "the simulator does not answer; ask whether it runs"
+        raise problems.Problem("conflict", zh, en)
+    given = {one.key: values[one.key] for one in spec.fields if values.get(one.key) not in (None, "")}
+    secret = {one.key for one in spec.fields if one.secret}
+    plain = {name: value for name, value in given.items() if name not in secret}
+    return plain, {name: str(value) for name, value in given.items() if name in secret}
