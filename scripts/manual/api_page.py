@@ -12,6 +12,24 @@ from scripts.manual.words import Language, Page, code, half, line, say, table
 DEEP = 3
 """How far the fields of a body are followed into what they hold."""
 SOURCE = "docs/reference/api.md"
+LEAD_ZH = """管理界面能做的，接口都能做。地址以 `/api/v1` 开头；运行中的枢纽在 `/api/openapi.json` 给出同一份描述。
+
+- **身份**：浏览器用会话 Cookie 加 `X-CSRF-Token`；程序用 `Authorization: Bearer shn_…`，
+  令牌由 `./shuniu token create` 创建。
+- **错误**：`application/problem+json`，`code` 稳定不变，文字有中英文（按 `Accept-Language`）。
+- **列表**：`limit`（最多 200）和 `cursor`；答复里的 `next_cursor` 为空就是最后一页。
+- **修改配置**：读到的 `ETag` 要原样放进 `If-Match`；没有带是 428，被别人改过是 412。
+"""
+LEAD_EN = """What the admin UI does, the API does. Addresses begin with `/api/v1`; a running hub gives this very
+description at `/api/openapi.json`.
+
+- **Who you are**: browsers use a session cookie and `X-CSRF-Token`; programs `Authorization: Bearer shn_…`, from
+  `./shuniu token create`.
+- **Errors**: `application/problem+json`; `code` never changes, words come in Chinese and English by `Accept-Language`.
+- **Lists**: `limit` (at most 200) and `cursor`; where `next_cursor` is empty it was the last page.
+- **Changing the configuration**: give the `ETag` that was read as `If-Match`; 428 without it, 412 when somebody was
+  faster.
+"""
 
 
 def pages(language: Language) -> Iterator[Page]:
@@ -27,21 +45,7 @@ def pages(language: Language) -> Iterator[Page]:
 
 
 def _overview(nouns: dict[str, list[tuple[str, str, dict[str, Any]]]], language: Language) -> Page:
-    lead = say(
-        language,
-        "管理界面能做的，接口都能做。地址以 `/api/v1` 开头；运行中的枢纽在 `/api/openapi.json` 给出同一份描述。\n\n"
-        "- **身份**：浏览器用会话 Cookie 加 `X-CSRF-Token`；程序用 `Authorization: Bearer shn_…`，令牌由 `./shuniu token create` 创建。\n"
-        "- **错误**：`application/problem+json`，`code` 稳定不变，`title`、`detail` 有中英文（按 `Accept-Language`）。\n"
-        "- **列表**：`limit`（最多 200）和 `cursor`；答复里的 `next_cursor` 为空就是最后一页。\n"
-        "- **修改配置**：读到的 `ETag` 要原样放进 `If-Match`；没有带是 428，被别人改过是 412。",
-        "What the admin UI does, the API does. Addresses begin with `/api/v1`; a running hub gives this very description at "
-        "`/api/openapi.json`.\n\n"
-        "- **Who you are**: browsers use a session cookie and `X-CSRF-Token`; programs `Authorization: Bearer shn_…`, from "
-        "`./shuniu token create`.\n"
-        "- **Errors**: `application/problem+json`; `code` never changes, words come in Chinese and English by `Accept-Language`.\n"
-        "- **Lists**: `limit` (at most 200) and `cursor`; where `next_cursor` is empty it was the last page.\n"
-        "- **Changing the configuration**: give the `ETag` that was read as `If-Match`; 428 without it, 412 when somebody was faster.",
-    )
+    lead = say(language, LEAD_ZH, LEAD_EN)
     heads = [say(language, *pair) for pair in (("资源", "Noun"), ("操作", "Operations"))]
     rows = [
         (

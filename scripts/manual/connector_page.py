@@ -33,7 +33,8 @@ LOST = {
 RECOVERY = {
     "throttled": ("等一会自动继续", "waits and goes on"), "banned": ("到期前不再调用", "no call until it is over"),
     "unavailable": ("稍后自动重试", "tried again later"), "unknown": ("先查清再决定", "found out first"),
-    "token": ("自动换新令牌", "a new token is got"), "credential": ("连接暂停，等人处理", "the connection waits for a person"),
+    "token": ("自动换新令牌", "a new token is got"),
+    "credential": ("连接暂停，等人处理", "the connection waits for a person"),
     "rejected": ("成为死信", "dead letter"), "done": ("算成功", "a success"), "misdeclared": ("挂起", "parked"),
 }  # fmt: skip
 BLOCK = re.compile(r"^(#{1,2}) (.+)$", re.MULTILINE)
@@ -45,7 +46,7 @@ GENERATED = ("未确认", "能做什么", "What it does")
 def blocks(readme: str) -> Iterator[tuple[str, str]]:
     """(title, text with its heading) of each part of a README, down to headings of the second level."""
     bare = FENCE.sub(lambda found: " " * len(found[0]), readme)
-    marks = [one for one in BLOCK.finditer(bare)]
+    marks = list(BLOCK.finditer(bare))
     ends = [one.start() for one in marks[1:]] + [len(readme)]
     for one, end in zip(marks, ends, strict=True):
         yield one[2].strip(), readme[one.start() : end].strip().removesuffix("---").strip()
@@ -107,9 +108,13 @@ def made(connector: str, language: Language) -> Page:
 
 def _who(spec: declaration.Declaration, language: Language) -> str:
     level = grade.judged(spec, registry.folder(spec.id)).level.name.lower()
-    zh = f"{CATEGORIES[spec.category][0]} · 标识 `{spec.id}` · 声明版本 {spec.version} · 等级 **{level}** · [对方文档]({spec.docs_url})"
-    en = f"{CATEGORIES[spec.category][1]} · id `{spec.id}` · declaration {spec.version} · grade **{level}** · [its own documents]({spec.docs_url})"
-    return say(language, zh, en)
+    kind = say(language, *CATEGORIES[spec.category])
+    words_of = say(
+        language,
+        f"标识 `{spec.id}` · 声明版本 {spec.version} · 等级 **{level}** · [对方文档]({spec.docs_url})",
+        f"id `{spec.id}` · declaration {spec.version} · grade **{level}** · [its own documents]({spec.docs_url})",
+    )
+    return f"{kind} · {words_of}"
 
 
 def entity(name: str | None, language: Language) -> str:
@@ -292,7 +297,7 @@ def listed(language: Language) -> Page:
         language,
         "每个连接器一页，由它自己的文件夹生成。等级是算出来的：bronze 能连上，silver 每个操作都对着模拟器演练过，"
         "gold 没有猜测、也没有要人来决定的丢失答复。**没有一个在真实厂商环境里验证过**，未确认的事实列在每页末尾。",
-        "One page per connector, made of its own folder. Grades are computed: bronze can be connected, silver has every "
+        "One page per connector, made of its own folder. Grades are computed: bronze can be connected, silver has each "
         "operation rehearsed against its simulator, gold guesses nothing and leaves no lost answer to a person. "
         "**None was verified against the live vendor**; what is unconfirmed stands at the end of each page.",
     )]  # fmt: skip

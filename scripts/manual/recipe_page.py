@@ -32,7 +32,7 @@ def made(one: recipe.Recipe, language: Language) -> Page:
             say(
                 language,
                 "管理界面：**路由 → 选择方案**。命令行先看后装，重复安装不会多出东西：",
-                "In the admin UI: **Routes → Pick a recipe**. On the command line look first, then install; again changes nothing:",
+                "In the admin UI: **Routes → Pick a recipe**. On the command line, look first; twice is once:",
             ),
             f"```sh\n./shuniu recipe show {one.id} {options}\n./shuniu recipe install {one.id} {options}\n```",
             f"## {say(language, '会安装的内容', 'What it installs')}",

@@ -89,7 +89,7 @@ def planned(root: Path, language: Language) -> Tree:
             return f"connectors/{found[1]}.md" if found[1] else f"recipes/{found[2]}.md"
         inner = re.sub(r"^docs/(?:zh/)?", "", target)
         if target.startswith("docs/") and (
-            inner in pages or (root / "docs" / inner).is_file() and not inner.endswith(".md")
+            inner in pages or ((root / "docs" / inner).is_file() and not inner.endswith(".md"))
         ):
             return inner
         return None
@@ -142,7 +142,7 @@ def laid(root: Path, tree: Tree, home: Path) -> Path:
     other = {"zh": "../zh/index.html", "en": "../en/index.html"}
     config = tree.config | {
         "nav": tree.nav, "docs_dir": "pages", "site_dir": "site",
-        "site_description": say(tree.language, "让店铺、ERP、CRM 和消息保持一致", "Keeps shops, ERP, CRM and messaging consistent"),
+        "site_description": say(tree.language, "店铺、ERP、CRM、消息保持一致", "Shops, ERP, CRM and messages in step"),
     }  # fmt: skip
     config["theme"] = config["theme"] | {"language": tree.language}
     names = {"zh": "中文", "en": "English"}
