@@ -35,9 +35,8 @@ FIRST = """<!doctype html>
 """
 
 
-def rendered(language: words.Language, home: Path, into: Path) -> str:
-    """Builds one language into its folder; what the renderer complains of, nothing when all is well."""
-    config = tree.laid(ROOT, tree.planned(ROOT, language), home / f"docs-{language}")
+def rendered(config: Path, into: Path) -> str:
+    """Renders the pages of one language into its folder; what the renderer complains of, nothing when all is well."""
     command = [sys.executable, "-m", "zensical", "build", "--strict", "--clean", "-f", config.name]
     environment = {**os.environ, "NO_COLOR": "1"}
     ran = subprocess.run(
@@ -51,20 +50,23 @@ def rendered(language: words.Language, home: Path, into: Path) -> str:
         text = file.read_text(encoding="utf-8")
         # The other language of a page is that page, not the first one.
         file.write_text(OTHER.sub(rf'href="\1\2/{here}"', text) if here != "404.html" else text, encoding="utf-8")
-    shutil.rmtree(into / language, ignore_errors=True)
-    shutil.move(site, into / language)
+    shutil.rmtree(into, ignore_errors=True)
+    shutil.move(site, into)
     return ""
 
 
-def built(home: Path) -> list[str]:
+def planned() -> dict[words.Language, tree.Tree]:
+    """The pages of both languages. Raises ValueError where they do not fit together."""
+    return {one: tree.planned(ROOT, one) for one in words.LANGUAGES}
+
+
+def built(home: Path, trees: dict[words.Language, tree.Tree]) -> list[str]:
     """Builds ``home/site`` with both languages; every problem there is."""
     site = home / "site"
     site.mkdir(parents=True, exist_ok=True)
-    try:
-        with ThreadPoolExecutor(max_workers=len(words.LANGUAGES)) as pool:
-            said = [*pool.map(lambda language: rendered(language, home, site), words.LANGUAGES)]
-    except ValueError as error:
-        return [str(error)]
+    laid = [tree.laid(ROOT, one, home / f"docs-{language}") for language, one in trees.items()]
+    with ThreadPoolExecutor(max_workers=len(laid)) as pool:
+        said = [*pool.map(rendered, laid, [site / one for one in trees])]
     (site / "index.html").write_text(FIRST, encoding="utf-8")
     return [one for one in said if one] or [*links.broken(site)]
 
@@ -87,7 +89,10 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--port", type=int, default=8000, help="where to serve")
     options = parser.parse_args(arguments)
     began = time.monotonic()
-    problems = built(HOME)
+    try:
+        problems = built(HOME, planned())
+    except ValueError as error:
+        problems = [str(error)]
     for one in problems:
         print(one)
     if problems:

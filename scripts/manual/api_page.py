@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -32,9 +33,15 @@ description at `/api/openapi.json`.
 """
 
 
+@functools.cache
+def described() -> dict[str, Any]:
+    """The OpenAPI document, made once for both languages."""
+    return openapi.document()
+
+
 def pages(language: Language) -> Iterator[Page]:
     """The overview and one page per noun."""
-    document = openapi.document()
+    document = described()
     nouns: dict[str, list[tuple[str, str, dict[str, Any]]]] = {}
     for path, methods in document["paths"].items():
         for method, operation in methods.items():

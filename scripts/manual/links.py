@@ -10,7 +10,9 @@ from pathlib import Path
 from urllib.parse import unquote
 
 LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
-FENCED = re.compile(r"(^(?:```|~~~).*?^(?:```|~~~)\s*$|`[^`\n]*`)", re.MULTILINE | re.DOTALL)
+CODE = r"^ *(?:```|~~~).*?^ *(?:```|~~~) *$|`[^`\n]*`"
+SEEN = re.compile(rf"{CODE}|{LINK.pattern}", re.MULTILINE | re.DOTALL)
+"""Code, in which nothing is a link, or a link, whose words may have code in them: whichever begins first."""
 OUTSIDE = re.compile(r"^[a-z][a-z0-9+.-]*:|^//")
 
 
@@ -23,7 +25,7 @@ def turned(body: str, source: str, path: str, place: Callable[[str], str | None]
 
     def one(found: re.Match[str]) -> str:
         mark, text, link = found.groups()
-        if OUTSIDE.match(link) or link.startswith("#"):
+        if link is None or OUTSIDE.match(link) or link.startswith("#"):
             return found[0]
         file, _, anchor = link.partition("#")
         target = posixpath.normpath(posixpath.join(posixpath.dirname(source), file))
@@ -34,8 +36,7 @@ def turned(body: str, source: str, path: str, place: Callable[[str], str | None]
         kept = f"#{anchor}" if anchor and known is None else ""
         return f"{mark}[{text}]({posixpath.relpath(there, posixpath.dirname(path) or '.')}{kept})"
 
-    pieces = FENCED.split(body)
-    return "".join(piece if number % 2 else LINK.sub(one, piece) for number, piece in enumerate(pieces))
+    return SEEN.sub(one, body)
 
 
 class _Seen(HTMLParser):

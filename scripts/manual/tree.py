@@ -101,20 +101,35 @@ def planned(root: Path, language: Language) -> Tree:
 
 
 def nav(wanted: list[Any], pages: dict[str, Page], language: Language) -> list[Any]:
-    """The navigation: ``中文 | English`` titles of sections, patterns filled in, pages by their own titles."""
+    """The navigation: ``中文 | English`` titles of sections, pages by their own titles, patterns filled in.
+
+    A pattern stands for the pages of its folder that are named nowhere.
+    """
+    return _nav(wanted, pages, language, set(_named(wanted)))
+
+
+def _named(wanted: list[Any]) -> Iterator[str]:
+    for one in wanted:
+        if isinstance(one, dict):
+            for inner in one.values():
+                yield from _named(inner)
+        elif "*" not in one:
+            yield one
+
+
+def _nav(wanted: list[Any], pages: dict[str, Page], language: Language, named: set[str]) -> list[Any]:
     made: list[Any] = []
     for one in wanted:
         if isinstance(one, dict):
             for title, inner in one.items():
                 zh, _, en = title.partition(" | ")
-                made.append({say(language, zh, en or zh): nav(inner, pages, language)})
+                made.append({say(language, zh, en or zh): _nav(inner, pages, language, named)})
             continue
-        found = (
-            [one]
-            if one in pages
-            else sorted(fnmatch.filter(pages, one), key=lambda path: (not path.endswith("index.md"), path))
-        )
-        if not found:
+        found = [one]
+        if "*" in one:
+            near = [path for path in pages if path.count("/") == one.count("/") and path not in named]
+            found = sorted(fnmatch.filter(near, one), key=lambda path: (not path.endswith("index.md"), path))
+        elif one not in pages:
             raise ValueError(f"{CONFIG}: no page {one}")
         made += [{titled(pages[path]): path} for path in found]
     return made

@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [path for path in house.files(ROOT) if path.suffix == ".md"]
 OURS = [path for path in DOCUMENTS if path.parts[0] != "connectors"]
 TWINS = ("README.md", "README.zh-CN.md")
-SCRIPT_WORDS = {"test", "lint", "lock", "ui", "faults", "sbom", "audit-dependencies"}
+SCRIPT_WORDS = {"test", "lint", "lock", "ui", "docs", "faults", "sbom", "audit-dependencies"}
 """What ``./shuniu`` does itself."""
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
