@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from scripts.manual.words import Language, code, say, table
+from scripts.manual.words import CJK, Language, code, say, table
 
 ITEM = re.compile(r"^(\s*)([-*+]|\d+[.)]) +(.*)$")
 FENCE = re.compile(r"^(\s*)(```+|~~~+)")
@@ -22,7 +22,23 @@ STEP = re.compile(r"^\s*(\S+) --> (\S+?)(?:: (.*))?$", re.MULTILINE)
 def rendered(body: str, language: Language) -> str:
     """A page's text in the renderer's dialect."""
     body = DIAGRAM.sub(lambda found: _states(found[1], language), body)
-    return "\n".join(_lines(body.split("\n")))
+    return "\n".join(_joined(_lines(body.split("\n"))))
+
+
+def _joined(lines: Iterator[str]) -> Iterator[str]:
+    """Lines of one Chinese paragraph as one: a line's end would be shown as a blank between two characters."""
+    before, fence = next(lines), ""
+    for line in lines:
+        bare = line.strip()
+        joins = before and not before.lstrip().startswith(("#", "|", ">")) and CJK.fullmatch(before[-1])
+        if not fence and joins and bare and CJK.fullmatch(bare[0]):
+            before += bare
+            continue
+        if opened := FENCE.match(line):
+            fence = opened[2] if not fence else "" if opened[2].startswith(fence) else fence
+        yield before
+        before = line
+    yield before
 
 
 def _states(diagram: str, language: Language) -> str:

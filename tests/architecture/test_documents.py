@@ -305,6 +305,9 @@ REFERENCES = {
 }  # fmt: skip
 
 
+REFERENCES["docs/zh/mapping-files.md"] = REFERENCES["docs/mapping-files.md"]
+
+
 @pytest.mark.parametrize("document", REFERENCES)
 def test_a_reference_names_every_key(document: str) -> None:
     words = {one.strip(".") for one in re.findall(r"[\w.]+", text(document))}

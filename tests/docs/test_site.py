@@ -34,6 +34,7 @@ FOR_ADMINS = (
     "start",
     "concepts",
     "recipes",
+    "mapping-files",
     "mapping-examples",
     "operations",
     "security",
@@ -175,6 +176,10 @@ def test_what_leads_nowhere_is_found(tmp_path: Path) -> None:
 def test_markdown_of_code_hosts_is_read_alike() -> None:
     text = "Words:\n- one\n  more\n  - two\n\n| a | `x\\|y` <b> |\n"
     assert dialect.rendered(text, "en") == "Words:\n\n- one\n    more\n    - two\n\n| a | `x|y` &lt;b> |\n"
+    assert (
+        dialect.rendered("# 题\n一行，\n又一行\n- 项\n\n```\n字\n字\n```", "zh")
+        == "# 题\n一行，又一行\n\n- 项\n\n```\n字\n字\n```"
+    )
     drawn = dialect.rendered("```mermaid\nstateDiagram-v2\n    [*] --> received: taken in\n```\n", "en")
     assert "| – | `received` | taken in |" in drawn
 
