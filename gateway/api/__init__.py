@@ -56,11 +56,11 @@ from gateway.api import (
 
 PREFIX = "/api/v1"
 NOUNS = (
-    sessions, single_sign_on, scan_sign_on, users, tokens, connectors, declarations, authorisations, connections, sandboxes,
-    breakers, mappings, mapping_versions, routes, recipes, events, edits, explaining, deliveries, replays, timers,
-    links, customers, entities, conflicts, comparisons, reconciliations, backfills, ledger, quarantine, audits, alerts,
-    alarms, keys, retention, backups, installation, problem_codes, overview, live, failures, trials, models, samples,
-    templates,
+    sessions, single_sign_on, scan_sign_on, users, tokens, connectors, declarations, authorisations,
+    connections, sandboxes, breakers, mappings, mapping_versions, routes, recipes, events, edits, explaining,
+    deliveries, replays, timers, links, customers, entities, conflicts, comparisons, reconciliations, backfills,
+    ledger, quarantine, audits, alerts, alarms, keys, retention, backups, installation, problem_codes, overview,
+    live, failures, trials, models, samples, templates,
 )  # fmt: skip
 
 

@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [path for path in house.files(ROOT) if path.suffix == ".md"]
 OURS = [path for path in DOCUMENTS if path.parts[0] != "connectors"]
 TWINS = ("README.md", "README.zh-CN.md")
-SCRIPT_WORDS = {"test", "lint", "lock", "ui", "faults", "sbom", "audit-dependencies", "bundle"}
+SCRIPT_WORDS = {"test", "lint", "lock", "ui", "docs", "faults", "sbom", "audit-dependencies", "bundle"}
 """What ``./shuniu`` does itself."""
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -303,6 +303,9 @@ REFERENCES = {
         *(name for name in faults.Faults.model_fields if name not in ("ban_until", "duplicate_rate")),
     },
 }  # fmt: skip
+
+
+REFERENCES["docs/zh/mapping-files.md"] = REFERENCES["docs/mapping-files.md"]
 
 
 @pytest.mark.parametrize("document", REFERENCES)
