@@ -198,7 +198,7 @@ _REVIVE = sql.Statement(
     UPDATE inbox SET state = 'received', reason = 'replay', detail = NULL, owner = NULL, failures = 0,
         fence = fence + 1, next_at = {now}
     FROM {src} WHERE inbox.id = src.id AND inbox.state IN ('parked', 'skipped')
-        AND NOT EXISTS (SELECT 1 FROM events e WHERE e.id = inbox.id AND e.payload = 'null')
+        AND EXISTS (SELECT 1 FROM events e WHERE e.id = inbox.id AND e.payload <> 'null')
     RETURNING inbox.id
     """,
     "id int",

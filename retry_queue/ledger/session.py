@@ -102,8 +102,11 @@ def _plain(error: BaseException) -> str:
     return f"{type(origin).__name__}: {str(origin).splitlines()[0] if str(origin) else ''}"[:300]
 
 
-def open_ledger(url: str, *, owner: str, slot: int = 0, pool: int = 10) -> Ledger:
-    """Opens ``sqlite+aiosqlite:///…`` or ``postgresql+asyncpg://…``; nothing is connected yet."""
+def open_ledger(url: str, *, owner: str, slot: int = 0, pool: int = 10, patience: float = 30.0) -> Ledger:
+    """Opens ``sqlite+aiosqlite:///…`` or ``postgresql+asyncpg://…``; nothing is connected yet.
+
+    ``patience``: seconds that one statement may take on PostgreSQL.
+    """
     target = make_url(url)
     if target.get_backend_name() == "sqlite":
         if target.database and target.database != ":memory:":
@@ -127,7 +130,7 @@ def open_ledger(url: str, *, owner: str, slot: int = 0, pool: int = 10) -> Ledge
             hide_parameters=True,
             connect_args={
                 "timeout": 5,
-                "command_timeout": 30,
+                "command_timeout": patience,
                 # Said while connecting: who gives up between two statements after that leaves a connection behind.
                 "server_settings": {
                     "application_name": owner,

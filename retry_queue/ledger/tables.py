@@ -12,6 +12,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Connection,
     Double,
     Index,
     Integer,
@@ -21,6 +22,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    event,
     func,
     text,
 )
@@ -145,6 +147,7 @@ events = Table(
     Column("hop", SmallInteger, nullable=False, server_default="0"),
     Index("ix_events_record", "record", "id"),
     Index("ix_events_connection_key_id", "connection_key", "id"),
+    postgresql_partition_by="RANGE (id)",
 )
 
 canonicals = Table(
@@ -155,6 +158,7 @@ canonicals = Table(
     Column("mapping", String(120), nullable=False),  # connector/name@version
     Column("body", Text, nullable=False),  # JSON
     Column("native", Text),  # JSON of the record as it was read, where the event only named it
+    postgresql_partition_by="RANGE (event_id)",
 )
 
 quarantine = Table(
@@ -299,6 +303,7 @@ attempts = Table(
     Column("worker", String(40), nullable=False),
     Column("at", Double, nullable=False),
     Index("ix_attempts_delivery_id", "delivery_id"),
+    postgresql_partition_by="RANGE (id)",
 )
 
 # --- counts, people, processes ----------------------------------------------------------------------
@@ -383,3 +388,14 @@ audit = Table(
     Column("digest", String(64), nullable=False),
     sqlite_autoincrement=True,
 )
+
+
+def _whole(grows: Table, connection: Connection, **_more: object) -> None:
+    """One partition is made with the table, the others by partitions.py."""
+    if connection.dialect.name == "postgresql":
+        piece = f"{grows.name}_spare PARTITION OF {grows.name} FOR VALUES FROM (MINVALUE) TO (MAXVALUE)"
+        connection.exec_driver_sql(f"CREATE TABLE {piece}")
+
+
+for _grows in (events, canonicals, attempts):
+    event.listen(_grows, "after_create", _whole)
