@@ -128,6 +128,7 @@ inbox = Table(
     partial("ix_inbox_due", "priority", "next_at", "id", where="state = 'received'"),
     partial("ix_inbox_turn", "connection_key", "next_at", "id", where="state = 'received' AND priority = 1"),
     partial("ix_inbox_parked", "id", where="state = 'parked'"),
+    partial("ix_inbox_received", "id", where="state = 'received'"),
     sqlite_autoincrement=True,
 )
 

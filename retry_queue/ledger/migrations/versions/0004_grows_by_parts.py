@@ -27,6 +27,7 @@ INDEXES = {
     "canonicals": {},
     "attempts": {"ix_attempts_delivery_id": "delivery_id"},
 }
+RECEIVED = "state = 'received'"
 LEAST, WEEKS, STEP = 250_000, 4, 10_000
 """Ids that the first partition still takes: so many weeks' worth, so that nobody meets the bound before the exchange."""
 
@@ -79,10 +80,17 @@ def prepare(connection: sa.Connection) -> None:
         pair = told
         connection.execute(sa.text(f"ALTER TABLE {table} VALIDATE CONSTRAINT ck_{table}_first"))
     connection.execute(sa.text("RESET lock_timeout"))
+    query = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('ix_inbox_received')"
+    valid = connection.execute(sa.text(query)).scalar()
+    if valid is False:  # cut off while it was made
+        connection.execute(sa.text("DROP INDEX CONCURRENTLY ix_inbox_received"))
+    if not valid:
+        connection.execute(sa.text(f"CREATE INDEX CONCURRENTLY ix_inbox_received ON inbox (id) WHERE {RECEIVED}"))
 
 
 def upgrade() -> None:
     connection = op.get_bind()
+    op.execute(f"CREATE INDEX IF NOT EXISTS ix_inbox_received ON inbox (id) WHERE {RECEIVED}")
     if connection.dialect.name != "postgresql":
         return
     op.execute("SET LOCAL lock_timeout = '3s'")
@@ -113,6 +121,7 @@ def _exchange(table: str, bound: int) -> None:
 
 
 def downgrade() -> None:
+    op.execute("DROP INDEX ix_inbox_received")
     if op.get_bind().dialect.name != "postgresql":
         return
     for table in TABLES:
