@@ -3,8 +3,8 @@
 PostgreSQL is filled step by step; at each step some more events are taken in, planned, claimed and settled with the
 product's own statements, and old ones looked for by their numbers. The history is spread over half a year, two events
 to an order, of twenty shops, and lies in the partitions that the product makes. Bodies are short: what is looked at is
-how cost follows the number of rows, not the disk. Half of the measured events change an order of any age, as refunds
-do, the others are of new ones.
+how cost follows the number of rows, not the disk. Measured twice: events of new orders only, as most are, and half of
+them changing an order of any age, whose rows nobody has looked at for long.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -60,16 +60,22 @@ SELECT n, n, 1, 'delivered', 0.01, 'w', {_AT} FROM generate_series({{low}}, {{hi
 
 @dataclass(slots=True)
 class Found:
-    """What was measured at one size. Times per event are microseconds, those of searches milliseconds."""
+    """What was measured at one size. Times per event are microseconds, those of searches milliseconds.
+
+    ``mixed_…``: half of the events change an old order.
+    """
 
     rows: int
     partitions: int
     gib: float
-    wall_us: float = 0.0
-    postgres_cpu_us: float = 0.0
-    stages: dict[str, float] = field(default_factory=dict)
-    search_p50_ms: float = 0.0
-    search_p95_ms: float = 0.0
+    wall_us: float
+    postgres_cpu_us: float
+    stages: dict[str, float]
+    mixed_wall_us: float
+    mixed_postgres_cpu_us: float
+    mixed_stages: dict[str, float]
+    search_p50_ms: float
+    search_p95_ms: float
 
 
 async def _run(ledger: session.Ledger, *statements: str) -> None:
@@ -115,12 +121,13 @@ class Turn:
     """A stretch of events that go the whole way; stage -> seconds in ``spent``."""
 
     def __init__(self, ledger: session.Ledger, old: Sequence[range], top: int, seed: int) -> None:
+        """``old``: orders of which half of the events are; none: all are of new ones. ``top``: the first new one."""
         self._ledger, self._old, self._top = ledger, old, top
         self._random = random.Random(seed)
         self.spent = dict.fromkeys(STAGES, 0.0)
 
     def _orders(self, count: int) -> list[int]:
-        old = [_pick(self._random, self._old) for _ in range(count // 2)]
+        old = [_pick(self._random, self._old) for _ in range(count // 2 if self._old else 0)]
         return [*old, *(self._top + 2 * n for n in range(count - len(old)))]
 
     async def batch(self, count: int) -> None:
@@ -218,23 +225,27 @@ async def measure(ledger: session.Ledger, server: int, old: Sequence[range], row
     async with ledger.read() as db:
         pieces = len(await partitions.parts(db, partitions.EVENTS))
         size = (await db.exec_driver_sql("SELECT pg_database_size(current_database())")).scalar_one()
-    top = await _next(ledger)
-    turn = Turn(ledger, old, top, rows)
-    for _ in range(3):
+    fresh = await _gone(ledger, server, [], rows, count)
+    mixed = await _gone(ledger, server, old, rows, count)
+    await searches(ledger, old, 10, rows)
+    looked = await searches(ledger, old, 200, rows + 1)
+    return Found(rows, pieces, size / 2**30, *fresh, *mixed, looked[len(looked) // 2], looked[int(len(looked) * 0.95)])
+
+
+async def _gone(
+    ledger: session.Ledger, server: int, old: Sequence[range], seed: int, count: int
+) -> tuple[float, float, dict[str, float]]:
+    """(wall, CPU of PostgreSQL, stages), each per event, of ``count`` events after some that are not counted."""
+    turn = Turn(ledger, old, await _next(ledger), seed)
+    for _ in range(5):
         await turn.batch(BATCH)
     turn.spent = dict.fromkeys(STAGES, 0.0)
     cpu, begun = processes.cpu_seconds([server]), time.perf_counter()
     for _ in range(count // BATCH):
         await turn.batch(BATCH)
     wall, spent = time.perf_counter() - begun, processes.cpu_seconds([server]) - cpu
-    done = count // BATCH * BATCH
-    await searches(ledger, old, 10, rows)
-    looked = await searches(ledger, old, 200, rows + 1)
-    return Found(
-        rows, pieces, size / 2**30, 1e6 * wall / done, 1e6 * spent / done,
-        {name: 1e6 * seconds / done for name, seconds in turn.spent.items()},
-        looked[len(looked) // 2], looked[int(len(looked) * 0.95)],
-    )  # fmt: skip
+    each = 1e6 / (count // BATCH * BATCH)
+    return wall * each, spent * each, {name: seconds * each for name, seconds in turn.spent.items()}
 
 
 async def grow(url: str, server: int, steps: Sequence[int], count: int, console: Console) -> list[Found]:
@@ -274,11 +285,13 @@ def run(*, steps: Sequence[int] = STEPS, count: int = 5000, as_json: bool = Fals
         sys.stdout.write(json.dumps([asdict(one) for one in found], indent=1) + "\n")
         return 0
     table = Table(
-        "events", "partitions", "GiB", "us/event", "us CPU of PostgreSQL/event", "search p50 ms", "p95 ms",
+        "events", "partitions", "GiB", "us/event", "us CPU of PostgreSQL", "half old: us/event", "us CPU", "search p50",
+        "p95 ms",
         title="shuniu growth",
     )  # fmt: skip
     for one in found:
-        numbers = (one.gib, one.wall_us, one.postgres_cpu_us, one.search_p50_ms, one.search_p95_ms)
+        mixed = (one.mixed_wall_us, one.mixed_postgres_cpu_us)
+        numbers = (one.gib, one.wall_us, one.postgres_cpu_us, *mixed, one.search_p50_ms, one.search_p95_ms)
         table.add_row(f"{one.rows:,}", str(one.partitions), *(f"{number:.1f}" for number in numbers))
     Console().print(table)
     return 0
