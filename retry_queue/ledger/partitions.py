@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from retry_queue.ledger import session
 
-SMALLEST, LARGEST, STEP = 250_000, 50_000_000, 10_000
+SMALLEST, LARGEST, STEP = 250_000, 200_000_000, 10_000
 """Ids of one partition: about a week's, within these, rounded up."""
 WEEK = 7 * 86400.0
 SLACK = 120.0

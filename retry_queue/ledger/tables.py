@@ -12,7 +12,6 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
-    Connection,
     Double,
     Index,
     Integer,
@@ -22,7 +21,6 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    event,
     func,
     text,
 )
@@ -389,14 +387,3 @@ audit = Table(
     Column("digest", String(64), nullable=False),
     sqlite_autoincrement=True,
 )
-
-
-def _whole(grows: Table, connection: Connection, **_more: object) -> None:
-    """One partition is made with the table, the others by partitions.py."""
-    if connection.dialect.name == "postgresql":
-        piece = f"{grows.name}_spare PARTITION OF {grows.name} FOR VALUES FROM (MINVALUE) TO (MAXVALUE)"
-        connection.exec_driver_sql(f"CREATE TABLE {piece}")
-
-
-for _grows in (events, canonicals, attempts):
-    event.listen(_grows, "after_create", _whole)

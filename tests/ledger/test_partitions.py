@@ -120,7 +120,7 @@ async def test_a_bell_curve_of_sizes() -> None:
     assert partitions.next_size(0, 60.0) == 250_000
     assert partitions.next_size(100, 1e9) == 250_000
     assert partitions.next_size(864_000, 86400.0) == 6_050_000
-    assert partitions.next_size(10**10, 86400.0) == 50_000_000
+    assert partitions.next_size(10**10, 86400.0) == 200_000_000
 
 
 async def _policy(ledger: session.Ledger, **days: Any) -> None:
