@@ -152,7 +152,7 @@ async def _piece(ledger: session.Ledger, folder: Path, found: Manifest, high: in
 
 
 def _ended(one: story.Whole) -> bool:
-    owed = any(each.state in WAITING_DELIVERY for each in one.deliveries)
+    owed = any(each.state in WAITING_DELIVERY for each in one.owed)
     return one.event.state in (EventState.PLANNED, EventState.SKIPPED) and not owed
 
 
@@ -182,11 +182,11 @@ def _line(one: story.Whole, *, masked: bool) -> tuple[int, float, bytes]:
         "canonical": _parsed(event.canonical),
         "native": _parsed(event.native),
         "mapping": event.mapping,
-        "deliveries": [_delivery(each, one.attempts.get(each.id, [])) for each in one.deliveries],
+        "deliveries": [_delivery(each, one.tries.get(each.id, [])) for each in one.owed],
     }
     if masked:
         told = {**privacy.masked(told), "event": {**about, "detail": privacy.masked(event.detail)}}
-        told["deliveries"] = [_delivery(each, one.attempts.get(each.id, []), masked=True) for each in one.deliveries]
+        told["deliveries"] = [_delivery(each, one.tries.get(each.id, []), masked=True) for each in one.owed]
     return event.id, event.received_at, json.dumps(told, ensure_ascii=False).encode() + b"\n"
 
 

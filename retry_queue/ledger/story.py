@@ -18,8 +18,8 @@ class Whole:
     """One event with what became of it."""
 
     event: events.Story
-    deliveries: list[deliveries.Found]
-    attempts: dict[int, list[deliveries.Attempt]]
+    owed: list[deliveries.Found]
+    tries: dict[int, list[deliveries.Attempt]]
     """By the delivery's id."""
 
 
