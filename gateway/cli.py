@@ -27,6 +27,7 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
     "reconciling": ("reconcile",),
     "importing": ("backfill",),
     "people": ("user", "token"),
+    "growing": ("growth", "archive"),
     "guarding": ("keys", "audit", "customer", "retention"),
 }
 """Module of gateway/commands -> the commands it brings."""

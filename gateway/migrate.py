@@ -31,12 +31,38 @@ _PUT = (
     " ON CONFLICT (key) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at"
 )
 _LOCK = 0x5348554E  # "SHUN": one migration at a time on PostgreSQL
+PATIENCE = 3600.0
+"""Seconds that one statement of a migration may take: a big table is read through."""
 
 
 def _config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(importlib.resources.files("retry_queue.ledger") / "migrations"))
     return config
+
+
+def _prepare(connection: Connection) -> None:
+    """What migrations want done before their transaction, online: scans that would keep everybody waiting in it."""
+    current, newest = _pending(connection)
+    if current is None:
+        return  # an empty database
+    script = ScriptDirectory.from_config(_config(connection))
+    for one in reversed([*script.iterate_revisions(newest, current)]):
+        prepare = getattr(one.module, "prepare", None)
+        if prepare is not None:
+            prepare(connection)
+
+
+async def _prepared(ledger: session.Ledger) -> None:
+    if ledger.dialect != "postgresql":
+        return
+    async with ledger.read() as connection:
+        each = await connection.execution_options(isolation_level="AUTOCOMMIT")
+        await each.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _LOCK})
+        try:
+            await each.run_sync(_prepare)
+        finally:
+            await each.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _LOCK})
 
 
 def _upgrade(connection: Connection) -> None:
@@ -74,9 +100,10 @@ def _tolerated(connection: Connection, now: str, known: list[str]) -> None:
 
 async def upgrade(url: str, tries: int = 20) -> None:
     """Upgrades to the newest schema; waits a little for a database that is still starting."""
-    async with session.opened(url, owner="migrate") as ledger:
+    async with session.opened(url, owner="migrate", patience=PATIENCE) as ledger:
         for attempt in range(tries):
             try:
+                await _prepared(ledger)
                 async with ledger.write() as connection:
                     await connection.run_sync(_upgrade)
                 return

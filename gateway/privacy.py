@@ -5,6 +5,7 @@ Works on parsed payloads of any system by what keys are called, and on phone num
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -126,3 +127,17 @@ def excerpt(text: str) -> str:
         return f"{before}***" if value.strip() and _words(key) & _TOLD else f"{before}{value}"
 
     return str(masked(_PAIR.sub(hidden, text)))
+
+
+def said(value: Any) -> Any:
+    """One part of a kept HTTP exchange, masked: JSON by its keys, also after a head; anything else as text."""
+    if not isinstance(value, str):
+        return value
+    head, gap, body = value.rpartition("\n\n")
+    try:
+        parsed = json.loads(body)
+    except ValueError:
+        return excerpt(value)
+    if not isinstance(parsed, dict | list):
+        return masked(value)
+    return str(masked(head)) + gap + json.dumps(masked(parsed), ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""What nobody waits for: forgetting what is over, and going on with a rotation of keys. One loop per worker.
+"""What nobody waits for: room for what comes, forgetting what is over, a rotation of keys. One loop per worker.
 
 Several may run side by side: every piece is a small transaction that another one may have done already.
 """
@@ -10,7 +10,7 @@ import random
 import structlog
 
 from retry_queue import metrics, rest
-from retry_queue.ledger import keyring, retention, secrets, session
+from retry_queue.ledger import keyring, partitions, retention, secrets, session
 
 LOOK = 5.0
 """Seconds between two looks at the keys."""
@@ -38,6 +38,7 @@ class Keeper(rest.Crew):
     async def step(self) -> None:
         now = await self._ledger.now()
         await self._rotate(now)
+        await self._extend()
         if self._next_sweep is None:  # not all workers at once, and not while everything is starting
             self._next_sweep = now + random.uniform(0.2, 1.0) * SWEEP_EVERY
             self._restart = now + AGAIN_EVERY
@@ -51,12 +52,25 @@ class Keeper(rest.Crew):
             await rest.until(self._halt, BREATH)
             done = await keyring.step(self._ledger, self._sealer, await self._ledger.now())
 
+    async def _extend(self) -> None:
+        """Makes the next partitions in time. What is busy now is asked again at the next look."""
+        made = 0
+        for family in partitions.FAMILIES:
+            try:
+                made += await partitions.ahead(self._ledger, family)
+            except session.LedgerUnavailable as error:
+                log.info("partitions.busy", table=family.head, reason=str(error))
+        if made:
+            log.info("partitions.made", count=made)
+            await partitions.analyze(self._ledger)
+
     async def sweep(self, now: float) -> int:
         """Removes what is over, a batch at a time; returns how many rows."""
         if now >= self._restart:
             self._restart = now + AGAIN_EVERY
             async with self._ledger.write() as connection:
                 await retention.restart(connection)
+            await partitions.analyze(self._ledger)
         removed = 0
         for _ in range(BATCHES):
             gone = await retention.sweep(self._ledger, self._sealer, now)

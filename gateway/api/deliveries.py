@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -133,20 +132,7 @@ def plain(value: Any) -> Any:
 
 
 def _exchange(given: dict[str, Any], *, reveal: bool) -> dict[str, Any]:
-    return given if reveal else {key: _hidden(value) for key, value in given.items()}
-
-
-def _hidden(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    head, gap, body = value.rpartition("\n\n")
-    try:
-        parsed = json.loads(body)
-    except ValueError:
-        return privacy.masked(value)
-    if not isinstance(parsed, dict | list):
-        return privacy.masked(value)
-    return privacy.masked(head) + gap + json.dumps(privacy.masked(parsed), ensure_ascii=False)
+    return given if reveal else {key: privacy.said(value) for key, value in given.items()}
 
 
 def detailed(found: owed.Found, tries: list[owed.Attempt], *, reveal: bool) -> DeliveryDetail:

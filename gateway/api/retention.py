@@ -19,9 +19,11 @@ Days = Annotated[int | None, Field(ge=1, le=36500, description="Days; null keeps
 class Retention(paging.Part):
     """Days that each class of data is kept. What is owed, parked or under way always stays."""
 
-    raw: Annotated[Days, Field(description="Bodies of events, as they came and as they were mapped")]
+    raw: Annotated[Days, Field(description="Bodies of events as they came, with edits of them")]
+    canonicals: Annotated[Days, Field(description="Bodies of events as they were mapped")]
     attempts: Annotated[Days, Field(description="Attempts of deliveries with what was said")]
-    dead_letters: Annotated[Days, Field(description="Both of these, of what was given up and may be replayed")]
+    exchanges: Annotated[Days, Field(description="What was said in attempts; null: as long as they are kept")]
+    dead_letters: Annotated[Days, Field(description="All of these, of what was given up and may be replayed")]
     quarantine: Annotated[Days, Field(description="Calls refused at the door")]
     comparisons: Annotated[Days, Field(description="Finished reconciliations and their findings")]
     audit: Annotated[Days, Field(description="Entries of the audit log; its chain is anchored anew")]

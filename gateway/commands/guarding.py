@@ -162,7 +162,12 @@ def policy(as_json: shell.Json = False) -> None:
 
 @retention_app.command("set")
 def change(
-    name: Annotated[str, typer.Argument(help="raw | attempts | dead_letters | quarantine | comparisons | audit")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="raw | canonicals | attempts | exchanges | dead_letters | quarantine | comparisons | audit"
+        ),
+    ],
     days: Annotated[str, typer.Argument(help="天数，或 forever / days, or forever")],
 ) -> None:
     """修改一类数据的保留天数 / change how long a class is kept."""

@@ -142,6 +142,12 @@ async def of_event(connection: AsyncConnection, event_id: int) -> list[Found]:
     return [_found(row) for row in await connection.execute(query.where(D.c.event_id == event_id).order_by(D.c.id))]
 
 
+async def of_events(connection: AsyncConnection, event_ids: Sequence[int]) -> list[Found]:
+    """The same of many events."""
+    query = select(*_COLUMNS).select_from(D).outerjoin(R, R.c.id == D.c.record_id)
+    return [_found(row) for row in await connection.execute(query.where(D.c.event_id.in_(event_ids)).order_by(D.c.id))]
+
+
 async def some(connection: AsyncConnection, ids: Sequence[int]) -> list[Found]:
     """Deliveries by their ids, the newest first."""
     query = select(*_COLUMNS).select_from(D).outerjoin(R, R.c.id == D.c.record_id)

@@ -73,7 +73,8 @@ async def erase(
     tries = 0
     for some in _pieces(event_ids):
         await connection.execute(update(E).where(E.c.id.in_(some)).values(payload=GONE))
-        await connection.execute(update(C).where(C.c.event_id.in_(some)).values(body=GONE))
+        await connection.execute(update(C).where(C.c.event_id.in_(some)).values(body=GONE, native=None))
+        await connection.execute(delete(upkeep.edits).where(upkeep.edits.c.event_id.in_(some)))
         await connection.execute(update(B).where(B.c.id.in_(some), B.c.detail.is_not(None)).values(detail=None))
     for some in _pieces(owed):
         done = await connection.execute(update(A).where(A.c.delivery_id.in_(some)).values(exchanges=None, message=None))

@@ -143,18 +143,30 @@ async def first_at(connection: AsyncConnection, at: float) -> int:
 
 async def get(connection: AsyncConnection, event_id: int) -> Story | None:
     """One event with its payload and its canonical form."""
+    found = await whole(connection, [event_id])
+    return found[0] if found else None
+
+
+async def whole(connection: AsyncConnection, event_ids: Iterable[int]) -> list[Story]:
+    """Events with their payloads and canonical forms, in no order."""
     query = (
         _select()
         .add_columns(B.c.failures, E.c.payload, C.c.body, C.c.mapping, C.c.native)
         .outerjoin(C, C.c.event_id == E.c.id)
-        .where(E.c.id == event_id)
+        .where(E.c.id.in_(list(event_ids)))
     )
-    row = (await connection.execute(query)).first()
-    if row is None:
-        return None
+    return [_story(row) for row in await connection.execute(query)]
+
+
+def _story(row: Any) -> Story:
     found = _found(row[:14])
     more = {"failures": row[14], "payload": row[15], "canonical": row[16], "mapping": row[17], "native": row[18]}
     return Story(**{name: getattr(found, name) for name in Found.__slots__}, **more)
+
+
+async def between(connection: AsyncConnection, since: float, until: float) -> tuple[int, int]:
+    """Ids from which to which events of a time lie, others among them."""
+    return await _first_at(connection, since - TIME_SLACK), await _first_at(connection, until + TIME_SLACK)
 
 
 async def group_of(

@@ -156,18 +156,22 @@ _LOAD = sql.Statement(
     """
     SELECT e.id, src.fence, src.failures, e.connection_key, e.source, e.message, e.entity, e.record, e.payload,
            e.occurred_at, e.received_at, e.trace, e.hop, src.replay, src.priority, src.dedupe
-    FROM {src} JOIN events e ON e.id = src.id ORDER BY e.id
+    FROM {src} JOIN events e ON e.id = src.id WHERE e.id BETWEEN {1} AND {2} ORDER BY e.id
     """,
     "id int, fence int, failures int, replay int, priority small, dedupe text",
 )
+# Connection and state are compared as expressions: an index that begins with one of them would be read from end to end
+# for every event of a burst. Nothing before the oldest event to be planned is looked at, nor its partitions.
 _BEHIND = sql.Statement(
     """
-    SELECT src.id FROM {src} JOIN events e ON e.id = src.id WHERE e.record IS NOT NULL AND EXISTS (
+    SELECT src.id FROM {src} JOIN events e ON e.id = src.id
+    WHERE e.record IS NOT NULL AND e.id BETWEEN {2} AND {3} AND EXISTS (
         SELECT 1 FROM (
-            SELECT o.id FROM events o WHERE o.record = e.record AND o.connection_key = e.connection_key
-              AND o.id < e.id ORDER BY o.id DESC LIMIT {1}
+            SELECT o.id FROM events o WHERE o.record = e.record AND o.connection_key || '' = e.connection_key
+              AND o.id < e.id AND o.id >= (SELECT min(f.id) FROM inbox f WHERE f.state = 'received')
+            ORDER BY o.id DESC LIMIT {1}
         ) o JOIN inbox i ON i.id = o.id
-        WHERE i.state = 'received' AND i.id NOT IN (SELECT id FROM {src})
+        WHERE i.state || '' = 'received' AND i.id NOT IN (SELECT id FROM {src})
           AND (i.owner IS NOT NULL OR (i.priority <= src.priority AND i.next_at <= {now} + 1)))
     """,
     "id int, priority small",
@@ -198,7 +202,7 @@ _REVIVE = sql.Statement(
     UPDATE inbox SET state = 'received', reason = 'replay', detail = NULL, owner = NULL, failures = 0,
         fence = fence + 1, next_at = {now}
     FROM {src} WHERE inbox.id = src.id AND inbox.state IN ('parked', 'skipped')
-        AND NOT EXISTS (SELECT 1 FROM events e WHERE e.id = inbox.id AND e.payload = 'null')
+        AND EXISTS (SELECT 1 FROM events e WHERE e.id = inbox.id AND e.payload <> 'null')
     RETURNING inbox.id
     """,
     "id int",
@@ -270,8 +274,13 @@ async def claim(
         if n > limit * SHARE:
             others = _SHARES[connection.dialect.name]
             leased += await others.run(connection, [(key,) for key in (*busy, most)], EACH, owner, lease)
+    if not leased:
+        return []
     loaded = await _LOAD.run(
-        connection, [(row.id, row.fence, row.failures, row.replay, row.priority, row.dedupe) for row in leased]
+        connection,
+        [(row.id, row.fence, row.failures, row.replay, row.priority, row.dedupe) for row in leased],
+        min(row.id for row in leased),  # which partitions may have them
+        max(row.id for row in leased),
     )
     return [ClaimedEvent(*row) for row in loaded]
 
@@ -282,7 +291,11 @@ async def behind(connection: AsyncConnection, claimed: Sequence[ClaimedEvent]) -
     Two processes that plan one record at once would turn its events round. What waits for its own time (a detail call
     that failed, a write under way) holds up nobody.
     """
-    rows = await _BEHIND.run(connection, [(one.id, one.priority) for one in claimed], LOOK_BACK)
+    if not claimed:
+        return set()
+    ids = [one.id for one in claimed]
+    batch = [(one.id, one.priority) for one in claimed]
+    rows = await _BEHIND.run(connection, batch, LOOK_BACK, min(ids), max(ids))
     found = {row.id for row in rows}
     if not found:
         return found

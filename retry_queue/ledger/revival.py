@@ -26,7 +26,8 @@ _REVIVE = sql.Statement(
         reason = CASE WHEN {1} = 1 THEN reason ELSE NULL END, detail = CASE WHEN {1} = 1 THEN detail ELSE NULL END,
         mapping = CASE WHEN {2} = 1 THEN NULL ELSE mapping END
     FROM {src} WHERE deliveries.id = src.id AND deliveries.state IN ('parked', 'dead', 'skipped')
-        AND NOT EXISTS (SELECT 1 FROM canonicals c WHERE c.event_id = deliveries.event_id AND c.body = 'null')
+        AND EXISTS (SELECT 1 FROM canonicals c JOIN events e ON e.id = c.event_id
+                    WHERE c.event_id = deliveries.event_id AND c.body <> 'null')
     RETURNING deliveries.id, deliveries.lane, deliveries.connection_key
     """,
     "id int",

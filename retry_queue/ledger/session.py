@@ -25,6 +25,8 @@ _CLOCK = sql.Statement("SELECT {now} AS at")
 _AWAY = ("08", "25006", "40", "53", "55P03", "57", "58")
 """SQLSTATEs, by their beginning, of a server that cannot write now: connection lost, read-only, deadlock,
 out of disk or connections, shutting down or starting up, disk error."""
+PATIENCE = 30.0
+"""Seconds that one statement may take."""
 IDLE = "20s"
 """After so long inside a transaction without a statement PostgreSQL ends it: its process was stopped or sleeps, and
 what it has locked would stop everybody else. No transaction of ours waits for anything outside the database."""
@@ -102,8 +104,11 @@ def _plain(error: BaseException) -> str:
     return f"{type(origin).__name__}: {str(origin).splitlines()[0] if str(origin) else ''}"[:300]
 
 
-def open_ledger(url: str, *, owner: str, slot: int = 0, pool: int = 10) -> Ledger:
-    """Opens ``sqlite+aiosqlite:///…`` or ``postgresql+asyncpg://…``; nothing is connected yet."""
+def open_ledger(url: str, *, owner: str, slot: int = 0, pool: int = 10, patience: float = PATIENCE) -> Ledger:
+    """Opens ``sqlite+aiosqlite:///…`` or ``postgresql+asyncpg://…``; nothing is connected yet.
+
+    ``patience``: seconds that one statement may take on PostgreSQL.
+    """
     target = make_url(url)
     if target.get_backend_name() == "sqlite":
         if target.database and target.database != ":memory:":
@@ -127,7 +132,7 @@ def open_ledger(url: str, *, owner: str, slot: int = 0, pool: int = 10) -> Ledge
             hide_parameters=True,
             connect_args={
                 "timeout": 5,
-                "command_timeout": 30,
+                "command_timeout": patience,
                 # Said while connecting: who gives up between two statements after that leaves a connection behind.
                 "server_settings": {
                     "application_name": owner,
@@ -141,9 +146,9 @@ def open_ledger(url: str, *, owner: str, slot: int = 0, pool: int = 10) -> Ledge
 
 
 @asynccontextmanager
-async def opened(url: str, *, owner: str, pool: int = 1) -> AsyncIterator[Ledger]:
+async def opened(url: str, *, owner: str, pool: int = 1, patience: float = PATIENCE) -> AsyncIterator[Ledger]:
     """A ledger for one piece of work, closed behind it; the arguments are those of ``open_ledger``."""
-    ledger = open_ledger(url, owner=owner, pool=pool)
+    ledger = open_ledger(url, owner=owner, pool=pool, patience=patience)
     try:
         yield ledger
     finally:

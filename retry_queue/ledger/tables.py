@@ -126,6 +126,7 @@ inbox = Table(
     partial("ix_inbox_due", "priority", "next_at", "id", where="state = 'received'"),
     partial("ix_inbox_turn", "connection_key", "next_at", "id", where="state = 'received' AND priority = 1"),
     partial("ix_inbox_parked", "id", where="state = 'parked'"),
+    partial("ix_inbox_received", "id", where="state = 'received'"),
     sqlite_autoincrement=True,
 )
 
@@ -145,6 +146,7 @@ events = Table(
     Column("hop", SmallInteger, nullable=False, server_default="0"),
     Index("ix_events_record", "record", "id"),
     Index("ix_events_connection_key_id", "connection_key", "id"),
+    postgresql_partition_by="RANGE (id)",
 )
 
 canonicals = Table(
@@ -155,6 +157,7 @@ canonicals = Table(
     Column("mapping", String(120), nullable=False),  # connector/name@version
     Column("body", Text, nullable=False),  # JSON
     Column("native", Text),  # JSON of the record as it was read, where the event only named it
+    postgresql_partition_by="RANGE (event_id)",
 )
 
 quarantine = Table(
@@ -299,6 +302,7 @@ attempts = Table(
     Column("worker", String(40), nullable=False),
     Column("at", Double, nullable=False),
     Index("ix_attempts_delivery_id", "delivery_id"),
+    postgresql_partition_by="RANGE (id)",
 )
 
 # --- counts, people, processes ----------------------------------------------------------------------

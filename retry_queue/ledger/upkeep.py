@@ -5,7 +5,20 @@ In the same metadata and by the same rules as ``tables.py``: moments are Unix se
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Double, Index, Integer, SmallInteger, String, Table, Text, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Double,
+    Index,
+    Integer,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    event,
+)
 
 from retry_queue.ledger import tables
 
@@ -312,3 +325,13 @@ notices = Table(
     tables.partial("ix_notices_due", "next_at", "id", where="state = 'waiting'"),
     sqlite_autoincrement=True,
 )
+
+
+@event.listens_for(tables.attempts, "after_create")
+@event.listens_for(tables.canonicals, "after_create")
+@event.listens_for(tables.events, "after_create")
+def _whole(grows: Table, connection: Connection, **_more: object) -> None:
+    """One partition is made with the table, the others by partitions.py."""
+    if connection.dialect.name == "postgresql":
+        piece = f"{grows.name}_spare PARTITION OF {grows.name} FOR VALUES FROM (MINVALUE) TO (MAXVALUE)"
+        connection.exec_driver_sql(f"CREATE TABLE {piece}")

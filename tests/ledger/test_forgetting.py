@@ -66,6 +66,13 @@ async def test_a_customer_is_erased_and_the_ledger_balances(database_url: str, d
     async with hubs.running(database_url) as worker:
         await _met(worker)
         before = await worker.balance()
+        # As read for a push that only named the record, and as it stood before somebody's edit.
+        await making.change(worker.ledger, "UPDATE canonicals SET native = body")
+        edited = (
+            "INSERT INTO edits (event_id, what, before, changes, note, by, at)"
+            " SELECT id, 'payload', payload, payload, '', 'wang', 0 FROM events"
+        )
+        await making.change(worker.ledger, edited)
         assert len(left(await dump(worker.ledger))) > 8
         async with test_identity.client(worker, "owner") as owner:
             (found,) = (await owner.get("/customers", params={"q": PHONE})).json()["items"]
@@ -162,6 +169,17 @@ async def test_what_is_over_goes_and_what_is_owed_stays(
         await _policy(worker.ledger, raw=90, attempts=90, dead_letters=95)
         assert await _swept(worker) == 2, "dead letters have their own time"
         assert await _swept(worker, 90000) == 0, "what waits for a person stays"
+        await making.change(worker.ledger, "UPDATE canonicals SET native = body")
+        await _policy(worker.ledger, raw=90, canonicals=90, attempts=90, dead_letters=95, exchanges=1)
+        assert await _swept(worker) == 19, "mapped bodies have their own time"
+        told = await making.rows(worker.ledger, "SELECT 1 FROM canonicals WHERE body <> 'null' OR native IS NOT NULL")
+        assert len(told) == 1, "of what waits for a person"
+        await worker.push(hubs.order("T99"))
+        await making.until(lambda: _ended(worker, 19), what="one more")
+        await _aged(worker, 2)
+        assert await _swept(worker) == 1, "what was said goes before the attempt"
+        said = "SELECT exchanges FROM attempts WHERE delivery_id <> :i"
+        assert [row.exchanges for row in await making.rows(worker.ledger, said, i=ids[5])] == [None]
         async with worker.ledger.read() as db:
             assert await tallies.audit(db) == []
         state = await making.rows(worker.ledger, "SELECT 1 FROM records WHERE canonical IS NOT NULL")
