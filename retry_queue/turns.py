@@ -6,6 +6,8 @@ import asyncio
 
 AHEAD = 200
 """Deliveries claimed ahead of their call, at most."""
+SOON = 0.1
+"""Seconds until history is looked for again after some was found: replays and imports add to it piece by piece."""
 
 
 class Pace:
@@ -34,9 +36,10 @@ class Turn:
         """Imported history is owed, which may have what live work leaves."""
         self._event = asyncio.Event()
 
-    def ring(self, *, due: bool, fast: bool = False) -> None:
+    def ring(self, *, due: bool = False, fast: bool = False, history: bool = False) -> None:
         self.due = self.due or due
         self.fast = self.fast or fast
+        self.history = self.history or history
         self._event.set()
 
     async def come(self) -> None:
