@@ -74,8 +74,8 @@ function Far({ job, total }: { job: Schemas['Replay'] | undefined; total: number
     <div aria-live="polite">
       <Progress percent={Math.round((job?.progress ?? 0) * 100)} status={job?.state === 'failed' ? 'exception' : job?.state === 'done' ? 'success' : 'active'} />
       <p>{job?.state === 'done' ? t('done', { n }) : job && !BUSY.has(job.state) ? t('stopped', { n }) : t('progress', { done: n, total: counts?.matched ?? total })}</p>
-      {(counts?.superseded ?? 0) > 0 && <Alert type="info" title={t('overtaken', { n: counts?.superseded })} />}
-      {(counts?.taken_back ?? 0) > 0 && <Alert type="info" title={t('takenBack', { n: counts?.taken_back })} />}
+      {(counts?.superseded ?? 0) > 0 && <Alert type="info" title={t('overtaken', { n: counts?.superseded ?? 0 })} />}
+      {(counts?.taken_back ?? 0) > 0 && <Alert type="info" title={t('takenBack', { n: counts?.taken_back ?? 0 })} />}
     </div>
   )
 }

@@ -39,7 +39,7 @@ function Job({ job }: { job: Replay }) {
     <article className="panel row apart" aria-label={`${t('bulk')} ${job.id}`}>
       <span className="stacked grow">
         <span className="row"><span className={`state tone-${TONE[job.state]}`}><i />{t(`job.${job.state}`)}</span><strong>{what}</strong></span>
-        <span className="dim">{t('jobCounts', { replayed: counts.replayed ?? 0, matched: counts.matched ?? 0 })}{(counts.superseded ?? 0) > 0 && ` · ${t('overtaken', { n: counts.superseded })}`}{(counts.taken_back ?? 0) > 0 && ` · ${t('takenBack', { n: counts.taken_back })}`}</span>
+        <span className="dim">{t('jobCounts', { replayed: counts.replayed ?? 0, matched: counts.matched ?? 0 })}{(counts.superseded ?? 0) > 0 && ` · ${t('overtaken', { n: counts.superseded ?? 0 })}`}{(counts.taken_back ?? 0) > 0 && ` · ${t('takenBack', { n: counts.taken_back ?? 0 })}`}</span>
         <span className="dim">{job.requested_by} · <At iso={job.created_at} /> · {job.mapping === 'newest' ? t('byNewest') : t('byPlanned')} · {job.budget > 0 ? t('perSecond', { n: job.budget }) : t('unbounded')}{job.words && ` · ${say(job.words)}`}</span>
       </span>
       <span className="run-progress"><Progress percent={Math.round(job.progress * 100)} size="small" status={job.state === 'failed' ? 'exception' : job.state === 'running' ? 'active' : job.state === 'done' ? 'success' : 'normal'} aria-label={`${t('bulk')} ${job.id}`} /></span>
