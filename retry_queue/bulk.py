@@ -14,7 +14,7 @@ from retry_queue.ledger import deliveries, inbox, replays, revival, session
 LOOK = 0.5
 PIECE = 400
 """Deliveries revived in one transaction, at most."""
-SHORT = 0.05
+SHORT = 0.02
 """Seconds that such a transaction should take: shorter pieces where it takes longer."""
 UNDER_WAY, MOST = 500, 4000
 """Deliveries of one replay that are not ended, at most: as many as come to their end within ``AHEAD`` seconds, and
@@ -62,7 +62,7 @@ class Replayer(rest.Jobber[replays.Row]):
         piece, flow, due, idle = min(most, 100), Flow(clock()), clock(), 0.0
         while True:
             took, known = 0, len(recent)
-            async with self._ledger.write() as db:
+            async with self._ledger.write(patient=True) as db:
                 begun = clock()
                 await replays.JOBS.hold(db, row)
                 recent, untried = await replays.owed(db, recent)

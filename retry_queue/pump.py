@@ -34,8 +34,6 @@ SILENT = 10.0
 """Seconds without a heartbeat after which a process counts as dead."""
 INTAKE_BATCH = 100
 HISTORY = (inbox.BACKFILL, inbox.BACKFILL)
-HISTORY_AHEAD = 3
-"""How often history's share of the slots is claimed at once."""
 FAST = (inbox.FAST, inbox.FAST)
 URGENT = 16
 """Fast deliveries of one target that are claimed at once, beside those that have a slot."""
@@ -201,8 +199,7 @@ class Pumps:
                 if await self._refill(target, wanted, ready, loop.time()) >= wanted:
                     turn.due = True
                 continue
-            # Many at a time: each claim of history is a transaction in the way of live ones.
-            room = share - len(historic) if at_once else HISTORY_AHEAD * share
+            room = share - len(historic) if at_once else pace.past(share)
             if turn.history and usable and not ready and not spare and len(historic) <= share // 2:
                 got = await self._refill(target, room, spare, loop.time(), HISTORY)
                 turn.history = got >= room
@@ -226,7 +223,7 @@ class Pumps:
         gate = self._gates.of(target, 1).held
         held, doubtful = self._holdings.claiming(target)
         try:
-            async with self._ledger.write() as connection:
+            async with self._ledger.write(patient=of == HISTORY) as connection:
                 if doubtful:  # nobody else would take it up before its lease ends
                     await workers.abandon(connection, target, self._ledger.owner, held)
                 claimed = await outbox.claim(
