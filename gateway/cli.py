@@ -23,6 +23,7 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
     "debugging": ("sign", "map"),
     "accounts": ("ledger", "migrate"),
     "replaying": ("replay",),
+    "mending": ("edit",),
     "keeping": ("backup", "restore"),
     "reconciling": ("reconcile",),
     "importing": ("backfill",),

@@ -100,7 +100,7 @@ PERMISSIONS: dict[str, Role | None] = {
     "route_enable": ED, "route_disable": ED,
     "recipe_list": V, "recipe_get": V, "recipe_preview": ED, "recipe_install": ED,
     "event_list": V, "event_get": V, "event_timeline": V, "event_explain": V, "event_replay": OP,
-    "event_edit": OP, "event_edits": V,
+    "event_editable": V, "event_edit": OP, "event_edits": V,
     "replay_list": V, "replay_get": V, "replay_count": V, "replay_start": OP, "replay_pause": OP, "replay_resume": OP,
     "replay_cancel": OP,
     "delivery_list": V, "delivery_get": V, "delivery_replay": OP, "delivery_replay_many": OP, "delivery_skip": OP,

@@ -118,7 +118,8 @@ class Appender:
 
     async def _write(self, group: list[Waiting], refused: list[Refusal], counts: Counter[tuple[str, str]]) -> None:
         flat = [event for events, _ in group for event in events]
-        async with self._ledger.write() as connection:
+        past = bool(flat) and all(event.priority >= inbox.BACKFILL for event in flat)
+        async with self._ledger.write(patient=past) as connection:
             ids = await inbox.append(connection, flat)
             for event, made in zip(flat, ids, strict=True):
                 if made is not None or not event.reread:

@@ -115,7 +115,7 @@ class Backfiller(rest.Jobber[backfills.Row]):
                 await self._page(row, opened, rows, counts, span)
             at = end
             counts["windows"] = counts.get("windows", 0) + 1
-            async with self._ledger.write() as db:
+            async with self._ledger.write(patient=True) as db:
                 await backfills.keep(db, row, {"at": at}, counts, LEASE)
 
     def _source(self, row: backfills.Row) -> tuple[model.Connection, declaration.EventSource]:
@@ -148,9 +148,9 @@ class Backfiller(rest.Jobber[backfills.Row]):
                 await self.pause(len(events) / row.budget)
             if asyncio.get_running_loop().time() - kept > LEASE / 4:  # a page may take longer than the lease
                 kept = asyncio.get_running_loop().time()
-                async with self._ledger.write() as db:
+                async with self._ledger.write(patient=True) as db:
                     await backfills.keep(db, row, None, counts, LEASE)
-        async with self._ledger.write() as db:
+        async with self._ledger.write(patient=True) as db:
             await backfills.keep(db, row, None, counts, LEASE)
 
     async def _room(self, row: backfills.Row, counts: dict[str, int]) -> None:
@@ -169,7 +169,7 @@ class Backfiller(rest.Jobber[backfills.Row]):
             await self.pause(RESTS)
             waited += RESTS
             if waited >= LEASE / 4:  # a long wait must not look like a death, and a person's pause is noticed
-                async with self._ledger.write() as db:
+                async with self._ledger.write(patient=True) as db:
                     await backfills.keep(db, row, None, counts, LEASE)
                 waited = 0.0
 

@@ -6,15 +6,39 @@ They go in the last priority: live work does not wait for them, and within a lan
 
 from __future__ import annotations
 
+import asyncio
+
 from retry_queue import rest
 from retry_queue.ledger import deliveries, inbox, replays, revival, session
 
 LOOK = 0.5
-PIECE = 100
+PIECE = 400
 """Deliveries revived in one transaction, at most."""
-UNDER_WAY = 500
-"""Deliveries of one replay that are not ended, at most: the rest waits as it is, where a cancel leaves it."""
+SHORT = 0.02
+"""Seconds that such a transaction should take: shorter pieces where it takes longer."""
+UNDER_WAY, MOST = 500, 4000
+"""Deliveries of one replay that are not ended, at most: as many as come to their end within ``AHEAD`` seconds, and
+between these two. The rest waits as it is, where a cancel leaves it."""
+AHEAD = 2.0
 RESTS = 0.1
+
+
+class Flow:
+    """How fast what was set going comes to its end, and so how much of it may be under way."""
+
+    def __init__(self, now: float) -> None:
+        self._at = now
+        self._rate = 0.0
+
+    def ended(self, count: int, now: float) -> None:
+        """So many ended since the last time."""
+        elapsed = max(now - self._at, 0.001)
+        self._rate += min(elapsed, 1.0) * (count / elapsed - self._rate)
+        self._at = now
+
+    @property
+    def bound(self) -> int:
+        return min(MOST, max(UNDER_WAY, int(self._rate * AHEAD)))
 
 
 class Replayer(rest.Jobber[replays.Row]):
@@ -32,15 +56,18 @@ class Replayer(rest.Jobber[replays.Row]):
 
     async def work(self, row: replays.Row) -> None:
         """Piece after piece until nothing fits any more."""
+        clock = asyncio.get_running_loop().time
         at, recent, counts = row.at, row.recent, dict(row.counts)
-        piece = PIECE if row.budget <= 0 else max(1, min(PIECE, int(row.budget * 2 * RESTS)))
-        idle = 0.0
+        most = PIECE if row.budget <= 0 else max(1, min(PIECE, int(row.budget * 2 * RESTS)))
+        piece, flow, due, idle = min(most, 100), Flow(clock()), clock(), 0.0
         while True:
-            took = 0
-            async with self._ledger.write() as db:
+            took, known = 0, len(recent)
+            async with self._ledger.write(patient=True) as db:
+                begun = clock()
                 await replays.JOBS.hold(db, row)
                 recent, untried = await replays.owed(db, recent)
-                room = min(piece, UNDER_WAY - len(recent))
+                flow.ended(known - len(recent), begun)
+                room = min(piece, flow.bound - len(recent))
                 ids = await deliveries.oldest(db, row.wanted, room, at, row.upto) if room > 0 else []
                 if ids:
                     made = await revival.revive(
@@ -57,6 +84,11 @@ class Replayer(rest.Jobber[replays.Row]):
                     idle = 0.0
             if room > 0 and not ids and not untried:
                 return  # the last of them can be cancelled until somebody tries it
-            rests = took / row.budget if row.budget > 0 and took else RESTS if not took else 0.0
+            now = clock()
+            rests = RESTS if took < piece else 0.0  # there is no room for more, or no more
+            if took:
+                piece = max(min(most, 50), min(most, int(took * SHORT / max(now - begun, 0.001))))
+                due = max(due, begun - RESTS) + (took / row.budget if row.budget > 0 else 0.0)
+                rests = max(rests, due - now if row.budget > 0 else 0.0)
             idle += rests
             await self.pause(rests)

@@ -8,6 +8,7 @@ waits longer than that.
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 
@@ -33,8 +34,6 @@ SILENT = 10.0
 """Seconds without a heartbeat after which a process counts as dead."""
 INTAKE_BATCH = 100
 HISTORY = (inbox.BACKFILL, inbox.BACKFILL)
-HISTORY_AHEAD = 3
-"""How often history's share of the slots is claimed at once."""
 FAST = (inbox.FAST, inbox.FAST)
 URGENT = 16
 """Fast deliveries of one target that are claimed at once, beside those that have a slot."""
@@ -114,7 +113,7 @@ class Pumps:
         self._halt.set()
         self.wake()
         for turn in self._turns.values():
-            turn.ring(due=False)
+            turn.ring()
         # A claim under way is not cut off: what it took would look as if it might have been sent.
         await asyncio.wait(self._tasks - {settling}, timeout=STOPPING)
         for task in self._tasks - {settling}:
@@ -157,7 +156,7 @@ class Pumps:
             under_way.discard(task)
             historic.discard(task)
             self._running.discard(task)
-            turn.ring(due=False)
+            turn.ring()
 
         def start(claimed_at: float, job: context.Job, usable: bool) -> asyncio.Task[None]:
             now = loop.time()
@@ -200,10 +199,12 @@ class Pumps:
                 if await self._refill(target, wanted, ready, loop.time()) >= wanted:
                     turn.due = True
                 continue
-            # Many at a time: each claim of history is a transaction in the way of live ones.
-            room = share - len(historic) if at_once else HISTORY_AHEAD * share
+            room = share - len(historic) if at_once else pace.past(share)
             if turn.history and usable and not ready and not spare and len(historic) <= share // 2:
-                turn.history = await self._refill(target, room, spare, loop.time(), HISTORY) >= room
+                got = await self._refill(target, room, spare, loop.time(), HISTORY)
+                turn.history = got >= room
+                if 0 < got < room:
+                    loop.call_later(turns.SOON, functools.partial(turn.ring, history=True))
                 continue
             await turn.come()
         for _, job in (*ready, *spare):
@@ -222,7 +223,7 @@ class Pumps:
         gate = self._gates.of(target, 1).held
         held, doubtful = self._holdings.claiming(target)
         try:
-            async with self._ledger.write() as connection:
+            async with self._ledger.write(patient=of == HISTORY) as connection:
                 if doubtful:  # nobody else would take it up before its lease ends
                     await workers.abandon(connection, target, self._ledger.owner, held)
                 claimed = await outbox.claim(
@@ -311,7 +312,9 @@ class Pumps:
             await self._reload()  # at once, or the next calls would only be refused too
         again = lane.lane_wait(result)
         if again is not None and again <= 0:
-            turn.ring(due=True)
+            lease = result.delivery.lease
+            past = lease is not None and lease.priority >= inbox.BACKFILL
+            turn.ring(due=True, history=past)
 
     async def _give_back(self, delivery: lane.ClaimedDelivery) -> None:
         """Nothing was sent: the lane goes back as it was, for whoever has time for it."""
@@ -358,8 +361,7 @@ class Pumps:
             elif wait < SWEEP:
                 loop.call_later(wait, self.poke, target)
         for target in history & self._turns.keys():
-            self._turns[target].history = True
-            self._turns[target].ring(due=False)
+            self._turns[target].ring(history=True)
         if first is not None and first <= 0:
             self.wake()
         elif first is not None and first < SWEEP:

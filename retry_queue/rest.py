@@ -109,7 +109,7 @@ class Jobber(Crew, Generic[jobs.R]):
     async def step(self) -> None:
         """Begins what is due."""
         while len(self._running) < self.AT_ONCE:
-            async with self._ledger.write() as db:
+            async with self._ledger.write(patient=True) as db:
                 row = await self._jobs.claim(db, self._ledger.owner, self.LEASE, self._only)
             if row is None:
                 return

@@ -10,7 +10,7 @@ import orjson
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from retry_queue import gates, metrics, rest
+from retry_queue import gates, metrics
 from retry_queue.ledger import connections, inbox, lane, links, outbox, session, tallies
 from retry_queue.sync import claiming, deliver
 from retry_queue.sync import site as sites
@@ -20,8 +20,22 @@ LINGER = 0.003
 """Seconds to wait for more results while many come: fewer, larger commits."""
 HISTORY_LINGER = 0.1
 """Seconds that results of imported history wait for company: each commit of theirs is in the way of a live one."""
+ALONE = 16
+"""Results of history in one group, at most, where only one can write at a time: a live writer waits as long."""
+
+Waiting = tuple[lane.Result, asyncio.Future[None]]
 
 log = structlog.get_logger()
+
+
+class Line:
+    """Results that are written together, ``most`` at a time."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.queue: list[Waiting] = []
+        self.bell = asyncio.Event()
+        self.busy = False
 
 
 class Settler:
@@ -31,39 +45,39 @@ class Settler:
         self._ledger = ledger
         self._gates = guard
         self._site = site
-        self._queue: list[tuple[lane.Result, asyncio.Future[None]]] = []
-        self._bell = asyncio.Event()
-        self._live = asyncio.Event()
-        self._busy = False
+        self._live = Line(MAX_GROUP)
+        self._past = Line(ALONE if ledger.single else MAX_GROUP)
 
     async def put(self, result: lane.Result) -> None:
         """Returns when the result is committed."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._queue.append((result, future))
-        self._bell.set()
-        if result.delivery.lease is None or result.delivery.lease.priority < inbox.BACKFILL:
-            self._live.set()
+        past = result.delivery.lease is not None and result.delivery.lease.priority >= inbox.BACKFILL
+        line = self._past if past else self._live
+        line.queue.append((result, future))
+        line.bell.set()
         await future
 
     async def run(self) -> None:
-        while True:
-            await self._bell.wait()
-            self._bell.clear()
-            if self._busy:
-                await asyncio.sleep(LINGER)
-            await rest.until(self._live, HISTORY_LINGER)
-            self._live.clear()
-            while self._queue:
-                group, self._queue = self._queue[:MAX_GROUP], self._queue[MAX_GROUP:]
-                self._busy = len(group) >= 8
-                await self._write(group)
+        """Live results wait for no other ones; history's come in groups, in between."""
+        await asyncio.gather(self._run(self._live, patient=False), self._run(self._past, patient=True))
 
-    async def _write(self, group: list[tuple[lane.Result, asyncio.Future[None]]]) -> None:
+    async def _run(self, line: Line, *, patient: bool) -> None:
+        while True:
+            await line.bell.wait()
+            line.bell.clear()
+            if patient or line.busy:
+                await asyncio.sleep(HISTORY_LINGER if patient else LINGER)
+            while line.queue:
+                group, line.queue = line.queue[: line.most], line.queue[line.most :]
+                line.busy = len(group) >= 8
+                await self._write(group, patient=patient)
+
+    async def _write(self, group: list[Waiting], *, patient: bool) -> None:
         results = [result for result, _ in group]
         pause = 0.1
         while True:
             try:
-                async with self._ledger.write() as connection:
+                async with self._ledger.write(patient=patient) as connection:
                     joined: links.Joined = []
                     ours = await outbox.settle(connection, results, self._ledger.owner, joined)
                     for entity, names in joined:
@@ -80,7 +94,7 @@ class Settler:
                 pause = min(pause * 2, 2.0)
             except Exception as error:
                 log.exception("settle.refused", results=len(group))
-                await self._apart(group, error)
+                await self._apart(group, error, patient=patient)
                 return
         self._gates.took(changes)
         for result in results:
@@ -89,17 +103,17 @@ class Settler:
             if not future.done():
                 future.set_result(None)
 
-    async def _apart(self, group: list[tuple[lane.Result, asyncio.Future[None]]], error: Exception) -> None:
+    async def _apart(self, group: list[Waiting], error: Exception, *, patient: bool) -> None:
         """One by one, so that a result which the database refuses stops nobody else's; that one is parked bare."""
         if len(group) > 1:
             for one in group:
-                await self._write([one])
+                await self._write([one], patient=patient)
             return
         result, future = group[0]
         if result.outcome == deliver.INTERNAL:
             future.set_exception(error)  # its lane's lease will end
             return
-        await self._write([(deliver.internal(result.delivery, error), future)])
+        await self._write([(deliver.internal(result.delivery, error), future)], patient=patient)
 
 
 async def _pause(connection: AsyncConnection, result: lane.Result) -> None:

@@ -6,6 +6,10 @@ import asyncio
 
 AHEAD = 200
 """Deliveries claimed ahead of their call, at most."""
+PAST, STOCK = 3, 0.25
+"""How often history's share of the slots is claimed at once, at least; and for how many seconds of calls."""
+SOON = 0.1
+"""Seconds until history is looked for again after some was found: replays and imports add to it piece by piece."""
 
 
 class Pace:
@@ -21,6 +25,10 @@ class Pace:
         """Deliveries to hold ready for ``window`` calls at a time."""
         return max(window, min(AHEAD, int(window * 2.0 / max(self._seconds, 0.001))))
 
+    def past(self, share: int) -> int:
+        """The same for history with ``share`` calls at a time: a claim of its own is in the way of live ones."""
+        return max(PAST * share, min(AHEAD, int(share * STOCK / max(self._seconds, 0.001))))
+
 
 class Turn:
     """Tells a pump to look again: a call ended, the configuration changed, or there is work to claim.
@@ -34,9 +42,10 @@ class Turn:
         """Imported history is owed, which may have what live work leaves."""
         self._event = asyncio.Event()
 
-    def ring(self, *, due: bool, fast: bool = False) -> None:
+    def ring(self, *, due: bool = False, fast: bool = False, history: bool = False) -> None:
         self.due = self.due or due
         self.fast = self.fast or fast
+        self.history = self.history or history
         self._event.set()
 
     async def come(self) -> None:

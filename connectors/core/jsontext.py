@@ -104,9 +104,9 @@ def _default(value: Any) -> Any:
     raise TypeError(f"cannot write {type(value).__name__} as JSON")
 
 
-def dumps(value: Any, *, sort: bool = False) -> bytes:
-    """Compact UTF-8 JSON; Decimal and large whole numbers keep their digits. Raises JsonError."""
-    option = orjson.OPT_SORT_KEYS if sort else None
+def dumps(value: Any, *, sort: bool = False, indent: bool = False) -> bytes:
+    """UTF-8 JSON, compact unless ``indent``; Decimal and large whole numbers keep their digits. Raises JsonError."""
+    option = (orjson.OPT_SORT_KEYS if sort else 0) | (orjson.OPT_INDENT_2 if indent else 0)
     try:
         return orjson.dumps(value, default=_default, option=option)
     except (TypeError, ValueError) as error:

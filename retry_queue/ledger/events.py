@@ -166,7 +166,7 @@ def _story(row: Any) -> Story:
 
 async def between(connection: AsyncConnection, since: float, until: float) -> tuple[int, int]:
     """Ids from which to which events of a time lie, others among them."""
-    return await _first_at(connection, since - TIME_SLACK), await _first_at(connection, until + TIME_SLACK)
+    return await first_at(connection, since - TIME_SLACK), await first_at(connection, until + TIME_SLACK)
 
 
 async def group_of(

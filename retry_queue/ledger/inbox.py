@@ -221,6 +221,9 @@ _CANONICAL = sql.Statement(
 _PLANNED = sql.Statement(
     "UPDATE inbox SET state = 'planned' FROM {src} WHERE inbox.id = src.id AND inbox.state = 'received'", "id int"
 )
+_ANY = sql.Statement(
+    "SELECT id FROM inbox WHERE state = 'received' AND priority BETWEEN {1} AND {2} AND next_at <= {now} LIMIT 1"
+)
 _DUE = sql.Statement("SELECT min(next_at) - {now} AS wait FROM inbox WHERE state = 'received'")
 
 
@@ -346,6 +349,11 @@ async def wait(connection: AsyncConnection) -> float | None:
     """Seconds until the next event is due (negative: overdue), or None when there is none."""
     value = (await _DUE.run(connection))[0].wait
     return None if value is None else float(value)
+
+
+async def due(connection: AsyncConnection, lowest: int, highest: int = FAST) -> bool:
+    """Whether anything between these priorities waits for planning."""
+    return bool(await _ANY.run(connection, (), highest, lowest))
 
 
 async def number(connection: AsyncConnection, connection_key: str, dedupe: str) -> int | None:

@@ -1,13 +1,11 @@
 """The door to the database: one engine, one transaction per step, committed at the step's edge.
 
 SQLite writes begin with ``BEGIN IMMEDIATE``: with deferred transactions two writers that read first
-lose updates without any error. One asyncio lock per process keeps its own writers from polling each
-other for the file lock.
+lose updates without any error. Who of them is next is decided before, at the turnstile.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -19,7 +17,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, Operationa
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from retry_queue.ledger import sql
+from retry_queue.ledger import sql, turnstile
 
 _CLOCK = sql.Statement("SELECT {now} AS at")
 _AWAY = ("08", "25006", "40", "53", "55P03", "57", "58")
@@ -46,20 +44,47 @@ class Ledger:
         self.seat: tuple[str, int, str] | None = None
         """Role, process id and host under which this process is registered."""
         self.dialect = engine.dialect.name
-        self._writer = asyncio.Lock() if self.dialect == "sqlite" else None
+        name = engine.url.database
+        file = Path(name) if name and name != ":memory:" else None
+        self._turnstile = turnstile.Turnstile(file) if self.dialect == "sqlite" else None
+
+    @property
+    def single(self) -> bool:
+        """Only one can write at a time: who writes long keeps the others waiting."""
+        return self._turnstile is not None
 
     @asynccontextmanager
-    async def write(self) -> AsyncIterator[AsyncConnection]:
-        """One transaction: commits when the block ends, rolls back when it raises."""
+    async def write(self, *, patient: bool = False) -> AsyncIterator[AsyncConnection]:
+        """One transaction: commits when the block ends, rolls back when it raises.
+
+        ``patient``: of imported history or a replay, which waits where only one can write at a time.
+        """
         with _told():
-            if self._writer is None:
+            if self._turnstile is None:
                 async with self.engine.begin() as connection:
                     yield connection
             else:
-                async with self._writer, self.engine.connect() as connection:
-                    await connection.execution_options(shuniu_begin="IMMEDIATE")
+                async with self._alone(self._turnstile, patient=patient) as connection:
+                    yield connection
+
+    @asynccontextmanager
+    async def _alone(self, stile: turnstile.Turnstile, *, patient: bool) -> AsyncIterator[AsyncConnection]:
+        """The turn ends with the commit: what a connection does before and after it is in nobody's way."""
+        await stile.come(patient=patient)
+        gone = False
+        try:
+            async with self.engine.connect() as connection:
+                await connection.execution_options(shuniu_begin="IMMEDIATE")
+                await stile.take()
+                try:
                     async with connection.begin():
                         yield connection
+                finally:
+                    gone = True
+                    stile.leave(wrote=True, patient=patient)
+        finally:
+            if not gone:
+                stile.leave(patient=patient)
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
@@ -75,6 +100,8 @@ class Ledger:
 
     async def close(self) -> None:
         await self.engine.dispose()
+        if self._turnstile is not None:
+            self._turnstile.close()
 
 
 @contextmanager

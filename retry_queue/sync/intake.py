@@ -30,8 +30,12 @@ ECHO_WAIT = 60.0
 PEOPLE = "customer"
 HISTORY = 4
 """Events of imported history planned in one go, at most, and only while nothing live waits."""
+PAST = (inbox.BACKFILL, inbox.BACKFILL)
 HYDRATING = 200
 """Events of one connection waiting for their detail call, at most."""
+
+Claimed = tuple[list[inbox.ClaimedEvent], set[int], int]
+"""What was claimed, which of it is not in turn, and the configuration's epoch."""
 
 log = structlog.get_logger()
 
@@ -67,6 +71,7 @@ class Intake:
         self._hydrating: Counter[str] = Counter()
         self._held: set[int] = set()
         """Events whose detail call is under way."""
+        self._older = False  # history was planned last, and there may be more of it
         self._doubtful = False
         """Something may be leased to us that we do not know of, or could not finish."""
         self.running: set[asyncio.Task[None]] = set()
@@ -86,16 +91,20 @@ class Intake:
 
     async def _step(self, limit: int, doubtful: bool) -> int:
         busy = [key for key, n in self._hydrating.items() if n >= HYDRATING]
-        async with self._ledger.write() as connection:
-            if doubtful:  # nobody else would take it up before its lease ends
-                await inbox.abandon(connection, self._ledger.owner, self._held)
-            owner, live = self._ledger.owner, (inbox.FAST, inbox.LIVE)
-            claimed = await inbox.claim(connection, limit, owner, LEASE, busy, live)
-            if not claimed:
-                past = (inbox.BACKFILL, inbox.BACKFILL)
-                claimed = await inbox.claim(connection, min(limit, HISTORY), owner, LEASE, busy, past)
-            epoch = await configuration.epoch(connection)
-            behind = await inbox.behind(connection, [one for one in claimed if self._ordered(one)])
+        claimed: list[inbox.ClaimedEvent] = []
+        if self._older and not doubtful:  # no lock is taken for nothing between two pieces of history
+            async with self._ledger.read() as connection:
+                self._older = not await inbox.due(connection, inbox.LIVE)
+        if doubtful or not self._older:
+            async with self._ledger.write() as connection:
+                if doubtful:  # nobody else would take it up before its lease ends
+                    await inbox.abandon(connection, self._ledger.owner, self._held)
+                claimed, behind, epoch = await self._claim(connection, limit, busy, (inbox.FAST, inbox.LIVE))
+                self._older = not claimed and await inbox.due(connection, inbox.BACKFILL, inbox.BACKFILL)
+        if not claimed and self._older:
+            async with self._ledger.write(patient=True) as connection:
+                claimed, behind, epoch = await self._claim(connection, min(limit, HISTORY), busy, PAST)
+            self._older = bool(claimed)
         if behind:
             asyncio.get_running_loop().call_later(inbox.TURN, self._done)
             claimed = [one for one in claimed if one.id not in behind]
@@ -121,6 +130,13 @@ class Intake:
         if direct:
             await self._finish(site, direct)
         return len(claimed)
+
+    async def _claim(
+        self, connection: AsyncConnection, limit: int, busy: Sequence[str], of: tuple[int, int]
+    ) -> Claimed:
+        claimed = await inbox.claim(connection, limit, self._ledger.owner, LEASE, busy, of)
+        behind = await inbox.behind(connection, [one for one in claimed if self._ordered(one)])
+        return claimed, behind, await configuration.epoch(connection)
 
     def _ordered(self, event: inbox.ClaimedEvent) -> bool:
         """Whether it counts that others of its record came before: not for hints, which all read the newest state."""
@@ -247,7 +263,8 @@ class Intake:
         """``locked``: decides while it holds the records. Raises records.Moved when they are not as decided by."""
         targets: dict[str, bool] = {}
         newest: dict[records.Ref, records.State] = {}
-        async with self._ledger.write() as connection:
+        past = all(one.event.priority >= inbox.BACKFILL for one in drafts)
+        async with self._ledger.write(patient=past) as connection:
             if any(one.entity == "customer" for one in drafts):
                 await records.alone(connection)
             if locked:

@@ -76,9 +76,9 @@ class Store:
             return found
 
         @contextlib.asynccontextmanager
-        async def write(this: session.Ledger) -> AsyncIterator[AsyncConnection]:
+        async def write(this: session.Ledger, **how: bool) -> AsyncIterator[AsyncConnection]:
             with session._told():
-                async with store._write(this) as connection:
+                async with store._write(this, **how) as connection:
                     yield connection
                     if store._struck():
                         store._fail("error at the commit")

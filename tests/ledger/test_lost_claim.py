@@ -30,8 +30,8 @@ def lose(monkeypatch: pytest.MonkeyPatch) -> Callable[[object, str], list[str]]:
             return found
 
         @contextlib.asynccontextmanager
-        async def writing(ledger: session.Ledger) -> AsyncIterator[AsyncConnection]:
-            async with write(ledger) as connection:
+        async def writing(ledger: session.Ledger, **how: bool) -> AsyncIterator[AsyncConnection]:
+            async with write(ledger, **how) as connection:
                 yield connection
             if struck == ["now"]:
                 struck.append("done")

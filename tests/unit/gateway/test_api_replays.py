@@ -157,3 +157,34 @@ async def test_a_parked_event_is_edited_and_planned_anew(desk: desks.Desk) -> No
     assert row.payload == '{"id":"1001","total":12.40}', "the digits as they were written"
     (row,) = await making.rows(desk.ledger, "SELECT state, reason FROM inbox")
     assert (row.state, row.reason) == ("received", "replay")
+
+
+async def test_the_text_to_edit_has_every_digit_and_no_person(desk: desks.Desk) -> None:
+    """A payload shown as parsed JSON has its decimals as text: edited and sent back they would stay text."""
+    await desks.configured(desk)
+    operator, viewer = await desk.as_("operator"), await desk.as_("viewer")
+    people = '[{"name":"张三","phone":"13800138000"},{"name":"李四"}]'
+    came = f'{{"id":4711000000000000001,"total":12.30,"receivers":{people}}}'
+    (number,) = await desk.receive(desks.event("shop", came, "d1", record="1"))
+    assert (await viewer.get(f"/events/{number}/edit")).json() == {"what": None, "text": ""}, "it is being planned"
+    await making.change(desk.ledger, "UPDATE inbox SET state = 'parked', reason = 'mapping'")
+    told = (await viewer.get(f"/events/{number}/edit")).json()
+    assert told["what"] == "payload"
+    assert "4711000000000000001,\n" in told["text"]
+    assert '"total": 12.30' in told["text"]
+    assert "13800138000" not in told["text"]
+    desks.problem(await viewer.get(f"/events/{number}/edit", params={"reveal": True}), 403, "forbidden")
+    assert "13800138000" in (await operator.get(f"/events/{number}/edit", params={"reveal": True})).json()["text"]
+    body = {"what": "payload", "note": "typo", "dry_run": True, "text": told["text"]}
+    assert (await operator.post(f"/events/{number}/edit", json=body)).json()["changes"] == []
+    moved = json.loads(told["text"])
+    del moved["receivers"][1]
+    refused = desks.problem(
+        await operator.post(f"/events/{number}/edit", json={**body, "text": json.dumps(moved)}), 422, "invalid"
+    )
+    assert refused["errors"][0]["code"] == "masked", "a masked phone must not be sent to anybody"
+    text = told["text"].replace("12.30", "12.40")
+    done = (await operator.post(f"/events/{number}/edit", json={**body, "text": text, "dry_run": False})).json()
+    assert done["changes"] == [{"path": "total", "before": "12.30", "after": "12.40"}]
+    (row,) = await making.rows(desk.ledger, "SELECT payload FROM events")
+    assert row.payload == came.replace("12.30", "12.40")

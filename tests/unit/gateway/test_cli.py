@@ -249,30 +249,6 @@ def test_ledger_prints_the_balance_and_ends_with_1_when_it_does_not_balance(run:
     assert data(run("ledger", "--json", "--verify", code=1))["problems"] == ["accepted: tallied 1, found 0"]
 
 
-def test_replay_by_id_and_by_filter(run: Run) -> None:
-    run("migrate")
-
-    async def skipped(ledger: session.Ledger, _sealer: secrets.Sealer) -> int:
-        async with ledger.write() as connection:
-            (number,) = await inbox.append(connection, [desks.event("shop", "{}", "d1")])
-            (claimed,) = await inbox.claim(connection, 1, "t", 60)
-            ruling = inbox.Ruling(claimed.id, claimed.fence, inbox.EventState.PARKED, "mapping")
-            await inbox.settle(connection, [ruling])
-            await tallies.add(connection, 0, Counter({("shop", "received"): 1}))
-        assert number is not None
-        return number
-
-    number = ledger_step(skipped)
-    assert data(run("replay", "--event", str(number), "--json"))["events"] == [str(number)]
-    run("replay", "--event", str(number), code=1)
-    run("replay", "--delivery", "999", code=1)
-    told = data(run("replay", "--state", "dead", "--route", "x", "--dry-run", "--json"))
-    assert told == {"matched": 0, "events": [], "deliveries": [], "dry_run": True}
-    run("replay", code=2)
-    run("replay", "--state", "delivered", code=2)
-    run("ledger")
-
-
 def test_migrate_brings_the_schema_up_to_date(run: Run) -> None:
     assert data(run("migrate", "--check", "--json", code=1))["current"] is False
     assert data(run("migrate", "--json"))["current"] is True
@@ -359,19 +335,6 @@ def test_a_database_that_is_away_is_told(run: Run, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("SHUNIU_SECRET_KEY", "k" * 40)
     result = run("ledger", code=2)
     assert "台账不可用" in result.stderr
-
-
-def test_replay_of_everything_is_a_job(run: Run, hub: Path) -> None:
-    """Without a running hub it waits for one; it can be listed and cancelled."""
-    run("apply", "-f", str(hub))
-    made = data(run("replay", "--state", "dead", "--all", "--rate", "50", "--newest-mapping", "--json"))
-    assert (made["state"], made["mapping"], made["chosen"]) == ("waiting", "newest", {"state": "dead"})
-    assert [one["id"] for one in data(run("replay", "--list", "--json"))] == [made["id"]]
-    assert data(run("replay", "--cancel", made["id"], "--json"))["state"] == "cancelled"
-    run("replay", "--cancel", made["id"], code=1)
-    run("replay", "--cancel", "99", code=2)
-    run("replay", "--list", "--state", "dead", code=2)
-    assert data(run("replay", "--state", "dead", "--all", "--dry-run", "--json"))["matched"] == 0
 
 
 @pytest.mark.parametrize(("words", "module", "wanted"), [

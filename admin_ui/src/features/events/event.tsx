@@ -1,5 +1,5 @@
 /** One event: its whole story over all hops, its data in both shapes, every delivery with every attempt. */
-import { EyeInvisibleOutlined, EyeOutlined, RedoOutlined } from '@ant-design/icons'
+import { EditOutlined, EyeInvisibleOutlined, EyeOutlined, RedoOutlined } from '@ant-design/icons'
 import { useQuery } from '@tanstack/react-query'
 import { Button, Popconfirm, Tabs, Timeline } from 'antd'
 import { useState } from 'react'
@@ -13,6 +13,7 @@ import { DeliveryCard } from '@/kit/delivery'
 import { JsonView } from '@/kit/json-view'
 import { Loaded, Nothing, Page } from '@/kit/page'
 import { useChange } from '@/kit/query'
+import { Edit, Edits, mendable } from './edit'
 
 const COLOURS: Record<string, string> = { received: 'blue', planned: 'blue', delivered: 'green', parked: 'orange', dead: 'red', skipped: 'gray', superseded: 'gray', attempt: 'gray' }
 
@@ -21,6 +22,7 @@ export default function EventPage() {
   const { t } = useTranslation('events')
   const { may } = useSession()
   const [reveal, setReveal] = useState(false)
+  const [editing, setEditing] = useState(false)
   const path = { id }
   const timeline = useQuery({ queryKey: ['timeline', id, reveal], queryFn: () => ask(api.GET('/api/v1/events/{id}/timeline', { params: { path, query: { reveal } } })) })
   const event = useQuery({ queryKey: ['timeline', id, 'body', reveal], queryFn: () => ask(api.GET('/api/v1/events/{id}', { params: { path, query: { reveal } } })) })
@@ -35,6 +37,7 @@ export default function EventPage() {
       actions={may('operator') && (
         <>
           <Button icon={reveal ? <EyeInvisibleOutlined /> : <EyeOutlined />} onClick={() => setReveal(!reveal)} title={reveal ? t('revealed') : t('masked')}>{reveal ? t('masked') : t('reveal')}</Button>
+          {mendable(timeline.data) && <Button icon={<EditOutlined />} onClick={() => setEditing(true)}>{t('edit')}</Button>}
           <Popconfirm title={t('replay')} description={t('replaySure')} onConfirm={() => replay.mutate(undefined)}><Button type="primary" icon={<RedoOutlined />} loading={replay.isPending}>{t('replay')}</Button></Popconfirm>
         </>
       )}
@@ -44,11 +47,12 @@ export default function EventPage() {
           <Tabs items={[
             { key: 'story', label: t('timeline'), children: <Story told={told} /> },
             { key: 'deliveries', label: `${t('deliveries')} ${told.deliveries.length}`, children: <Deliveries of={told.deliveries} /> },
-            { key: 'data', label: t('data'), children: <Loaded query={event}>{(one) => <Bodies event={one} />}</Loaded> },
+            { key: 'data', label: t('data'), children: <Loaded query={event}>{(one) => <><Bodies event={one} /><Edits id={id} /></>}</Loaded> },
             { key: 'links', label: `${t('links')} ${told.links.length}`, children: <Linked of={told.links} /> },
           ]} />
         )}
       </Loaded>
+      {editing && <Edit id={id} reveal={reveal} close={() => setEditing(false)} />}
     </Page>
   )
 }

@@ -10,6 +10,7 @@ export const zh = {
   record: '记录编号', trace: '跟踪号', mapping: '映射', hop: '跳数', occurred: '发生时间', failures: '失败次数',
   attempt: '第 {{n}} 次', attempts: '{{n}} 次尝试', request: '请求', response: '应答', took: '{{ms}} 毫秒', next: '下次尝试', target: '目标', operation: '接口操作', route: '路由', targetRecord: '目标编号', skip: '跳过不发', skipSure: '跳过后这条不会再发送，排在它后面的会继续。', skipped: '已跳过', noDeliveries: '没有要投递的内容', noLinks: '还没有对应关系', exchanges: '请求与应答',
   wrote: '我们最近写入', version: '对方修改时间',
+  edit: '修改并重放', editPayload: '修改收到的原始报文，再重新读取。', editCanonical: '修改标准模型里的值，再投递没有送达的部分；已送达的不会重复发送。', editMasked: '打码的值不改就保持原样。', editNone: '这个事件没有可修改的内容', compare: '比较改动', editGo: '修改并重放', editSame: '没有改动', editNote: '为什么修改（会留存）', editDone: '已修改并重新开始', edits: '修改记录', field: '字段', was: '原来', becomes: '改为',
 } as const
 
 export const en: Twin<typeof zh> = {
@@ -22,4 +23,5 @@ export const en: Twin<typeof zh> = {
   record: 'Record', trace: 'Trace', mapping: 'Mapping', hop: 'Hop', occurred: 'Occurred', failures: 'Failures',
   attempt: 'Try {{n}}', attempts: '{{n}} tries', request: 'Request', response: 'Answer', took: '{{ms}} ms', next: 'Next try', target: 'Target', operation: 'Operation', route: 'Route', targetRecord: 'Id over there', skip: 'Skip', skipSure: 'Skipped, it is not sent again; what waits behind it goes on.', skipped: 'Skipped', noDeliveries: 'Nothing to deliver', noLinks: 'Not linked yet', exchanges: 'Request and answer',
   wrote: 'We last wrote', version: 'Changed over there',
+  edit: 'Edit and replay', editPayload: 'Edit what came in, then have it read again.', editCanonical: 'Edit values of the standard model, then deliver what did not arrive; what was delivered is not sent again.', editMasked: 'What is masked stays as it was unless you change it.', editNone: 'Nothing of this event can be edited', compare: 'Compare', editGo: 'Edit and replay', editSame: 'Nothing changed', editNote: 'Why (it is kept)', editDone: 'Edited and set going again', edits: 'Edits', field: 'Field', was: 'Was', becomes: 'Becomes',
 }

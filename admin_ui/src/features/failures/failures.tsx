@@ -1,4 +1,5 @@
 /** Failures grouped by cause: why, what to do, whom it concerns; the whole group replayed at once. */
+import '@/style/data.css'
 import { RedoOutlined, ToolOutlined } from '@ant-design/icons'
 import { useQuery } from '@tanstack/react-query'
 import { Button } from 'antd'
@@ -14,6 +15,7 @@ import { List } from '@/kit/list'
 import { Loaded, Nothing, Page } from '@/kit/page'
 import { usePaged, whole } from '@/kit/query'
 import { ReplayAll } from './replay-all'
+import { Replays } from './replays'
 
 type Failure = Schemas['Failure']
 const keyOf = (one: Failure): string => [one.what, one.state, one.connection, one.route, one.operation, one.reason].join('/')
@@ -33,6 +35,7 @@ export default function FailuresPage() {
           return <div className="stack">{found.map((one) => <Group key={keyOf(one)} failure={one} replay={() => setReplaying(one)} />)}</div>
         }}
       </Loaded>
+      <Replays />
       {replaying && <ReplayAll failure={replaying} close={() => setReplaying(null)} />}
     </Page>
   )
