@@ -46,7 +46,7 @@ def _prepare(connection: Connection) -> None:
     current, newest = _pending(connection)
     if current is None:
         return  # an empty database
-    script = ScriptDirectory.from_config(_config(connection))
+    script = ScriptDirectory.from_config(_config())
     for one in reversed([*script.iterate_revisions(newest, current)]):
         prepare = getattr(one.module, "prepare", None)
         if prepare is not None:

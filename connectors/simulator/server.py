@@ -58,7 +58,9 @@ class _Server(uvicorn.Server):
                     await self._ended.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        for listening in (*self.servers, *(sockets or [])):
+        for server in self.servers:
+            server.close()
+        for listening in sockets or []:
             listening.close()
         for connection in list(self.server_state.connections):
             connection.shutdown()

@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from connectors.core import scope, template
 from gateway import problems, schema, security, soundness
 from gateway.api import connections as connection_api
-from gateway.api import paging, services
+from gateway.api import paging, probing, services
 from retry_queue.ledger import audit, connections, logins, secrets
 from retry_queue.ledger.states import ConnectionState
 from retry_queue.sync import site as sites
@@ -92,7 +92,7 @@ async def finish(request: Request) -> RedirectResponse:
         await audit.append(db, hub.sealer, hub.clock(), by, "connection.authorise", f"connection/{key}", detail)
     fresh = sites.open_connection(row, hub.sealer, hub.site().connectors)
     assert fresh.opened is not None, "it was opened above, and nothing but secrets changed"
-    result = await connection_api.probed(hub.calls, fresh.opened)
+    result = await probing.probed(hub.calls, fresh.opened)
     hub.ring()
     return _lead(hub, key, "yes" if result.ok else "failed")
 

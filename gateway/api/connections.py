@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -11,10 +9,10 @@ from fastapi import APIRouter, Header, Request, Response
 from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from connectors.core import client, errors, model, scope
+from connectors.core import scope
 from gateway import alerting, current, problems, schema, security, soundness
 from gateway.api import breakers as breaker_api
-from gateway.api import paging, services
+from gateway.api import paging, probing, services
 from retry_queue.ledger import audit, breakers, configuration, connections, logins
 from retry_queue.ledger import secrets as sealing
 from retry_queue.ledger.states import ConnectionState
@@ -22,7 +20,6 @@ from retry_queue.sync import site as sites
 from retry_queue.sync import symptoms
 
 routes = APIRouter(prefix="/connections", tags=["connections"])
-TEST_SECONDS = 40.0
 IfMatch = Annotated[str | None, Header(description="The ETag you read")]
 Key = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=60, examples=["tmall-main"])]
 Config = Annotated[dict[str, Any], Field(examples=[{"base_url": "https://crm.example.com/api/v1"}])]
@@ -86,32 +83,6 @@ class Former(paging.Part):
 
     field: str
     until: datetime
-
-
-class Exchange(paging.Part):
-    """One HTTP exchange, secrets masked."""
-
-    operation: str
-    method: str
-    url: str
-    request: str
-    status: int | None
-    response: str
-    duration: Annotated[float, Field(description="Seconds")]
-
-
-class TestResult(paging.Part):
-    """How the connection test went: the system's own words, and what to do."""
-
-    __test__ = False  # pytest takes it for a test otherwise
-
-    ok: bool
-    kind: Annotated[str, Field(examples=["credential"], description="ok, or the class of the failure")]
-    code: str | None = None
-    message: Annotated[str, Field(description="The system's own words")] = ""
-    hint: paging.Words | None = None
-    duration: float
-    exchanges: list[Exchange] = Field(default_factory=list)
 
 
 def _shown(
@@ -355,7 +326,7 @@ async def disable(request: Request, key: str) -> Connection:
 
 
 @routes.post("/{key}/test", operation_id="connection_test", summary="测试连接 Test", responses=schema.responses(404))
-async def test(request: Request, key: str) -> TestResult:
+async def test(request: Request, key: str) -> probing.TestResult:
     """Makes the connector's probe call with the stored settings. A failure is an answer, not a problem."""
     hub = services.of(request)
     async with hub.ledger.read() as connection:
@@ -363,42 +334,7 @@ async def test(request: Request, key: str) -> TestResult:
     live = sites.open_connection(row, hub.sealer, hub.site().connectors)
     if live.opened is None:
         said = live.problem or {}
-        return TestResult(
+        return probing.TestResult(
             ok=False, kind="misdeclared", message=said.get("en", ""), hint=paging.Words.model_validate(said), duration=0
         )
-    return await probed(hub.calls, live.opened)
-
-
-async def probed(calls: client.Client, opened: model.Connection) -> TestResult:
-    """Makes the probe call; a failure is a result, told in the system's own words."""
-    began = time.monotonic()
-    try:
-        async with asyncio.timeout(TEST_SECONDS):
-            outcome = await calls.probe(opened)
-    except TimeoutError:
-        slow = paging.Words(zh="对方系统在限定时间内没有应答", en="the system did not answer in time")
-        return TestResult(ok=False, kind="unavailable", hint=slow, duration=time.monotonic() - began)
-    except errors.ConnectorError as error:
-        return TestResult(
-            ok=False,
-            kind=error.kind,
-            code=error.code,
-            message=error.message[:2000],
-            hint=paging.Words.model_validate(error.hint) if error.hint else None,
-            duration=time.monotonic() - began,
-            exchanges=_exchanges(error.exchange),
-        )
-    return TestResult(
-        ok=True, kind="ok", duration=time.monotonic() - began, exchanges=_exchanges(list(outcome.exchanges))
-    )
-
-
-def _exchanges(found: Any) -> list[Exchange]:
-    seen = found if isinstance(found, list) else [found] if isinstance(found, model.Exchange) else []
-    return [
-        Exchange(
-            operation=one.operation, method=one.method, url=one.url, request=one.request, status=one.status,
-            response=one.response, duration=one.duration,
-        )
-        for one in seen
-    ]  # fmt: skip
+    return await probing.probed(hub.calls, live.opened)

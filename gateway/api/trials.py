@@ -15,7 +15,7 @@ from gateway import current, privacy, problems, route_soundness, schema, soundne
 from gateway.api import connections as connection_api
 from gateway.api import deliveries as delivery_api
 from gateway.api import mappings as mapping_api
-from gateway.api import paging, services
+from gateway.api import paging, probing, services
 from mappings import errors as mapping_errors
 from mappings import expression, kinds
 from retry_queue.ledger import connections, events
@@ -37,7 +37,7 @@ class Draft(paging.Part):
 
 @routes.post("/connection", operation_id="trial_connection", summary="试连 Try a connection",
              responses=schema.responses(404))  # fmt: skip
-async def connection(request: Request, body: Draft) -> connection_api.TestResult:
+async def connection(request: Request, body: Draft) -> probing.TestResult:
     """Makes the probe call with these settings and keeps nothing of it, no token either."""
     hub = services.of(request)
     spec = soundness.declared(body.connector, hub.site().connectors)
@@ -52,7 +52,7 @@ async def connection(request: Request, body: Draft) -> connection_api.TestResult
         raise problems.Problem("invalid", faults=found)
     opened = model.Connection(body.key or "trial", spec, sites.with_defaults(spec, config), secrets)
     async with client.alone() as calls:
-        return await connection_api.probed(calls, opened)
+        return await probing.probed(calls, opened)
 
 
 async def _stored(hub: services.Services, key: str, connector: str) -> dict[str, str]:

@@ -25,17 +25,14 @@ from retry_queue.sync import about, aim, claiming, draft, identity, plan, readin
 from retry_queue.sync import site as sites
 
 LEASE = 60.0
-ECHO_WAIT = 60.0
-"""Seconds an event waits at most for a write of ours that may have caused it."""
+ECHO_WAIT = 60.0  # seconds an event waits at most for a write of ours that may have caused it
 PEOPLE = "customer"
 HISTORY = 4
 """Events of imported history planned in one go, at most, and only while nothing live waits."""
 PAST = (inbox.BACKFILL, inbox.BACKFILL)
-HYDRATING = 200
-"""Events of one connection waiting for their detail call, at most."""
+HYDRATING = 200  # events of one connection waiting for their detail call, at most
 
-Claimed = tuple[list[inbox.ClaimedEvent], set[int], int]
-"""What was claimed, which of it is not in turn, and the configuration's epoch."""
+Claimed = tuple[list[inbox.ClaimedEvent], set[int], int]  # which of it is not in turn; the configuration's epoch
 
 log = structlog.get_logger()
 

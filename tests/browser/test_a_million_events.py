@@ -36,7 +36,8 @@ INSERT INTO records (connection_key, entity, record, number, updated_at)
 SELECT DISTINCT connection_key, 'order', record, 'NO-' || record, 1 FROM events WHERE id % 400 = 0
 """
 SEARCHES = {
-    "first page": "limit=50", "one shop": "connection=shop-3", "a rare one": "connection=rare", "nobody": "connection=none",
+    "first page": "limit=50", "one shop": "connection=shop-3", "a rare one": "connection=rare",
+    "nobody": "connection=none",
     "parked": "state=parked", "nothing is": "state=received", "a rare kind": "entity=approval",
     "no such kind": "entity=customer", "both": "state=parked&connection=rare", "a number": "q=NO-R100000",
     "a record": "q=R77777", "an hour": "since=2023-11-15T00:00:00Z&until=2023-11-15T01:00:00Z",
