@@ -15,13 +15,14 @@ WAYS = re.compile(
     r"TCPConnector\(|ClientSession\(|AsyncClient\(|httpx\.(?:get|post|request|Client)\(|asyncio\.open_connection\(|"
     r"create_connection\(|sock_connect\(|websocket\.connect\(|urlopen\(|aiosmtplib\.send\(|\bimport requests\b"
 )
-OUTSIDE = ("connectors/simulator/", "gateway/trial/", "gateway/bench/")
+OUTSIDE = ("connectors/simulator/", "gateway/trial/", "gateway/bench/", "gateway/rehearsal/")
 """Rooms that are not production: they talk to loopback."""
 GROUNDS = {
     "connectors/core/egress.py": "the rule itself",
     "connectors/core/line.py": "with egress.connector",
     "gateway/oidc.py": "the identity provider, whose address is the operator's own",
     "gateway/health.py": "the doctor, to the hub's own public address",
+    "gateway/sandbox.py": "the simulators' own panel, whose address is the operator's own",
     "gateway/references.py": "Vault, whose address is the operator's own",
     "connectors/core/channel.py": "with a socket of egress.connected",
 }
