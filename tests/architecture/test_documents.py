@@ -305,7 +305,7 @@ REFERENCES = {
 }  # fmt: skip
 
 
-REFERENCES["docs/zh/mapping-files.md"] = REFERENCES["docs/mapping-files.md"]
+REFERENCES |= {f"docs/zh/{name}.md": REFERENCES[f"docs/{name}.md"] for name in ("hub-yaml", "mapping-files")}
 
 
 @pytest.mark.parametrize("document", REFERENCES)

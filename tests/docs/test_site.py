@@ -34,6 +34,7 @@ FOR_ADMINS = (
     "start",
     "concepts",
     "recipes",
+    "hub-yaml",
     "mapping-files",
     "mapping-examples",
     "operations",
