@@ -158,6 +158,8 @@ def test_links_are_turned_to_where_things_are_in_the_site() -> None:
     text = "[a](../../connectors/x/README.md) [b](../start.md#two) [c](../../gone.py) [d](../../README.md#connectors)"
     told = links.turned(text, "docs/zh/page.md", "deep/page.md", known.get)
     assert told == "[a](../connectors/x.md) [b](../start.md#two) c [d](../connectors/index.md)"
+    called = links.turned("[start.md](../start.md)", "docs/zh/page.md", "page.md", known.get, lambda path: f"<{path}>")
+    assert called == "[<start.md>](start.md)"
     assert links.turned("`[e](f)`", "docs/a.md", "a.md", known.get) == "`[e](f)`"
 
 
