@@ -41,6 +41,7 @@ FOR_ADMINS = (
     "security",
     "rehearsal",
     "comparison",
+    "first-connector",
 )
 """What an admin reads is written in Chinese, not only translated in part."""
 
@@ -73,7 +74,7 @@ def test_what_an_admin_reads_is_there_in_chinese(trees: dict[words.Language, tre
     zh, en = (trees[one].pages[f"{name}.md"] for one in ("zh", "en"))
     assert zh.source == f"docs/zh/{name}.md"
     assert len(words.CJK.findall(zh.body)) > 300
-    for language in ("sh", "yaml"):
+    for language in ("sh", "yaml", "python", "json", "markdown"):
         shown = [[body for _, kind, body in FENCE.findall(one.body) if kind == language] for one in (zh, en)]
         assert shown[0] == shown[1], f"{name}: the {language} blocks differ"
 
