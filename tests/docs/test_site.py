@@ -42,6 +42,7 @@ FOR_ADMINS = (
     "rehearsal",
     "comparison",
     "first-connector",
+    "openapi",
 )
 """What an admin reads is written in Chinese, not only translated in part."""
 
