@@ -110,7 +110,7 @@ def _body(one: dict[str, Any], document: dict[str, Any], language: Language) -> 
 def _answers(one: dict[str, Any], document: dict[str, Any], language: Language) -> str:
     good, bad = [], []
     for status, answer in one["responses"].items():
-        if not status.startswith("2"):
+        if status[0] in "45":
             bad.append(code(status))
             continue
         for kind, each in (answer.get("content") or {"": {}}).items():

@@ -13,14 +13,18 @@ LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
 CODE = r"^ *(?:```|~~~).*?^ *(?:```|~~~) *$|`[^`\n]*`"
 SEEN = re.compile(rf"{CODE}|{LINK.pattern}", re.MULTILINE | re.DOTALL)
 """Code, in which nothing is a link, or a link, whose words may have code in them: whichever begins first."""
+NAME = re.compile(r"[\w./-]+\.md")
 OUTSIDE = re.compile(r"^[a-z][a-z0-9+.-]*:|^//")
 
 
-def turned(body: str, source: str, path: str, place: Callable[[str], str | None]) -> str:
+def turned(
+    body: str, source: str, path: str, place: Callable[[str], str | None], title: Callable[[str], str] = str
+) -> str:
     """A page's text with links that hold in the site.
 
     ``source`` is where it stands in the repository and ``path`` in the site; ``place`` says where a file of the
-    repository is in the site, or None: of what is not there, only the words stay.
+    repository is in the site, or None: of what is not there, only the words stay. A link that is called like its
+    file gets the ``title`` of the page that it leads to.
     """
 
     def one(found: re.Match[str]) -> str:
@@ -33,6 +37,8 @@ def turned(body: str, source: str, path: str, place: Callable[[str], str | None]
         there = known or place(target)
         if there is None:
             return text
+        if NAME.fullmatch(text):
+            text = title(there)
         kept = f"#{anchor}" if anchor and known is None else ""
         return f"{mark}[{text}]({posixpath.relpath(there, posixpath.dirname(path) or '.')}{kept})"
 

@@ -94,8 +94,9 @@ def planned(root: Path, language: Language) -> Tree:
             return inner
         return None
 
+    titles = {path: titled(one) for path, one in pages.items()}
     for path, one in pages.items():
-        body = links.turned(one.body, one.source, path, place)
+        body = links.turned(one.body, one.source, path, place, titles.__getitem__)
         pages[path] = Page(path, dialect.rendered(body, language), one.source)
     return Tree(language, pages, nav(config["nav"], pages, language), config)
 

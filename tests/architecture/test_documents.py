@@ -305,7 +305,7 @@ REFERENCES = {
 }  # fmt: skip
 
 
-REFERENCES["docs/zh/mapping-files.md"] = REFERENCES["docs/mapping-files.md"]
+REFERENCES |= {f"docs/zh/{name}.md": REFERENCES[f"docs/{name}.md"] for name in ("hub-yaml", "mapping-files")}
 
 
 @pytest.mark.parametrize("document", REFERENCES)
@@ -314,7 +314,7 @@ def test_a_reference_names_every_key(document: str) -> None:
     assert {str(one) for one in REFERENCES[document]} - words == set()
 
 
-@pytest.mark.parametrize("document", TWINS)
+@pytest.mark.parametrize("document", [*TWINS, "docs/start.md", "docs/zh/start.md"])
 def test_the_first_route_can_be_applied(document: str) -> None:
     sample = next(one for one in fences(document, "yaml") if "routes:" in one)
     draft = hub_file.read(sample, "my-hub.yaml", variables={"SHOP_SECRET": "choose-a-long-secret"})

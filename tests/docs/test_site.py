@@ -34,12 +34,15 @@ FOR_ADMINS = (
     "start",
     "concepts",
     "recipes",
+    "hub-yaml",
     "mapping-files",
     "mapping-examples",
     "operations",
     "security",
     "rehearsal",
     "comparison",
+    "first-connector",
+    "openapi",
 )
 """What an admin reads is written in Chinese, not only translated in part."""
 
@@ -72,7 +75,7 @@ def test_what_an_admin_reads_is_there_in_chinese(trees: dict[words.Language, tre
     zh, en = (trees[one].pages[f"{name}.md"] for one in ("zh", "en"))
     assert zh.source == f"docs/zh/{name}.md"
     assert len(words.CJK.findall(zh.body)) > 300
-    for language in ("sh", "yaml"):
+    for language in ("sh", "yaml", "python", "json", "markdown"):
         shown = [[body for _, kind, body in FENCE.findall(one.body) if kind == language] for one in (zh, en)]
         assert shown[0] == shown[1], f"{name}: the {language} blocks differ"
 
@@ -157,6 +160,8 @@ def test_links_are_turned_to_where_things_are_in_the_site() -> None:
     text = "[a](../../connectors/x/README.md) [b](../start.md#two) [c](../../gone.py) [d](../../README.md#connectors)"
     told = links.turned(text, "docs/zh/page.md", "deep/page.md", known.get)
     assert told == "[a](../connectors/x.md) [b](../start.md#two) c [d](../connectors/index.md)"
+    called = links.turned("[start.md](../start.md)", "docs/zh/page.md", "page.md", known.get, lambda path: f"<{path}>")
+    assert called == "[<start.md>](start.md)"
     assert links.turned("`[e](f)`", "docs/a.md", "a.md", known.get) == "`[e](f)`"
 
 
