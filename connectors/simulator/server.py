@@ -58,10 +58,10 @@ class _Server(uvicorn.Server):
                     await self._ended.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        for server in self.servers:
-            server.close()
-        for listening in sockets or []:
+        for listening in self.servers:
             listening.close()
+        for one in sockets or []:
+            one.close()
         for connection in list(self.server_state.connections):
             connection.shutdown()
         try:
