@@ -8,7 +8,7 @@ those fields is kept beside it, so that a new authorisation entered by a person 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -61,6 +61,36 @@ def resumed(kept: model.Token, given: tuple[str, ...], now: float) -> model.Toke
     if not ended_here or kept.extra.get(_MARK) != _mark(given) or (until is not None and until <= now):
         return None
     return model.Token(kept.value, now + ENDLESS if until is None else until, kept.extra)
+
+
+Exchange = Callable[[str], Awaitable[model.Token]]
+"""Gives a token for a code, or for a refresh token; raises CredentialRefused."""
+
+
+async def begun(code: str, entered: str, now: float, exchange: Exchange) -> model.Token:
+    """The token for the code of the last authorisation, else the one that a person ``entered``.
+
+    A code works once; where it is refused, what was entered counts. Its end is the vendor's to tell: it is used until
+    it is refused.
+    """
+    if code:
+        try:
+            return await exchange(code)
+        except errors.CredentialRefused:
+            if not entered:
+                raise
+    if not entered:
+        raise errors.CredentialRefused("neither a code nor a token", hint=AGAIN)
+    return model.Token(entered, now + ENDLESS)
+
+
+async def gone_on(kept: model.Token, given: tuple[str, ...], now: float, exchange: Exchange) -> model.Token | None:
+    """The same token where only an edit ended it, the next one of the chain, or None with nothing to go on from."""
+    same = resumed(kept, given, now)
+    if same is not None:
+        return same
+    following = refresh_token(kept, given, now)
+    return None if following is None else await exchange(following)
 
 
 def granted_until(kept: Mapping[str, str]) -> float | None:

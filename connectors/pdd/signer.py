@@ -51,33 +51,23 @@ _WRONG_MALL = {
 
 
 async def login(send: Send, connection: model.Connection, now: float) -> model.Token:
-    """The token for the code of the last authorisation, else the one that a person entered.
+    """The access_token for the code of the last authorisation, else the one that a person entered."""
 
-    A code works once; where it is refused, a token entered by hand is what counts.
-    """
-    token = connection.secrets.get("access_token", "")
-    if code := connection.secrets.get("code"):
-        try:
-            return await _exchanged(send, connection, {"type": "pdd.pop.auth.token.create", "code": code}, now)
-        except errors.CredentialRefused:
-            if not token:
-                raise
-    if not token:
-        raise errors.CredentialRefused("neither a code nor an access_token", hint=grant.AGAIN)
-    # The end that a person wrote is only counted down to: the vendor says when a token is over.
-    return model.Token(token, now + grant.ENDLESS)
+    async def exchange(code: str) -> model.Token:
+        return await _exchanged(send, connection, {"type": "pdd.pop.auth.token.create", "code": code}, now)
+
+    code, entered = _given(connection)
+    return await grant.begun(code, entered, now, exchange)
 
 
 async def refresh(send: Send, connection: model.Connection, kept: model.Token, now: float) -> model.Token | None:
-    """The same token where only an edit ended it, the next one within the authorised term, or None."""
-    given = _given(connection)
-    same = grant.resumed(kept, given, now)
-    if same is not None:
-        return same
-    following = grant.refresh_token(kept, given, now)
-    if following is None:
-        return None
-    return await _exchanged(send, connection, {"type": "pdd.pop.auth.token.refresh", "refresh_token": following}, now)
+    """The same access_token where only an edit ended it, the next one where the grant allows it, else None."""
+
+    async def exchange(following: str) -> model.Token:
+        wanted = {"type": "pdd.pop.auth.token.refresh", "refresh_token": following}
+        return await _exchanged(send, connection, wanted, now)
+
+    return await grant.gone_on(kept, _given(connection), now, exchange)
 
 
 async def _exchanged(send: Send, connection: model.Connection, wanted: Mapping[str, str], now: float) -> model.Token:
@@ -103,5 +93,5 @@ def _told(body: Any, kind: str) -> dict[str, Any]:
     return part if isinstance(part, dict) else {}
 
 
-def _given(connection: model.Connection) -> tuple[str, ...]:
-    return tuple(connection.secrets.get(name, "") for name in ("code", "access_token"))
+def _given(connection: model.Connection) -> tuple[str, str]:
+    return connection.secrets.get("code", ""), connection.secrets.get("access_token", "")

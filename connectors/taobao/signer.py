@@ -63,34 +63,23 @@ def sign(request: model.Request, connection: model.Connection, now: float) -> No
 
 
 async def login(send: Send, connection: model.Connection, now: float) -> model.Token:
-    """The SessionKey for the code of the last authorisation, else the one that a person entered.
+    """The SessionKey for the code of the last authorisation, else the one that a person entered."""
 
-    A code works once; where it is refused, a SessionKey entered by hand is what counts.
-    """
-    session = connection.secrets.get("session", "")
-    if code := connection.secrets.get("code"):
-        try:
-            return await _exchanged(send, connection, {"method": "taobao.top.auth.token.create", "code": code}, now)
-        except errors.CredentialRefused:
-            if not session:
-                raise
-    if not session:
-        raise errors.CredentialRefused("neither a code nor a SessionKey", hint=grant.AGAIN)
-    # The end that a person wrote is only counted down to: the vendor says when a session is over.
-    return model.Token(session, now + grant.ENDLESS)
+    async def exchange(code: str) -> model.Token:
+        return await _exchanged(send, connection, {"method": "taobao.top.auth.token.create", "code": code}, now)
+
+    code, entered = _given(connection)
+    return await grant.begun(code, entered, now, exchange)
 
 
 async def refresh(send: Send, connection: model.Connection, kept: model.Token, now: float) -> model.Token | None:
-    """The same session where only an edit ended it; the next one where this grant can be renewed; else None."""
-    given = _given(connection)
-    same = grant.resumed(kept, given, now)
-    if same is not None:
-        return same
-    following = grant.refresh_token(kept, given, now)
-    if following is None:
-        return None
-    wanted = {"method": "taobao.top.auth.token.refresh", "refresh_token": following}
-    return await _exchanged(send, connection, wanted, now)
+    """The same SessionKey where only an edit ended it, the next one where the grant allows it, else None."""
+
+    async def exchange(following: str) -> model.Token:
+        wanted = {"method": "taobao.top.auth.token.refresh", "refresh_token": following}
+        return await _exchanged(send, connection, wanted, now)
+
+    return await grant.gone_on(kept, _given(connection), now, exchange)
 
 
 async def _exchanged(send: Send, connection: model.Connection, wanted: Mapping[str, str], now: float) -> model.Token:
@@ -120,5 +109,5 @@ def _told(body: Any, method: str) -> dict[str, Any]:
     return said if isinstance(said, dict) else {}
 
 
-def _given(connection: model.Connection) -> tuple[str, ...]:
-    return tuple(connection.secrets.get(name, "") for name in ("code", "session"))
+def _given(connection: model.Connection) -> tuple[str, str]:
+    return connection.secrets.get("code", ""), connection.secrets.get("session", "")

@@ -383,3 +383,17 @@ async def test_cursors_end_at_the_vendors_word() -> None:
         await sold(found, count=201)
         rows = (await found.call(connection, "order.list", {})).data
         assert len({row["orderBaseInfo"]["oid"] for row in rows}) == len(rows) == 201
+
+
+async def test_a_part_is_shipped_once_and_never_more_than_was_bought() -> None:
+    async with stage() as (found, connection):
+        oid = await sold(found)
+        parcel = {"orderId": oid, "expressNo": "SF1000000000003", "expressCode": 4}
+        some, many = ({**parcel, "goods": [{"oid": int(oid), "deliveryNum": count}]} for count in (1, 99))
+        with pytest.raises(errors.Rejected) as refused:
+            await found.call(connection, "shipment.send_part", many)
+        assert "数量" in refused.value.message
+        assert not (await found.call(connection, "shipment.send_part", some)).already
+        assert (await found.call(connection, "shipment.send_part", some, fresh=False)).already
+        assert [one.kind for one in found.simulator.journal.effects] == ["shipment"]
+        assert (await read(found, connection, oid))["status"] == "shipped"

@@ -93,3 +93,22 @@ async def test_a_product_off_the_shelf_is_seen_by_message_and_by_polling(
     (message,) = (await calls.call(connection, "tmc.consume", {"quantity": 10})).data
     event = decode.event(connection.declaration, "tmc", message)
     assert (event.message, event.record) == ("goods", number)
+
+
+async def test_a_refund_is_refused_once_with_words_and_a_lost_answer_doubles_nothing(
+    url: engine.Url, calls: client.Client, connection: model.Connection, shop: simulator.Simulator
+) -> None:
+    tid = await ordered(url)
+    made = await control(url, f"orders/{tid}/refund")
+    record = {"id": made["refund_id"], "kind": "refund", "status": "refused", "order_id": tid, "note": "商品已发出"}
+    given = library.shipped("taobao", "refusal").to_native(record, {})
+    with pytest.raises(errors.Rejected) as wordless:
+        await calls.call(connection, "refund.refuse", {**given, "message": "不"})
+    assert "拒绝说明" in wordless.value.message
+    await control(url, "faults", drop_reply=1)
+    with pytest.raises(errors.OutcomeUnknown):
+        await calls.call(connection, "refund.refuse", given)
+    assert (await calls.call(connection, "refund.refuse", given, fresh=False)).already
+    assert len(shop.journal.find("refund_refused", made["refund_id"])) == 1
+    told = (await calls.call(connection, "refund.get", {"refund_id": made["refund_id"]})).data
+    assert library.shipped("taobao", "after_sale").from_native(told, {})["status"] == "refused"

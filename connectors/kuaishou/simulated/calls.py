@@ -31,6 +31,7 @@ class Calls:
             "open.order.cursor.list": self.orders,
             "open.order.detail": lambda given: place.shown(place.order(whole(given, "oid")), detail=True),
             "open.seller.order.goods.deliver": self.ship,
+            "open.order.goods.split.deliver": self.split,
             "open.seller.order.goods.logistics.append": self.append,
             "open.seller.order.logistics.update": self.edit,
             "open.item.sku.stock.update": self.stock,
@@ -89,6 +90,11 @@ class Calls:
 
     def ship(self, given: Params) -> Any:
         self.shop.ship(whole(given, "orderId"), str(given.get("expressNo") or ""), whole(given, "expressCode"))
+
+    def split(self, given: Params) -> Any:
+        if not given.get("deliveryStatus"):
+            raise ValueError("deliveryStatus")
+        self.shop.split(whole(given, "mainOrderId"), list(given["deliveryItemInfoList"]))
 
     def append(self, given: Params) -> Any:
         self.shop.append(whole(given, "oid"), str(given.get("expressNo") or ""), whole(given, "expressCode"))

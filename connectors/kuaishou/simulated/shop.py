@@ -181,6 +181,28 @@ class Shop:
         self.commit("shipment", str(oid), {"expressNo": waybill, "expressCode": company})
         self.told("kwaishop_order_delivering", order)
 
+    def split(self, oid: int, parcels: list[Record]) -> None:
+        """Some pieces of a waiting order leave in parcels of their own; the first that leaves makes it shipped."""
+        order = self.order(oid)
+        base, wanted = order["orderBaseInfo"], order["orderItemInfo"]["num"]
+        if base["status"] != PAID:
+            raise failed("order operation reject")
+        if base["riskCode"] or base["disableDeliveryReasonCode"]:
+            raise blocked("订单处于禁止发货状态")
+        counts = [sum(int(one["deliveryNum"]) for one in parcel["deliveryGoodsInfoList"]) for parcel in parcels]
+        owners = {int(one["oid"]) for parcel in parcels for one in parcel["deliveryGoodsInfoList"]}
+        if not parcels or min(counts) < 1 or sum(counts) > wanted or owners != {oid}:
+            raise failed("发货数量不正确")
+        for parcel in parcels:
+            self._parcel_fits(order, str(parcel["expressNo"]), int(parcel["expressCode"]))
+        for parcel in parcels:
+            self._parcel(order, str(parcel["expressNo"]), int(parcel["expressCode"]))
+        base |= {"status": SHIPPED, "sendTime": self.at()}
+        order["orderDeliveryInfo"] |= {"deliveryNum": sum(counts), "packageNum": len(parcels)}
+        numbers = [str(parcel["expressNo"]) for parcel in parcels]
+        self.commit("shipment", str(oid), {"expressNo": numbers, "deliveryNum": sum(counts)})
+        self.told("kwaishop_order_delivering", order)
+
     def append(self, oid: int, waybill: str, company: int) -> None:
         order = self.order(oid)
         if order["orderBaseInfo"]["status"] != SHIPPED:

@@ -20,6 +20,8 @@ def methods(place: shop.Shop) -> dict[str, Callable[[Params], Answer]]:
     return {
         "taobao.rp.refunds.agree": lambda given: agree(place, given),
         "taobao.rp.returngoods.agree": lambda given: take_back(place, given),
+        "taobao.refund.refuse": lambda given: refuse(place, given),
+        "taobao.refund.refusereason.get": reasons,
         "taobao.logistics.consign.resend": lambda given: resend(place, given),
         "taobao.logistics.dummy.send": lambda given: dummy(place, given),
         "taobao.item.seller.get": lambda given: item(place, given),
@@ -63,6 +65,31 @@ def take_back(place: shop.Shop, given: Params) -> Answer:
     refunds.advance(place, number, "WAIT_BUYER_RETURN_GOODS")
     place.commit("return_agreed", number, {"address": given["seller_address_id"]})
     return {"is_success": True}
+
+
+REASONS = {12: "商品已发出", 15: "超过售后期"}
+
+
+def reasons(given: Params) -> Answer:
+    calls.need(given, "refund_id")
+    return {"reasons": {"reason": [{"reason_id": key, "reason_text": text} for key, text in REASONS.items()]}}
+
+
+def refuse(place: shop.Shop, given: Params) -> Answer:
+    """With words of 2 to 200 characters, on the version that was read."""
+    number, words = calls.need(given, "refund_id"), calls.need(given, "refuse_message")
+    one = place.refunds.get(number)
+    if one is None:
+        raise shop.remote("isv.refund-not-exist", f"退款不存在 {number}")
+    if not 2 <= len(words) <= 200 or (given.get("refuse_reason_id") and int(given["refuse_reason_id"]) not in REASONS):
+        raise shop.remote("isv.invalid-parameter:refuse_message", "拒绝说明或原因不正确")
+    if given.get("refund_version") != str(one["refund_version"]) or given.get("refund_phase") != one["refund_phase"]:
+        raise shop.remote("isv.refund-version-error", "退款版本已变化")
+    if one["status"] not in ("WAIT_SELLER_AGREE", "WAIT_SELLER_CONFIRM_GOODS"):
+        raise shop.remote("isv.refund-status-error", "退款状态不允许此操作")
+    refunds.advance(place, number, "SELLER_REFUSE_BUYER")
+    place.commit("refund_refused", number, {"message": words})
+    return {"refund": {"refund_id": int(number), "status": "SELLER_REFUSE_BUYER", "modified": one["modified"]}}
 
 
 def resend(place: shop.Shop, given: Params) -> Answer:
