@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import resource
-import shutil
 import socket
 import ssl
 import sys
@@ -24,7 +23,7 @@ from redis.exceptions import RedisError
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
-from gateway import check, migrate, pages, settings, valkey
+from gateway import budget, check, migrate, pages, settings, valkey
 from retry_queue import redis_address
 from retry_queue.ledger import secrets, session, tallies, workers
 from retry_queue.sync import site as sites
@@ -37,7 +36,6 @@ ALIVE = 30.0
 SLOW = 0.05
 """Seconds of one round trip to the database beyond which throughput suffers."""
 SKEW = 2.0
-FULL, NEARLY = 200 * 1024**2, 2 * 1024**3
 FILES = 4096
 EXPIRES = 14 * 86400
 _LOST: tuple[check.Level, str, str] = ("error", "断电会丢失已确认的数据", "a power cut loses what was confirmed")
@@ -67,17 +65,17 @@ async def examine(config: settings.Settings) -> list[check.Line]:
 async def _machine(config: settings.Settings) -> Lines:
     here = ".".join(str(part) for part in sys.version_info[:3])
     yield check.Line("info", "python", here, here)
-    free = shutil.disk_usage(config.data_dir).free
+    free = budget.free(config.data_dir)
     said = f"{free / 1024**3:.1f} GiB"
     zh, en = f"{config.data_dir} 可用空间 {said}", f"{said} free in {config.data_dir}"
-    if free < FULL:
+    if free < budget.FULL:
         yield check.Line(
             "error",
             "disk",
             f"{zh}；请立即清理或扩容，写满后将停止接收",
             f"{en}: make room now, a full disk stops intake",
         )
-    elif free < NEARLY:
+    elif free < budget.NEARLY:
         yield check.Line("warning", "disk", f"{zh}；请尽快清理或扩容", f"{en}: make room soon")
     else:
         yield check.Line("info", "disk", zh, en)

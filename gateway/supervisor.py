@@ -23,7 +23,7 @@ from typing import Any
 import orjson
 import structlog
 
-from gateway import children, settings, telemetry, valkey
+from gateway import budget, children, settings, telemetry, valkey
 
 log = structlog.get_logger(__name__)
 
@@ -107,6 +107,8 @@ class Supervisor:
         self._deadline: float | None = None
         self._exit_code = 0
         self._began = time.time()
+        self._disk_free = 0
+        self._disk = budget.Warner()
         self.started = asyncio.Event()
 
     def stop(self) -> None:
@@ -290,8 +292,23 @@ class Supervisor:
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.remove_signal_handler(number)
 
+    def look_after_the_disk(self) -> None:
+        """Warns before DATA_DIR is full, and keeps the embedded Valkey's log short; called every few seconds."""
+        try:
+            self._disk_free = budget.free(self._config.data_dir)
+            if self._config.embedded_redis:
+                budget.turn_over(self._config.data_dir / VALKEY / "valkey.log")
+        except OSError as error:
+            log.warning("the disk could not be looked at", error=str(error))
+            return
+        found = budget.level(self._disk_free)
+        if self._disk.due(found):
+            tell = log.error if found == "full" else log.warning
+            tell("disk.room", level=found, free=self._disk_free, folder=str(self._config.data_dir))
+
     async def _heartbeat(self) -> None:
         while True:
+            self.look_after_the_disk()
             self._write_status("stopping" if self._stopping.is_set() else "running")
             await asyncio.sleep(5)
 
@@ -302,6 +319,7 @@ class Supervisor:
             "started_at": self._began,
             "at": time.time(),
             "redis": "embedded" if self._config.embedded_redis else "external",
+            "disk_free": self._disk_free,
             "children": [child.facts() for child in self._children],
         }
         try:

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 
 from gateway.bench import load
 
-LINES = 64
+LINES = 256
+"""Senders at once: the platforms have many, and the hub writes what comes together in one go."""
 TICK = 0.01
 AGAIN = 2.0
 """Seconds until a sender sends again what was refused; as most platforms do."""

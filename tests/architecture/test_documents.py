@@ -210,6 +210,15 @@ def test_alarms_ask_for_metrics_that_exist() -> None:
 # --- decisions and words ------------------------------------------------------------------------------
 
 
+def test_every_case_of_the_security_model_has_tests_that_exist() -> None:
+    told = {cells[0]: spans(cells[2]) for cells in rows(section("docs/security.md", "What is tried"))}
+    assert list(told) == [f"S-{number:02d}" for number in range(1, 32)]
+    for case, files in told.items():
+        assert files, case
+        for file in files:
+            assert re.search(r"^(async )?def test_", text(file), re.MULTILINE), f"{case}: {file}"
+
+
 def test_decisions_are_numbered_without_gaps() -> None:
     files = sorted((ROOT / "docs/decisions").glob("*.md"))
     assert [int(file.name[:4]) for file in files] == list(range(1, len(files) + 1))

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pytest
 from typer.testing import CliRunner
 
-from gateway import cli, health, migrate, settings, valkey
+from gateway import budget, cli, health, migrate, settings, valkey
 from retry_queue.ledger import session
 from tests import web
 from tests.ledger import hub as hubs
@@ -59,7 +59,7 @@ async def test_the_wrong_secret_key_is_found(config: settings.Settings) -> None:
     assert [level for level, _ in await said(other, "shop")] == ["error"]
 
 
-@pytest.mark.parametrize(("free", "level"), [(health.FULL - 1, "error"), (health.NEARLY - 1, "warning")])
+@pytest.mark.parametrize(("free", "level"), [(budget.FULL - 1, "error"), (budget.NEARLY - 1, "warning")])
 async def test_a_disk_that_fills_is_told(
     config: settings.Settings, monkeypatch: pytest.MonkeyPatch, free: int, level: str
 ) -> None:
