@@ -41,7 +41,7 @@ Failure = terms.Failure
 Basic = terms.Basic
 PacingScope = terms.PacingScope
 Pacing = terms.Pacing
-Authorise = terms.Authorise
+Authorise, Exchange = terms.Authorise, terms.Exchange
 
 
 class RequestSpec(terms.Part):
@@ -393,7 +393,7 @@ class Declaration(terms.Part):
         wrong += [f"fields: '{key}' twice" for key in sorted({k for k in keys if keys.count(k) > 1})]
         hidden = {field.key for field in self.fields if field.secret}
         wrong += [f"ends: no open field '{self.ends}'"] if self.ends not in {None, *keys} - hidden else []
-        strange = sorted(set(self.authorise.fills) - hidden) if self.authorise else []
+        strange = sorted(self.authorise.filled - hidden) if self.authorise else []
         wrong += [f"authorise.fills: no secret field '{key}'" for key in strange]
         if wrong:
             raise ValueError("; ".join(wrong))

@@ -145,6 +145,24 @@ class Pacing(Part):
     scopes: list[PacingScope] = Field(default_factory=list)
 
 
+class Exchange(Part):
+    """The code of the way back is exchanged for tokens at once; the answer is JSON.
+
+    Texts may name ``${input.code}``, ``${redirect}``, ``${config.*}`` and ``${secret.*}``.
+    """
+
+    method: Literal["GET", "POST"] = "POST"
+    url: str
+    query: dict[str, Any] = Field(default_factory=dict)
+    form: dict[str, Any] = Field(default_factory=dict)
+    code: Slug = "code"
+    """The parameter of the way back that holds the code."""
+    fills: dict[Slug, Path] = Field(min_length=1)
+    """Secret field -> where the answer holds it; without all of them it came to nothing."""
+    ends: dict[Slug, Path] = Field(default_factory=dict)
+    """Open field -> where the answer says how many seconds it lasts; kept as a local time."""
+
+
 class Authorise(Part):
     """A person agrees in a browser, and the platform sends them back with a code: how it begins and what comes of it.
 
@@ -154,7 +172,13 @@ class Authorise(Part):
 
     url: str
     query: dict[str, Any] = Field(default_factory=dict)
-    fills: dict[Slug, Slug]
+    fills: dict[Slug, Slug] = Field(default_factory=dict)
     """Secret field -> the parameter of the way back that it is filled from."""
+    exchange: Exchange | None = None
     when: dict[str, str | list[str]] = Field(default_factory=dict)
     """Only when a config field has (one of) this value."""
+
+    @property
+    def filled(self) -> set[str]:
+        """Every secret field that a person need not type."""
+        return {*self.fills, *(self.exchange.fills if self.exchange else ())}

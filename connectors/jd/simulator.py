@@ -31,6 +31,7 @@ class Simulator(engine.Simulator):
         "app_secret": "simulated-app-secret",
         "access_token": "simulated-access-token",
         "refresh_token": "simulated-refresh-token",
+        "code": "simulated-code",
         "token_expires": "",
         "lifetime": 46800,
         "vender_id": "10000001",
@@ -70,6 +71,7 @@ class Simulator(engine.Simulator):
         return [
             Route("/routerjson", self.router, methods=["GET", "POST"]),
             Route("/oauth2/refresh_token", self.renew),
+            Route("/oauth2/access_token", self.first),
             Route("/jcq/v2/messages", self.queue_consume),
             Route("/jcq/v2/ack", self.queue_ack, methods=["POST"]),
         ]
@@ -125,6 +127,18 @@ class Simulator(engine.Simulator):
         except shop.Refused as refused:
             return _error(refused)
         return gate.answer(method.replace(".", "_") + "_responce", found)
+
+    async def first(self, request: Request) -> Response:
+        """The pair for a code, which works once."""
+        given, settings = request.query_params, self.settings
+        known = (given.get("app_key"), given.get("app_secret"), given.get("grant_type"))
+        if known != (settings["app_key"], settings["app_secret"], "authorization_code"):
+            return JSONResponse({"code": 101, "msg": "app_key或app_secret不正确", "requestId": uuid.uuid4().hex})
+        if not settings["code"] or given.get("code") != settings["code"]:
+            return JSONResponse({"code": 100, "msg": "code无效", "requestId": uuid.uuid4().hex})
+        settings["code"] = ""
+        self.grant = gate.Grant(uuid.uuid4().hex, uuid.uuid4().hex, self.now() + gate.YEAR)
+        return JSONResponse(self.grant.told(self.now()))
 
     async def renew(self, request: Request) -> Response:
         given = request.query_params

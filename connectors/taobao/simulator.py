@@ -12,6 +12,7 @@ import asyncio
 import json
 import math
 import time
+import urllib.parse
 import uuid
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -34,6 +35,7 @@ class Simulator(engine.Simulator):
         "app_key": "12129701",
         "app_secret": "simulated-app-secret",
         "session": "6100simulated-session",
+        "code": "simulated-code",
         "session_lifetime": 31536000,
         "group_name": "default",
         "redelivery": 300,
@@ -71,6 +73,7 @@ class Simulator(engine.Simulator):
     def routes(self) -> list[BaseRoute]:
         return [
             Route("/router/rest", self.router, methods=["GET", "POST"]),
+            Route("/oauth/token", self.token, methods=["POST"]),
             WebSocketRoute("/tmc", self.channel_opened),
         ]
 
@@ -137,6 +140,18 @@ class Simulator(engine.Simulator):
         except shop.Refused as refused:
             return gate.answer("error_response", refused.body, style)
         return gate.answer(method.removeprefix("taobao.").replace(".", "_") + "_response", found, style)
+
+    async def token(self, request: Request) -> Response:
+        """A session for a code, which works once."""
+        given, settings = dict(urllib.parse.parse_qsl((await request.body()).decode())), self.settings
+        known = (given.get("client_id"), given.get("client_secret"), given.get("grant_type"))
+        wanted = (settings["app_key"], settings["app_secret"], "authorization_code")
+        code = given.get("code")
+        if known != wanted or not settings["code"] or code != settings["code"] or not given.get("redirect_uri"):
+            return control.answer({"error": "invalid_client", "error_description": "code is invalid"}, 400)
+        settings["code"] = ""
+        lasting = {"expires_in": settings["session_lifetime"], "re_expires_in": 0, "token_type": "Bearer"}
+        return control.answer({"access_token": settings["session"], "refresh_token": "6200simulated", **lasting})
 
     async def channel_opened(self, socket: Any) -> None:
         await self.channel.connected(socket)

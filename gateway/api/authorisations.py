@@ -12,12 +12,13 @@ import json
 import urllib.parse
 from typing import Annotated
 
+import structlog
 from fastapi import APIRouter, Path, Request
 from fastapi.responses import RedirectResponse
 from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from connectors.core import scope, template
+from connectors.core import errors, handover, scope, template
 from gateway import problems, schema, security, soundness
 from gateway.api import connections as connection_api
 from gateway.api import paging, services
@@ -26,6 +27,7 @@ from retry_queue.ledger.states import ConnectionState
 from retry_queue.sync import site as sites
 
 routes = APIRouter(tags=["connections"])
+log = structlog.get_logger()
 MINUTES = 15
 PLACE = "authorise"
 """For what states are sealed."""
@@ -77,18 +79,31 @@ async def finish(request: Request) -> RedirectResponse:
     if told is None:
         return _lead(hub, "", "expired")
     key, version, by = told
+    async with hub.ledger.read() as db:
+        row = await connections.get(db, key)
+    live = sites.open_connection(row, hub.sealer, hub.site().connectors) if row is not None else None
+    spec = live.opened.declaration.authorise if live is not None and live.opened is not None else None
+    if row is None or row.version != version or row.real is not None or spec is None:
+        return _lead(hub, key if row is not None else "", "expired")
+    assert live is not None, "it has a declaration"
+    assert live.opened is not None, "it has a declaration"
+    found = handover.brought(spec, given)
+    if found is None:
+        return _lead(hub, key, "refused")
+    if spec.exchange is not None:
+        try:
+            code = given[spec.exchange.code]
+            found = await handover.exchanged(live.opened, spec.exchange, code, callback(hub), hub.clock())
+        except errors.ConnectorError as error:
+            log.warning("authorisation.not_exchanged", connection=key, kind=error.kind)
+            return _lead(hub, key, "unexchanged")
     async with hub.change() as db:
         row = await connections.get(db, key)
-        live = sites.open_connection(row, hub.sealer, hub.site().connectors) if row is not None else None
-        spec = live.opened.declaration.authorise if live is not None and live.opened is not None else None
-        if row is None or row.version != version or row.real is not None or spec is None:
+        if row is None or row.version != version or row.real is not None:
             return _lead(hub, key if row is not None else "", "expired")
-        found = {field: given[name] for field, name in spec.fills.items() if given.get(name)}
-        if len(found) < len(spec.fills):
-            return _lead(hub, key, "refused")
         row = await _keep(db, hub, row, found)
         await logins.end(db, key)
-        detail = {"secrets": sorted(found), "by": "browser"}
+        detail = {"secrets": sorted(found.secrets), "config": sorted(found.config), "by": "browser"}
         await audit.append(db, hub.sealer, hub.clock(), by, "connection.authorise", f"connection/{key}", detail)
     fresh = sites.open_connection(row, hub.sealer, hub.site().connectors)
     assert fresh.opened is not None, "it was opened above, and nothing but secrets changed"
@@ -98,14 +113,15 @@ async def finish(request: Request) -> RedirectResponse:
 
 
 async def _keep(
-    db: AsyncConnection, hub: services.Services, row: connections.Row, found: dict[str, str]
+    db: AsyncConnection, hub: services.Services, row: connections.Row, found: handover.Brought
 ) -> connections.Row:
     """Stores what came back; a connection that is complete by that, and not paused by a person, goes on."""
-    made = await connections.put(db, hub.sealer, row.key, row.connector, row.config, found, row.state, hub.clock())
+    config = {**row.config, **found.config}
+    made = await connections.put(db, hub.sealer, row.key, row.connector, config, found.secrets, row.state, hub.clock())
     live = sites.open_connection(made, hub.sealer, hub.site().connectors)
     if made.state is ConnectionState.PAUSED or live.opened is None:
         return made
-    if soundness.gaps(live.opened.declaration, row.key, row.config, live.opened.secrets):
+    if soundness.gaps(live.opened.declaration, row.key, config, live.opened.secrets):
         return made
     await connections.set_state(db, row.key, ConnectionState.ENABLED, None, hub.clock())
     return await connections.get(db, row.key) or made

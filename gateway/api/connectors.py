@@ -137,7 +137,7 @@ def detail(spec: declaration.Declaration, readme: str, public_url: str = "") -> 
             )
             for name, one in spec.events.items()
         ],
-        authorise=Authorisation(fills=sorted(way.fills), when=way.when, redirect=redirect) if way else None,
+        authorise=Authorisation(fills=sorted(way.filled), when=way.when, redirect=redirect) if way else None,
         readme=readme,
         unconfirmed=spec.unconfirmed,
     )

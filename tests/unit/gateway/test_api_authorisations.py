@@ -106,3 +106,49 @@ async def test_who_may_and_what_is_authorised_otherwise(desk: desks.Desk) -> Non
     ways = {name: (await editor.get(f"/connectors/{name}")).json()["authorise"] for name in ("http", "xiaohongshu")}
     assert ways["http"] is None
     assert ways["xiaohongshu"]["fills"] == ["code"]
+
+
+EXCHANGING = {
+    "jd": {
+        "page": "/jd/oauth2/to_login", "client": "app_key", "secrets": ["access_token", "app_secret", "refresh_token"],
+        "config": {"base_url": "{url}/jd/routerjson", "oauth_url": "{url}/jd/oauth2"}, "ends": "token_expires",
+    },
+    "taobao": {
+        "page": "/taobao/oauth/authorize", "client": "client_id", "secrets": ["app_secret", "session"],
+        "config": {"base_url": "{url}/taobao/router/rest", "oauth_url": "{url}/taobao/oauth", "receive": "poll-only"},
+        "ends": "session_ends",
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("connector", sorted(EXCHANGING))
+async def test_a_code_is_exchanged_while_the_person_waits(desk: desks.Desk, connector: str) -> None:
+    told = EXCHANGING[connector]
+    async with engine.serve([connector], time_scale=0.01) as url:
+        known = url.simulators[connector].settings
+        editor = await desk.as_("editor")
+        config = {name: str(text).format(url=url) for name, text in dict(told["config"]).items()}  # type: ignore[call-overload]
+        body = {"key": "shop", "connector": connector, "config": {**config, "app_key": known["app_key"]},
+                "secrets": {"app_secret": "a wrong one"}}  # fmt: skip
+        assert (await editor.post("/connections", json=body)).status_code == 201
+        page, query = await begun(editor)
+        assert page == f"{url}{told['page']}"
+        assert query[str(told["client"])] == known["app_key"]
+        code = str(known["code"])
+        way = await back(desk, code=code, state=query["state"])
+        assert way == "/connections/shop?authorised=unexchanged", "the application's secret is wrong"
+        assert (await editor.get("/connections/shop")).json()["secrets"] == ["app_secret"], "nothing is kept of it"
+        shown = (await editor.get("/connections/shop")).json()
+        change = {"config": shown["config"], "secrets": {"app_secret": known["app_secret"]}}
+        answer = await editor.put("/connections/shop", json=change, headers={"if-match": shown["etag"]})
+        assert answer.status_code == 200
+        assert await back(desk, code=code, state=query["state"]) == "/connections/shop?authorised=expired"
+        _, query = await begun(editor)
+        assert await back(desk, code=code, state=query["state"]) == "/connections/shop?authorised=yes"
+        found = await editor.get("/connections/shop")
+        assert found.json()["state"] == "enabled"
+        assert found.json()["secrets"] == told["secrets"]
+        counted = found.json()["authorised_until"] is not None
+        assert counted == (connector == "taobao"), "what nothing renews is counted down"
+        assert found.json()["config"][told["ends"]]
+        assert code not in found.text

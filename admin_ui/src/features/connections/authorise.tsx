@@ -39,7 +39,7 @@ export function Authorise({ connection, connector }: { connection: Connection; c
   return (
     <div className="stack-tight authorise">
       {how === 'yes' && <Alert type="success" showIcon title={t('authorised.yes')} />}
-      {(how === 'failed' || how === 'refused' || how === 'expired') && <Alert type="error" showIcon title={t(`authorised.${how}`)} />}
+      {(how === 'failed' || how === 'refused' || how === 'expired' || how === 'unexchanged') && <Alert type="error" showIcon title={t(`authorised.${how}`)} />}
       <section className="panel" aria-label={t('authorise')}>
         <div className="row apart">
           <div>
