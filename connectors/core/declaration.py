@@ -41,7 +41,7 @@ Failure = terms.Failure
 Basic = terms.Basic
 PacingScope = terms.PacingScope
 Pacing = terms.Pacing
-Authorise, Exchange = terms.Authorise, terms.Exchange
+Authorise = terms.Authorise
 
 
 class RequestSpec(terms.Part):

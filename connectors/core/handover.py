@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from connectors.core import declaration, errors, line, mask, model, paths, plan, template
+from connectors.core import errors, line, mask, model, paths, plan, template, terms
 
 SECONDS = 15.0
 
@@ -23,7 +23,7 @@ class Brought:
     config: dict[str, str] = field(default_factory=dict)
 
 
-def brought(spec: declaration.Authorise, given: Mapping[str, str]) -> Brought | None:
+def brought(spec: terms.Authorise, given: Mapping[str, str]) -> Brought | None:
     """What the way back itself holds; None when the platform gave nothing."""
     found = {name: given[parameter] for name, parameter in spec.fills.items() if given.get(parameter)}
     refused = len(found) < len(spec.fills) or (spec.exchange is not None and not given.get(spec.exchange.code))
@@ -31,7 +31,7 @@ def brought(spec: declaration.Authorise, given: Mapping[str, str]) -> Brought | 
 
 
 async def exchanged(
-    connection: model.Connection, spec: declaration.Exchange, code: str, redirect: str, now: float
+    connection: model.Connection, spec: terms.Exchange, code: str, redirect: str, now: float
 ) -> Brought:
     """The tokens for a code. Raises CredentialRefused with the platform's words, Unavailable, Misdeclared."""
     way = line.Line(connection)
@@ -50,9 +50,8 @@ async def exchanged(
     read = {name: plan.reader(place)(got.body) for name, place in {**spec.fills, **spec.ends}.items()}
     told = {name: value for name, value in read.items() if value not in (None, "", paths.ABSENT)}
     if got.status != 200 or any(name not in told for name in spec.fills):
-        said = got.text if isinstance(got.text, str) else ""
         hidden = mask.Mask([*(one for one in connection.secrets.values() if one), code])
-        raise errors.CredentialRefused(hidden.text(said)[:300] or f"status {got.status}")
+        raise errors.CredentialRefused(hidden.text(got.text)[:300] or f"status {got.status}")
     return Brought(
         {name: str(told[name]) for name in spec.fills},
         {name: _moment(connection, now + float(told[name])) for name in spec.ends if name in told},

@@ -1,4 +1,4 @@
-"""A rehearsal by clicks: a connection without keys, one that is switched over and back; a hook's secret with overlap."""
+"""A rehearsal by clicks: a connection without keys, one that goes over and back; a hook's secret with overlap."""
 
 from __future__ import annotations
 
