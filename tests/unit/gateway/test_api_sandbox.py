@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import insert, select
 
 from connectors.simulator import engine
+from gateway import hub, hub_export, hub_file
 from retry_queue.ledger import connections, keyring, tables, tokens
 from tests.unit.gateway import desk as desks
 from tests.unit.gateway.desk import problem
@@ -120,3 +121,28 @@ async def test_what_is_under_way_belongs_to_the_system_it_was_meant_for(
     said = problem(await turned(editor, on=True), 409, "conflict")["detail"]
     assert "1" in said
     assert (await row_of(desk)).real is None
+
+
+async def test_lost_step_a_connection_that_only_a_later_step_uses_is_not_removed(desk: desks.Desk) -> None:
+    owner = await desks.configured(desk)
+    extra = {**desks.NOTES, "key": "later"}
+    assert (await owner.post("/connections", json=extra)).status_code == 201
+    step = {"to": [{"connection": "later", "operation": "send"}]}
+    route = {**desks.ROUTE, "key": "two-steps", "then": [step]}
+    assert (await owner.post("/routes", json=route)).status_code == 201
+    etag = (await owner.get("/connections/later")).json()["etag"]
+    refused = problem(await owner.delete("/connections/later", headers={"if-match": etag}), 409, "in_use")
+    assert "two-steps" in refused["detail"]
+
+
+async def test_a_file_does_not_change_what_a_simulator_stands_in_for(
+    desk: desks.Desk, editor: httpx.AsyncClient
+) -> None:
+    assert (await turned(editor, on=True)).status_code == 200
+    text, _ = await hub_export.export(desk.ledger)
+    assert REAL["config"]["base_url"] in text  # type: ignore[index]
+    assert "/kuaishou" not in text
+    file = "apiVersion: shuniu/v1\nconnections:\n  - {key: shop, connector: kuaishou, config: {app_key: x}}\n"
+    with pytest.raises(hub_file.Broken, match="模拟器"):
+        await hub.apply(desk.ledger, desk.hub.sealer, hub_file.read(file, "hub.yaml", variables={}), actor="test")
+    assert (await turned(editor, on=False)).status_code == 200
