@@ -263,8 +263,9 @@ class Intake:
         """``locked``: decides while it holds the records. Raises records.Moved when they are not as decided by."""
         targets: dict[str, bool] = {}
         newest: dict[records.Ref, records.State] = {}
-        past = all(one.event.priority >= inbox.BACKFILL for one in drafts)
-        async with self._ledger.write(patient=past) as connection:
+        async with self._ledger.write(
+            patient=all(one.event.priority >= inbox.BACKFILL for one in drafts)
+        ) as connection:
             if any(one.entity == "customer" for one in drafts):
                 await records.alone(connection)
             if locked:
@@ -311,9 +312,8 @@ class Intake:
 def _merged(found: Sequence[Mapping[str, bool]]) -> dict[str, bool]:
     """Targets with work; one is fast when any of its work is."""
     targets: dict[str, bool] = {}
-    for each in found:
-        for target, fast in each.items():
-            targets[target] = fast or targets.get(target, False)
+    for target, fast in (pair for each in found for pair in each.items()):
+        targets[target] = fast or targets.get(target, False)
     return targets
 
 
