@@ -28,9 +28,8 @@ LEASE = 60.0
 ECHO_WAIT = 60.0
 """Seconds an event waits at most for a write of ours that may have caused it."""
 PEOPLE = "customer"
-HISTORY = 4
-"""Events of imported history planned in one go, at most, and only while nothing live waits."""
-PAST = (inbox.BACKFILL, inbox.BACKFILL)
+HISTORY, PAST = 4, (inbox.BACKFILL, inbox.BACKFILL)
+"""Events of imported history planned in one go, at most, and only while nothing live waits; and their priority."""
 HYDRATING = 200
 """Events of one connection waiting for their detail call, at most."""
 
@@ -263,9 +262,7 @@ class Intake:
         """``locked``: decides while it holds the records. Raises records.Moved when they are not as decided by."""
         targets: dict[str, bool] = {}
         newest: dict[records.Ref, records.State] = {}
-        async with self._ledger.write(
-            patient=all(one.event.priority >= inbox.BACKFILL for one in drafts)
-        ) as connection:
+        async with self._ledger.write(patient=all(one.past for one in drafts)) as connection:
             if any(one.entity == "customer" for one in drafts):
                 await records.alone(connection)
             if locked:
