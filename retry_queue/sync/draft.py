@@ -40,6 +40,11 @@ class Draft:
     delay: float = 0.0
     failed: bool = False
 
+    @property
+    def past(self) -> bool:
+        """It is imported history, which waits for everything live."""
+        return self.event.priority >= inbox.BACKFILL
+
 
 def encode(value: Any) -> str:
     """A canonical record as JSON text: exact decimals as text, times with their zone."""

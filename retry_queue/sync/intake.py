@@ -27,9 +27,8 @@ from retry_queue.sync import site as sites
 LEASE = 60.0
 ECHO_WAIT = 60.0  # seconds an event waits at most for a write of ours that may have caused it
 PEOPLE = "customer"
-HISTORY = 4
-"""Events of imported history planned in one go, at most, and only while nothing live waits."""
-PAST = (inbox.BACKFILL, inbox.BACKFILL)
+HISTORY, PAST = 4, (inbox.BACKFILL, inbox.BACKFILL)
+"""Events of imported history planned in one go, at most, and only while nothing live waits; and their priority."""
 HYDRATING = 200  # events of one connection waiting for their detail call, at most
 
 Claimed = tuple[list[inbox.ClaimedEvent], set[int], int]  # which of it is not in turn; the configuration's epoch
@@ -260,8 +259,7 @@ class Intake:
         """``locked``: decides while it holds the records. Raises records.Moved when they are not as decided by."""
         targets: dict[str, bool] = {}
         newest: dict[records.Ref, records.State] = {}
-        past = all(one.event.priority >= inbox.BACKFILL for one in drafts)
-        async with self._ledger.write(patient=past) as connection:
+        async with self._ledger.write(patient=all(one.past for one in drafts)) as connection:
             if any(one.entity == "customer" for one in drafts):
                 await records.alone(connection)
             if locked:
@@ -309,9 +307,8 @@ class Intake:
 def _merged(found: Sequence[Mapping[str, bool]]) -> dict[str, bool]:
     """Targets with work; one is fast when any of its work is."""
     targets: dict[str, bool] = {}
-    for each in found:
-        for target, fast in each.items():
-            targets[target] = fast or targets.get(target, False)
+    for target, fast in (pair for each in found for pair in each.items()):
+        targets[target] = fast or targets.get(target, False)
     return targets
 
 

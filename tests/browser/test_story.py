@@ -94,6 +94,34 @@ def test_a_failure_is_mended_and_replayed(hub: living.Living, visit: Any) -> Non
     assert not visitor.complaints, visitor.complaints[:3]
 
 
+def test_an_event_is_edited_compared_and_replayed(hub: living.Living, visit: Any) -> None:
+    """What could not be read is mended by hand: what changes is shown before, and kept with who did it and why."""
+    assert hub.push({"id": "EDIT-1", "status": "paid", "total": "much", "lines": []}) == 200
+    hub.quiet()
+    (found,) = hub.api("GET", "/events?q=EDIT-1")["items"]
+    visitor = visit("operator")
+    page = visitor.go(f"/events/{found['id']}")
+    page.get_by_role("button", name="修改并重放").click()
+    dialog = page.get_by_role("dialog")
+    text = dialog.get_by_label("原始报文")
+    expect(text).to_have_value(re.compile('"total": "much"'))
+    dialog.get_by_role("button", name="比较改动").click()
+    expect(dialog).to_contain_text("没有改动")
+    text.fill(text.input_value().replace("much", "188.00"))
+    dialog.get_by_role("button", name="比较改动").click()
+    expect(dialog.locator(".differences")).to_contain_text("much")
+    expect(dialog.locator(".differences")).to_contain_text("188.00")
+    expect(dialog.get_by_role("button", name="修改并重放")).to_be_disabled()
+    dialog.get_by_label("为什么修改").fill("金额写成了文字")
+    dialog.get_by_role("button", name="修改并重放").click()
+    expect(dialog).to_be_hidden()
+    hub.quiet()
+    page.get_by_role("tab", name="数据").click()
+    expect(page.get_by_role("region", name="修改记录")).to_contain_text("金额写成了文字")
+    assert hub.api("GET", f"/events/{found['id']}")["state"] == "planned"
+    assert not visitor.complaints, visitor.complaints[:3]
+
+
 def test_a_mapping_is_made_by_dragging_and_published(visit: Any) -> None:
     visitor = visit("owner")
     page = visitor.go(MAPPING)

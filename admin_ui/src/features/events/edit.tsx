@@ -49,7 +49,7 @@ export function Edit({ id, reveal, close }: { id: string; reveal: boolean; close
       {what && (
         <div className="stack">
           <p className="dim">{t(what === 'payload' ? 'editPayload' : 'editCanonical')}{!reveal && ` ${t('editMasked')}`}</p>
-          <Input.TextArea className="mono" autoSize={{ minRows: 8, maxRows: 18 }} spellCheck={false} value={text} onChange={(event) => setTyped(event.target.value)} aria-label={t(what)} />
+          <Input.TextArea className="mono" rows={14} spellCheck={false} value={text} onChange={(event) => setTyped(event.target.value)} aria-label={t(what)} />
           {(compare.error ?? replay.error) && <Trouble error={compare.error ?? replay.error} />}
           {compared && (ready ? <Changes of={seen.changes} /> : <Alert type="info" title={t('editSame')} />)}
           {ready && <Input value={note} maxLength={500} onChange={(event) => setNote(event.target.value)} placeholder={t('editNote')} aria-label={t('editNote')} />}
