@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
@@ -169,3 +170,18 @@ async def test_the_attempts_of_an_event_are_found_by_the_index(ledger: session.L
 
     for nodes in await looked(ledger, ask):
         assert sum(pieces(nodes, "attempts").values()) <= 5
+
+
+async def test_what_growth_measures_goes_the_whole_way(postgres_url: str) -> None:
+    """Each event of ``./shuniu growth`` is planned and delivered, or it would measure less than it says."""
+    opened = session.open_ledger(postgres_url, owner="bench", pool=2)
+    try:
+        old = await growth.fill(opened, 2000, 2000)
+        found = await growth.measure(opened, os.getpid(), old, 2000, 200)
+        assert found.wall_us > 0
+        assert set(found.stages) == set(growth.STAGES)
+        assert found.search_p95_ms >= found.search_p50_ms > 0
+        states = await making.rows(opened, "SELECT DISTINCT state FROM deliveries UNION SELECT state FROM inbox")
+        assert {row.state for row in states} == {"delivered", "planned"}
+    finally:
+        await opened.close()
