@@ -35,8 +35,9 @@ PATIENCE = 3600.0
 """Seconds that one statement of a migration may take: a big table is read through."""
 
 
-def _config() -> Config:
+def _config(connection: Connection | None = None) -> Config:
     config = Config()
+    config.attributes["connection"] = connection
     config.set_main_option("script_location", str(importlib.resources.files("retry_queue.ledger") / "migrations"))
     return config
 
@@ -44,8 +45,8 @@ def _config() -> Config:
 def _prepare(connection: Connection) -> None:
     """What migrations want done before their transaction, online: scans that would keep everybody waiting in it."""
     current, newest = _pending(connection)
-    if current is None:
-        return  # an empty database
+    if current is None or current not in revisions():
+        return  # an empty database, or a later version's
     script = ScriptDirectory.from_config(_config())
     for one in reversed([*script.iterate_revisions(newest, current)]):
         prepare = getattr(one.module, "prepare", None)
@@ -68,8 +69,7 @@ async def _prepared(ledger: session.Ledger) -> None:
 def _upgrade(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
-    config = _config()
-    config.attributes["connection"] = connection
+    config = _config(connection)
     script = ScriptDirectory.from_config(config)
     known = [one.revision for one in script.walk_revisions()]
     now = MigrationContext.configure(connection).get_current_revision()

@@ -58,7 +58,9 @@ for name, text in XML.items(): read("xml", name, xmltext.loads, text, xmltext.Xm
 for name, text in MANY.items(): read("many", name, xmltext.loads, text, xmltext.XmlError)
 for name, text in JSON.items(): read("json", name, jsontext.loads, text, jsontext.JsonError)
 for name, text in FINE.items(): read("fine", name, jsontext.loads, text, jsontext.JsonError)
-print(json.dumps({"said": out, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+# The kernel's own count of this program; what getrusage tells begins with the size of whoever started it.
+peak = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
+print(json.dumps({"said": out, "peak": peak / 1024}))
 """
 
 

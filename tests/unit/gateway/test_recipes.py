@@ -24,7 +24,7 @@ def site(*connectors: str, **configs: dict[str, Any]) -> current.Current:
     """A site with one connection of each, called like its connector."""
     rows: dict[str, Any] = {
         key: SimpleNamespace(
-            key=key, connector=key, config=configs.get(key, {}), state=ConnectionState.ENABLED, sealed={}
+            key=key, connector=key, config=configs.get(key, {}), state=ConnectionState.ENABLED, sealed={}, real=None
         )
         for key in connectors
     }

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import { progress, shorter, size } from './keeping'
 
-const kept = { raw: 180, attempts: 90, dead_letters: 365, quarantine: 30, comparisons: 180, audit: null }
+const kept = { raw: 180, canonicals: 180, attempts: 90, exchanges: null, dead_letters: 365, quarantine: 30, comparisons: 180, audit: null }
 
 it('names only what gets shorter; for ever is the longest', () => {
   expect(shorter(kept, { ...kept, raw: 181, attempts: null })).toEqual([])

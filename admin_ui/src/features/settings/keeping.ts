@@ -4,7 +4,7 @@ import type { Schemas } from '@/api/client'
 export type Kept = Schemas['Retention']
 export type Class = keyof Kept
 
-export const CLASSES: Class[] = ['raw', 'attempts', 'dead_letters', 'quarantine', 'comparisons', 'audit']
+export const CLASSES: Class[] = ['raw', 'canonicals', 'attempts', 'exchanges', 'dead_letters', 'quarantine', 'comparisons', 'audit']
 /** Days to begin with where something was kept for ever. */
 export const START = 365
 

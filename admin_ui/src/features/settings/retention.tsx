@@ -6,7 +6,10 @@ import { useTranslation } from 'react-i18next'
 import { api, ask, type Schemas } from '@/api/client'
 import { Loaded } from '@/kit/page'
 import { useChange } from '@/kit/query'
-import { CLASSES, shorter, START, type Kept } from './keeping'
+import { CLASSES, shorter, START, type Class, type Kept } from './keeping'
+
+/** What no number of days means: exchanges go with their attempts then. */
+const endless = (name: Class) => (name === 'exchanges' ? 'asAttempts' : 'forEver')
 
 export function Retention() {
   const { t } = useTranslation('settings')
@@ -44,7 +47,7 @@ function Days({ kept }: { kept: Schemas['Retention'] }) {
             <div className="grow"><strong id={`keep-${name}`}>{t(`keep.${name}.name`)}</strong><small className="dim">{t(`keep.${name}.what`)}</small></div>
             <span className="row">
               {days[name] !== null && <InputNumber min={1} max={36500} precision={0} value={days[name]} suffix={t('days')} aria-labelledby={`keep-${name}`} onChange={(n) => setDays({ ...days, [name]: n ?? kept[name] ?? START })} />}
-              <label className="row keep-ever"><Switch size="small" checked={days[name] === null} onChange={(on) => setDays({ ...days, [name]: on ? null : (kept[name] ?? START) })} aria-label={`${t(`keep.${name}.name`)}：${t('forEver')}`} />{t('forEver')}</label>
+              <label className="row keep-ever"><Switch size="small" checked={days[name] === null} onChange={(on) => setDays({ ...days, [name]: on ? null : (kept[name] ?? START) })} aria-label={`${t(`keep.${name}.name`)}：${t(endless(name))}`} />{t(endless(name))}</label>
             </span>
           </li>
         ))}
