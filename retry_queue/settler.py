@@ -16,8 +16,9 @@ from retry_queue.sync import claiming, deliver
 from retry_queue.sync import site as sites
 
 MAX_GROUP = 500
-LINGER = 0.003
-"""Seconds to wait for more results while many come: fewer, larger commits."""
+LINGER, ENOUGH = 0.02, 64
+"""Seconds to wait for more results while many come, and how many are enough: fewer, larger commits. Nobody waits for
+them, for a call's slot is free before its result is written."""
 HISTORY_LINGER = 0.1
 """Seconds that results of imported history wait for company: each commit of theirs is in the way of a live one."""
 
@@ -34,6 +35,7 @@ class Settler:
         self._queue: list[tuple[lane.Result, asyncio.Future[None]]] = []
         self._bell = asyncio.Event()
         self._live = asyncio.Event()
+        self._full = asyncio.Event()
         self._busy = False
 
     async def put(self, result: lane.Result) -> None:
@@ -41,6 +43,8 @@ class Settler:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._queue.append((result, future))
         self._bell.set()
+        if len(self._queue) >= ENOUGH:
+            self._full.set()
         if result.delivery.lease is None or result.delivery.lease.priority < inbox.BACKFILL:
             self._live.set()
         await future
@@ -50,7 +54,8 @@ class Settler:
             await self._bell.wait()
             self._bell.clear()
             if self._busy:
-                await asyncio.sleep(LINGER)
+                await rest.until(self._full, LINGER)
+            self._full.clear()
             await rest.until(self._live, HISTORY_LINGER)
             self._live.clear()
             while self._queue:

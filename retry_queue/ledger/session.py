@@ -29,6 +29,10 @@ IDLE = "20s"
 """After so long inside a transaction without a statement PostgreSQL ends it: its process was stopped or sleeps, and
 what it has locked would stop everybody else. No transaction of ours waits for anything outside the database."""
 
+_BY_KEYS = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"}
+"""A plan that is made while a table is young, or a backlog is not counted yet, reads all of it; and it is kept. Looking
+up each key of a batch costs the same at any size."""
+
 
 class LedgerUnavailable(Exception):
     """The database cannot be reached or refuses to write; the step did not happen."""
@@ -45,6 +49,8 @@ class Ledger:
         """Role, process id and host under which this process is registered."""
         self.dialect = engine.dialect.name
         self._writer = asyncio.Lock() if self.dialect == "sqlite" else None
+        # Each statement sees what is committed by then anyway; a transaction around them is two round trips for nothing.
+        self._reader = engine if self._writer else engine.execution_options(isolation_level="AUTOCOMMIT")
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
@@ -63,7 +69,7 @@ class Ledger:
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """A read-only look; sees what is committed."""
         with _told():
-            async with self.engine.connect() as connection:
+            async with self._reader.connect() as connection:
                 yield connection
 
     async def now(self) -> float:
@@ -102,8 +108,11 @@ def _plain(error: BaseException) -> str:
     return f"{type(origin).__name__}: {str(origin).splitlines()[0] if str(origin) else ''}"[:300]
 
 
-def open_ledger(url: str, *, owner: str, slot: int = 0, pool: int = 10) -> Ledger:
-    """Opens ``sqlite+aiosqlite:///…`` or ``postgresql+asyncpg://…``; nothing is connected yet."""
+def open_ledger(url: str, *, owner: str, slot: int = 0, pool: int = 10, steps: bool = False) -> Ledger:
+    """Opens ``sqlite+aiosqlite:///…`` or ``postgresql+asyncpg://…``; nothing is connected yet.
+
+    ``steps``: for processes that take the steps of the queue, whose every statement goes by keys.
+    """
     target = make_url(url)
     if target.get_backend_name() == "sqlite":
         if target.database and target.database != ":memory:":
@@ -134,6 +143,7 @@ def open_ledger(url: str, *, owner: str, slot: int = 0, pool: int = 10) -> Ledge
                     "idle_in_transaction_session_timeout": IDLE,
                     # What is claimed and settled is in memory; else whole tables would be read instead.
                     "random_page_cost": "1.1",
+                    **(_BY_KEYS if steps else {}),
                 },
             },
         )
