@@ -2,9 +2,9 @@
 
 A lane is (target connection, entity, linked record). Only the head of a lane may be under way, so order per record
 holds while lanes run in parallel. The lane row is the unit of claiming: its ``next_at`` says when it is due, or while
-it is claimed when the lease ends, and its ``fence`` decides whose settle counts. ``seq`` grows with every plan; a settle
-removes the lane or lets it wait only if no plan came in between, because PostgreSQL re-checks the row but not a
-subquery when it waited for a lock.
+it is claimed when the lease ends, and its ``fence`` decides whose settle counts. ``seq`` grows with every plan; a
+settle removes the lane or lets it wait only if no plan came in between, because PostgreSQL re-checks the row but not
+a subquery when it waited for a lock.
 """
 
 from __future__ import annotations
@@ -62,11 +62,10 @@ _CLAIM = sql.Statement(
     """
 )
 _OPEN = """
-    SELECT d.id, d.lane, d.route_key, d.position, d.kind, d.state, d.version, d.next_at - {now} AS wait,
-           d.operation, d.record_id
-    FROM %s d.lane = src.lane AND d.state IN ('pending', 'in_flight', 'retrying', 'parked') ORDER BY %s
+    SELECT d.id, d.lane, d.route_key, d.position, d.kind, d.state, d.version, d.next_at - {now} AS wait, d.operation,
+        d.record_id FROM %s d.lane = src.lane AND d.state IN ('pending', 'in_flight', 'retrying', 'parked') ORDER BY %s
 """
-# Lane by lane: left to itself PostgreSQL reads every open delivery there is, in the order of the index, for each claim.
+# Lane by lane: left to itself PostgreSQL reads every open delivery there is, in the order of the index, at each claim.
 _QUEUE = {
     "postgresql": sql.Statement(
         "SELECT o.* FROM {src} CROSS JOIN LATERAL (" + _OPEN % ("deliveries d WHERE", "d.id") + ") o", "lane text"
@@ -107,7 +106,7 @@ _SETTLE = sql.Statement(
         next_at = {now} + src.delay, failures = deliveries.failures + src.failed,
         target_record = coalesce(src.target_record, deliveries.target_record),
         settled_at = CASE WHEN src.ended = 1 THEN {now} ELSE NULL END
-    FROM {src} WHERE deliveries.id = src.id AND deliveries.attempt = src.attempt AND deliveries.state || '' = 'in_flight'
+    FROM {src} WHERE deliveries.id = src.id AND deliveries.attempt = src.attempt AND deliveries.state||'' = 'in_flight'
     RETURNING deliveries.id
     """,
     "id int, attempt int, state text, reason text, detail text, delay float, failed int, target_record text, ended int",
@@ -119,8 +118,7 @@ _ATTEMPT = sql.Statement(
     """,
     "delivery_id int, attempt int, outcome text, code text, message text, exchanges text, duration float, worker text",
 )
-# Claims, plans and settles all take the lanes first and in name order; else two of them could wait for
-# each other in a circle. SQLite has one writer and needs no lock.
+# Claims, plans and settles take lanes first, in name order, so that no two wait in a circle. SQLite has one writer.
 _HOLD = sql.Statement(
     "SELECT lanes.lane FROM lanes JOIN {src} ON lanes.lane = src.lane ORDER BY lanes.lane FOR UPDATE OF lanes",
     "lane text",

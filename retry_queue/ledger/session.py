@@ -49,7 +49,7 @@ class Ledger:
         """Role, process id and host under which this process is registered."""
         self.dialect = engine.dialect.name
         self._writer = asyncio.Lock() if self.dialect == "sqlite" else None
-        # Each statement sees what is committed by then anyway; a transaction around them is two round trips for nothing.
+        # Each statement sees what is committed by then anyway: a transaction around them is two round trips for nothing
         self._reader = engine if self._writer else engine.execution_options(isolation_level="AUTOCOMMIT")
 
     @asynccontextmanager
