@@ -1,4 +1,7 @@
-"""``shuniu serve``: everything under one supervisor, or one role of it."""
+"""``shuniu serve``: everything under one supervisor, or one role of it.
+
+Each role imports only what it runs: the web framework is no part of a worker, and neither is of the supervisor.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,9 @@ import socket
 import sys
 
 import structlog
-import uvicorn
 import uvloop
-from redis import asyncio as aioredis
-from redis.exceptions import RedisError
 
-from gateway import app, beacon, migrate, settings, supervisor, telemetry, tracing, valkey, wiring, worker
-from retry_queue.ledger import session, users, workers
+from gateway import settings, supervisor, telemetry
 
 log = structlog.get_logger()
 
@@ -34,11 +33,16 @@ def run(config: settings.Settings, role: str = "all", pace: float = 1.0) -> int:
         raise settings.Unusable(f"没有角色 {role}", f"no role {role}; there are all, api, worker, poller")
     if role == "all":  # only starts others
         return uvloop.run(work())
+    from gateway import tracing
+
     with tracing.exported(config, role):
         return uvloop.run(work())
 
 
 async def _all(config: settings.Settings, pace: float) -> int:
+    from gateway import migrate
+    from retry_queue.ledger import session, users, workers
+
     await migrate.upgrade(config.database_url)
     if not config.embedded_redis:
         await _check_redis(config)
@@ -66,6 +70,11 @@ async def _all(config: settings.Settings, pace: float) -> int:
 
 async def _check_redis(config: settings.Settings) -> None:
     """Refuses a Redis that throws keys away; one that is away is no reason not to start."""
+    from redis import asyncio as aioredis
+    from redis.exceptions import RedisError
+
+    from gateway import valkey
+
     client = aioredis.Redis.from_url(config.redis, socket_connect_timeout=2, socket_timeout=2)
     try:
         await valkey.refuse_evicting(client)
@@ -76,6 +85,10 @@ async def _check_redis(config: settings.Settings) -> None:
 
 
 async def _api(config: settings.Settings) -> int:
+    import uvicorn
+
+    from gateway import app, wiring
+
     hub = await wiring.build(config, "api")
     server: uvicorn.Server
     server = uvicorn.Server(
@@ -110,6 +123,8 @@ def _settle_memory() -> None:
 
 
 async def _worker(config: settings.Settings, *, polls: bool, pumps: bool, pace: float) -> int:
+    from gateway import beacon, wiring, worker
+
     hub = await wiring.build(config, "worker" if pumps else "poller")
     _settle_memory()
     loop = asyncio.get_running_loop()

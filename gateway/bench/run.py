@@ -16,7 +16,7 @@ import secrets
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -56,7 +56,7 @@ class Size:
     """Seconds of idleness before memory is read."""
 
 
-QUICK = Size("quick", flow.Size(600, 1, 1.0), burst.Size(300, 3.0, 1.0), 600, (1, 2), 800, 20_000, 40, 400, 0.5)
+QUICK = Size("quick", flow.Size(300, 1, 0.5), burst.Size(150, 2.0, 0.5), 300, (1, 2), 300, 5000, 20, 200, 0.2)
 FULL = Size(
     "full", flow.Size(6000, 5, 5.0), burst.Size(2000, 30.0, 15.0), 12_000, (1, 2, 4), 8000, 1_000_000, 300, 4000, 5.0
 )
@@ -70,10 +70,12 @@ class Machinery:
     bench: flow.Bench
     size: Size
     tell: Callable[[str], None]
-    stack: ExitStack
+    stack: AsyncExitStack
     server: postgres.Postgres | None = None
     given: str = ""
     found: dict[str, Any] = field(default_factory=dict)
+    pair: tuple[product.Product, top.Top] | None = None
+    """The hub on PostgreSQL and ceiling F, once a part needed them."""
 
     @property
     def durable(self) -> bool:
@@ -104,7 +106,7 @@ class Machinery:
 
 async def bench(size: Size, console: Console, database_url: str = "", parts: Sequence[str] = PARTS) -> dict[str, Any]:
     """The whole bench, or some parts of it; returns the flat result."""
-    with ExitStack() as stack:
+    async with AsyncExitStack() as stack:
         folder = _folder(stack)
         sink = stack.enter_context(processes.started(["gateway.bench.sink"]))
         if sink.stdout is None:
@@ -130,33 +132,32 @@ async def _pieces(made: Machinery) -> None:
     made.found["calling"] = await pieces.calling(made.bench.sink.port, made.size.turns)
 
 
-async def _on_postgres(made: Machinery, name: str, run: Callable[..., Any]) -> None:
-    """One part over a fresh database of the product and one of ceiling F."""
+async def _standing(made: Machinery, name: str) -> tuple[product.Product, top.Top] | None:
+    """The hub on PostgreSQL and ceiling F beside it, made once for all parts; None where there is no PostgreSQL."""
     if not made.durable:
-        return
+        return None
     made.tell(name)
-    with valkey.serve(made.folder / f"redis-{name}") as redis:
-        async with (
-            made.database() as url,
-            made.database() as other,
-            product.made(made.folder / name, url, redis, made.bench.sink.port) as hub,
-        ):
-            await run(hub, made.rival(other))
+    if made.pair is None:
+        own, other = [await made.stack.enter_async_context(made.database()) for _ in range(2)]
+        redis = made.stack.enter_context(valkey.serve(made.folder / "redis"))
+        sink = made.bench.sink.port
+        hub = await made.stack.enter_async_context(product.made(made.folder / "postgres", own, redis, sink))
+        made.pair = hub, top.Top(other, sink)
+    return made.pair
 
 
 async def _ingress(made: Machinery) -> None:
-    async def run(hub: product.Product, rival: top.Top) -> None:
+    if pair := await _standing(made, "ingress"):
+        hub, rival = pair
         made.found |= await flow.ingress(made.bench, hub, rival, made.size.flow)
-
-    await _on_postgres(made, "ingress", run)
+        await hub.forget()
 
 
 async def _end_to_end(made: Machinery) -> None:
-    async def run(hub: product.Product, rival: top.Top) -> None:
+    if pair := await _standing(made, "end to end"):
+        hub, rival = pair
         made.found |= await flow.end_to_end(made.bench, hub, rival, made.size.flow)
         made.found["ledger"] = await _balanced(hub)
-
-    await _on_postgres(made, "end_to_end", run)
 
 
 async def _embedded(made: Machinery) -> None:
@@ -169,31 +170,23 @@ async def _embedded(made: Machinery) -> None:
 
 
 async def _burst(made: Machinery) -> None:
-    async def run(hub: product.Product, _rival: top.Top) -> None:
-        made.found["burst"] = await burst.run(made.bench, hub, made.size.burst) | await _balanced(hub)
-
-    await _on_postgres(made, "burst", run)
+    if pair := await _standing(made, "burst"):
+        made.found["burst"] = await burst.run(made.bench, pair[0], made.size.burst) | await _balanced(pair[0])
 
 
 async def _scaling(made: Machinery) -> None:
-    async def run(hub: product.Product, rival: top.Top) -> None:
-        made.found["scaling"] = await scaling.run(made.bench, hub, rival, made.size.backlog, made.size.workers)
-
-    await _on_postgres(made, "scaling", run)
+    if pair := await _standing(made, "scaling"):
+        made.found["scaling"] = await scaling.run(made.bench, *pair, made.size.backlog, made.size.workers)
 
 
 async def _kill(made: Machinery) -> None:
-    async def run(hub: product.Product, rival: top.Top) -> None:
-        made.found |= await standing.run(made.bench, hub, rival, made.size.kill, made.size.rest)
-
-    await _on_postgres(made, "kill", run)
+    if pair := await _standing(made, "start, memory, kill -9"):
+        made.found |= await standing.run(made.bench, *pair, made.size.kill, made.size.rest)
 
 
 async def _search(made: Machinery) -> None:
-    async def run(hub: product.Product, _rival: top.Top) -> None:
-        made.found["search"] = await search.run(hub, made.size.rows, made.size.asked)
-
-    await _on_postgres(made, "search", run)
+    if pair := await _standing(made, "search"):
+        made.found["search"] = await search.run(pair[0], made.size.rows, made.size.asked)
 
 
 _PARTS = {
@@ -208,13 +201,13 @@ async def _balanced(hub: product.Product) -> flow.Figures:
     return {"difference": float(balance.difference), "in_flight": float(balance.in_flight)}
 
 
-def _folder(stack: ExitStack) -> Path:
+def _folder(stack: AsyncExitStack) -> Path:
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="shuniu-bench-", dir="/tmp")))
     folder.chmod(0o711)  # PostgreSQL, which will not be root, must be able to walk in
     return folder
 
 
-def _server(stack: ExitStack, folder: Path) -> postgres.Postgres:
+def _server(stack: AsyncExitStack, folder: Path) -> postgres.Postgres:
     options = ["synchronous_commit=on", "shared_buffers=256MB", "max_wal_size=2GB"]
     server = postgres.PostgresServer(folder / "pg", durable=True, options=options)
     running = server.start()

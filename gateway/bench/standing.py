@@ -29,8 +29,8 @@ async def run(
         figures = {
             "start_s": start,
             "working_s": working,
-            "pss_mib": sum(processes.pss_mib([pid]) for pid in children.values()),
-            "supervisor_mib": processes.pss_mib([parent]) - sum(processes.pss_mib([pid]) for pid in children.values()),
+            "pss_mib": processes.pss_mib(children.values()),
+            "with_supervisor_and_valkey_mib": processes.pss_mib([parent]),
         }
         killed = await _killed(bench, flow.HOOK, hub.port, events, children["worker"])
         await hub.quiet()
@@ -57,7 +57,7 @@ async def _ready(port: int, seconds: float = 30.0) -> None:
 def _children(parent: int) -> dict[str, int]:
     """Role -> process id of what the supervisor keeps."""
     found: dict[str, int] = {}
-    for pid in processes.descendants(parent):
+    for pid in set(processes.descendants(parent)) - {parent}:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         if product.SERVE.encode() in words:
             found[words[words.index(product.SERVE.encode()) + 1].decode()] = pid
