@@ -39,9 +39,10 @@ def table(found: Mapping[str, Any]) -> str:
 def title(found: Mapping[str, Any]) -> str:
     """On what and when it was measured."""
     size = "" if found.get("size") == "full" else f", {found.get('size')} run"
+    load = found.get("machine.load", 0.0)
     return (
         f"shuniu bench, {found['machine.cores']} cores, Python {found['machine.python']}, "
-        f"{str(found['machine.date'])[:10]}{size}"
+        f"{str(found['machine.date'])[:10]}{size}, load {load:.0f} before it began"
     )
 
 
