@@ -1,7 +1,6 @@
 """``shuniu serve``: everything under one supervisor, or one role of it.
 
-Each role imports what it needs when it begins: the API's half of the program is a second of work and 80 MiB that a
-worker has no use for.
+Each role imports only what it runs: the web framework is no part of a worker, and neither is of the supervisor.
 """
 
 from __future__ import annotations
@@ -14,11 +13,8 @@ import sys
 
 import structlog
 import uvloop
-from redis.exceptions import RedisError
 
-from gateway import settings, supervisor, telemetry, tracing, valkey
-from retry_queue import redis_address
-from retry_queue.ledger import session, users, workers
+from gateway import settings, supervisor, telemetry
 
 log = structlog.get_logger()
 
@@ -40,12 +36,15 @@ def run(config: settings.Settings, role: str = "all", pace: float = 1.0, sandbox
         raise settings.Unusable(f"没有角色 {role}", f"no role {role}; there are all, api, worker, poller")
     if role == "all":  # only starts others
         return uvloop.run(work())
+    from gateway import tracing
+
     with tracing.exported(config, role):
         return uvloop.run(work())
 
 
 async def _all(config: settings.Settings, pace: float, sandbox: int | None) -> int:
     from gateway import migrate
+    from retry_queue.ledger import session, users, workers
 
     await migrate.upgrade(config.database_url)
     if not config.embedded_redis:
@@ -74,6 +73,11 @@ async def _all(config: settings.Settings, pace: float, sandbox: int | None) -> i
 
 async def _check_redis(config: settings.Settings) -> None:
     """Refuses a Redis that throws keys away; one that is away is no reason not to start."""
+    from redis.exceptions import RedisError
+
+    from gateway import valkey
+    from retry_queue import redis_address
+
     client = redis_address.client(config.redis, socket_connect_timeout=2, socket_timeout=2)
     try:
         await valkey.refuse_evicting(client)

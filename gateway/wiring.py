@@ -90,7 +90,7 @@ async def build(config: settings_.Settings, role: str) -> Hub:
     egress.allow((*config.egress_allow, *sandbox.network(config)))
     host = socket.gethostname()[:80]
     owner = f"{role}-{os.getpid()}-{tokens.token_hex(4)}"
-    ledger = session.open_ledger(config.database_url, owner=owner)
+    ledger = session.open_ledger(config.database_url, owner=owner, steps=True)
     sealer = secrets.Sealer(*config.masters)
     ledger.slot = await workers.register(ledger, owner, role, os.getpid(), host)
     try:

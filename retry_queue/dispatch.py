@@ -1,8 +1,9 @@
 """Dispatch: ringing arq, and being rung. arq carries wake-ups only; losing all of Redis costs seconds.
 
-A bell coalesces: however many events arrive, at most one wake-up per ``GAP`` goes to Redis, because a
-woken worker drains batches until nothing is due. When Redis is away ringing fails in silence and the
-sweep, which asks the database, does the same work within its period.
+A bell coalesces: however many events arrive, at most one call per ``GAP`` goes over the channel and one job per
+``JOB_GAP`` into the queue, because a woken worker drains batches until nothing is due. Whoever missed the call hears
+of the job, which always follows the last call. When Redis is away ringing fails in silence and the sweep, which asks
+the database, does the same work within its period.
 """
 
 from __future__ import annotations
@@ -30,12 +31,12 @@ if TYPE_CHECKING:
 QUEUE = "shuniu:bell"
 SHORTCUT = "shuniu:now"
 """A channel beside the queue: it saves an idle worker the wait for its next look, and keeps nothing."""
-GAP = 0.02
-"""Seconds between two wake-ups to Redis."""
+GAP, JOB_GAP = 0.02, 0.1
+"""Seconds between two calls over the channel, and between two jobs of arq."""
 WAITING = 16
 """Wake-ups that may wait in Redis at once."""
-POLL = 0.02
-"""Seconds between two looks of an idle worker."""
+POLL = 0.1
+"""Seconds between two looks of an idle worker, which the channel wakes sooner."""
 RETRY_ON = [RedisConnectionError, RedisTimeout, BusyLoadingError, FileNotFoundError, ConnectionRefusedError, OSError]
 
 log = structlog.get_logger()
@@ -85,6 +86,8 @@ class Bell:
         self._pool: arq_connections.ArqRedis | None = None
         self._wanted = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._job_at = 0.0
+        """When the last job was handed over, by the loop's clock."""
         self.rung = 0
         self.failed = 0
 
@@ -99,24 +102,42 @@ class Bell:
             self._task = asyncio.create_task(self._run(), name="bell")
 
     async def _run(self) -> None:
+        clock = asyncio.get_running_loop().time
+        owed = False
         while True:
-            await self._wanted.wait()
-            self._wanted.clear()
+            called = await self._called(self._job_at + JOB_GAP - clock() if owed else None)
+            owed = True
             try:
-                await self._send()
+                job = clock() >= self._job_at + JOB_GAP
+                await self._send(call=called, job=job)
+                if job:
+                    self._job_at, owed = clock(), False
                 self.rung += 1
             except (RedisError, OSError, TimeoutError) as error:
                 self.failed += 1
-                self._pool = None
+                self._pool, owed = None, False
                 log.info("bell.redis_away", kind=type(error).__name__)
                 await asyncio.sleep(0.5)
             await asyncio.sleep(GAP)
 
-    async def _send(self) -> None:
+    async def _called(self, seconds: float | None) -> bool:
+        """Waits for a ring, at most so long; False when none came."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._wanted.wait()
+        except TimeoutError:
+            return False
+        self._wanted.clear()
+        return True
+
+    async def _send(self, *, call: bool, job: bool) -> None:
         async with asyncio.timeout(2.0):
             if self._pool is None:
                 self._pool = await pool(self._url or "")
-            await self._pool.publish(SHORTCUT, b"")  # whoever listens right now need not wait for the next look
+            if call:
+                await self._pool.publish(SHORTCUT, b"")  # whoever listens right now need not wait for the next look
+            if not job:
+                return
             if await self._pool.zcard(QUEUE) >= WAITING:
                 return  # enough wake-ups wait already: nobody listens, or everybody is at work
             await self._pool.enqueue_job("wake", _job_id=uuid.uuid4().hex, _expires=600)

@@ -32,7 +32,10 @@ from retry_queue.sync import site as sites
 SWEEP = 1.0
 SILENT = 10.0
 """Seconds without a heartbeat after which a process counts as dead."""
-INTAKE_BATCH = 100
+INTAKE_BATCH = 200
+GATHER, MANY = 0.02, 8
+"""Seconds in which more events gather before they are planned, once so many came in one go: each batch costs the
+same dozen and a half statements, however few are in it."""
 HISTORY = (inbox.BACKFILL, inbox.BACKFILL)
 FAST = (inbox.FAST, inbox.FAST)
 URGENT = 16
@@ -141,6 +144,8 @@ class Pumps:
             self.progress += 1
             if not taken:
                 await self._intake_bell.wait()
+            elif MANY <= taken < INTAKE_BATCH:
+                await rest.until(self._halt, GATHER)
 
     async def _deliveries(self, target: str) -> None:
         """One target's pump: claims ahead in batches, calls ``concurrency`` at a time."""

@@ -10,14 +10,15 @@ import orjson
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from retry_queue import gates, metrics
+from retry_queue import gates, metrics, rest
 from retry_queue.ledger import connections, inbox, lane, links, outbox, session, tallies
 from retry_queue.sync import claiming, deliver
 from retry_queue.sync import site as sites
 
 MAX_GROUP = 500
-LINGER = 0.003
-"""Seconds to wait for more results while many come: fewer, larger commits."""
+LINGER, ENOUGH = 0.02, 64
+"""Seconds to wait for more results while many come, and how many are enough: fewer, larger commits. Nobody waits for
+them, for a call's slot is free before its result is written."""
 HISTORY_LINGER = 0.1
 """Seconds that results of imported history wait for company: each commit of theirs is in the way of a live one."""
 ALONE = 16
@@ -35,6 +36,7 @@ class Line:
         self.most = most
         self.queue: list[Waiting] = []
         self.bell = asyncio.Event()
+        self.full = asyncio.Event()
         self.busy = False
 
 
@@ -55,6 +57,8 @@ class Settler:
         line = self._past if past else self._live
         line.queue.append((result, future))
         line.bell.set()
+        if len(line.queue) >= ENOUGH:
+            line.full.set()
         await future
 
     async def run(self) -> None:
@@ -65,8 +69,11 @@ class Settler:
         while True:
             await line.bell.wait()
             line.bell.clear()
-            if patient or line.busy:
-                await asyncio.sleep(HISTORY_LINGER if patient else LINGER)
+            if patient:
+                await asyncio.sleep(HISTORY_LINGER)
+            elif line.busy:
+                await rest.until(line.full, LINGER)
+            line.full.clear()
             while line.queue:
                 group, line.queue = line.queue[: line.most], line.queue[line.most :]
                 line.busy = len(group) >= 8

@@ -20,6 +20,9 @@ MAX_DEPTH = 100
 _INEXACT = re.compile(rb"(?:^|[:\[,])\s*-?(?:\d+[.eE]|\d{19})")
 """A number with a fraction or an exponent, or a whole one that may not fit 64 bits."""
 
+_INEXACT_BARE = re.compile(rb"\d+[.eE]|\d{19}")
+"""The same in what is left of a text without its strings."""
+
 _CONSTANT = re.compile(rb"(?:^|[:\[,])\s*-?(?:NaN|Infinity)")
 """What some servers write where a number has no value; no JSON, but an answer should not be lost over it."""
 
@@ -55,7 +58,7 @@ def loads(data: bytes | str, *, constants: bool = False) -> Any:
     try:
         if constants and _CONSTANT.search(raw):
             value = json.loads(raw.decode(), parse_float=Decimal, parse_constant=_null)
-        elif _INEXACT.search(raw) is None:
+        elif not _inexact(raw):
             value = orjson.loads(raw)
         else:
             value = json.loads(raw.decode(), parse_float=Decimal, parse_constant=_no_constant)
@@ -65,6 +68,13 @@ def loads(data: bytes | str, *, constants: bool = False) -> Any:
     if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH and _too_deep(value):
         raise JsonError(f"JSON nested deeper than {MAX_DEPTH}")
     return value
+
+
+def _inexact(raw: bytes) -> bool:
+    if b"\\" in raw:  # a string may hold a quotation mark
+        return _INEXACT.search(raw) is not None
+    # Most of a message is strings; they are cut out at a fraction of what looking through them costs.
+    return _INEXACT_BARE.search(b"".join(raw.split(b'"')[::2])) is not None
 
 
 def _utf8(text: str) -> bytes:

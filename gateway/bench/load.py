@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 
@@ -70,20 +70,25 @@ async def saturate(host: str, port: int, requests: Iterator[bytes], connections:
     return load
 
 
-async def steady(host: str, port: int, requests: Iterator[bytes], per_second: float) -> tuple[Load, list[float]]:
-    """Sends at a steady rate on a few connections, whatever the answers do; also gives each sending's Unix time."""
+async def steady(
+    host: str, port: int, requests: Iterable[bytes], per_second: float, lines: int = 16
+) -> tuple[Load, list[float]]:
+    """Sends at a steady rate on a few connections, whatever the answers do; also gives each request's Unix time.
+
+    A request counts from the moment at which it was to go out: one that had to wait for a free connection waited.
+    """
     load = Load()
     sent_at: list[float] = []
     free: asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.Queue()
-    for _ in range(16):
+    for _ in range(lines):
         free.put_nowait(await asyncio.open_connection(host, port))
     started = time.perf_counter()
     tasks: set[asyncio.Task[None]] = set()
 
     async def one(request: bytes) -> None:
-        line = await free.get()
         begun = time.perf_counter()
         sent_at.append(time.time())
+        line = await free.get()
         line[1].write(request)
         status = await answer(line[0])
         load.sent += 1

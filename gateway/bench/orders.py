@@ -16,7 +16,7 @@ HEADER = "X-Signature"
 
 def order(number: int, at: float | None = None) -> dict[str, Any]:
     """One paid order in the generic connector's own words."""
-    text = f"T{number:012d}"
+    text = name(number)
     moment = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(at or time.time()))
     lines = [
         {
@@ -73,16 +73,30 @@ def order(number: int, at: float | None = None) -> dict[str, Any]:
     }
 
 
+class Sender:
+    """Numbers every order of a bench run once."""
+
+    def __init__(self) -> None:
+        self.next = 1
+
+    def requests(self, path: str, host: str, count: int) -> Iterator[bytes]:
+        """So many new orders, ready to be written."""
+        start, self.next = self.next, self.next + count
+        return iter([request(path, host, orjson.dumps(order(number))) for number in range(start, start + count)])
+
+    def ids(self, count: int) -> list[str]:
+        """The ids that the next ``count`` orders will have."""
+        return [name(number) for number in range(self.next, self.next + count)]
+
+
+def name(number: int) -> str:
+    """An order's id."""
+    return f"T{number:012d}"
+
+
 def signature(body: bytes) -> str:
     """What the hook wants in its header."""
     return hmac.new(SECRET.encode(), body, hashlib.sha256).hexdigest()
-
-
-def requests(path: str, host: str, start: int, count: int) -> Iterator[bytes]:
-    """Complete HTTP/1.1 requests, ready to be written."""
-    for number in range(start, start + count):
-        body = orjson.dumps(order(number))
-        yield request(path, host, body)
 
 
 def request(path: str, host: str, body: bytes) -> bytes:

@@ -1,8 +1,9 @@
-"""Runs the bench: the product beside ceiling F, PostgreSQL and embedded, in one run on one machine.
+"""Runs the bench: the product beside ceiling F and other peers, PostgreSQL and embedded, in one run on one machine.
 
 Keys of the result: ``ingress.*`` acknowledged events per second, durable before the acknowledgement;
 ``end_to_end.*`` from the first hand-in until the last delivery; ``…ratio`` is product / ceiling;
 ``cpu_ms_per_event`` sums every process and PostgreSQL; ``idle`` is hand-in to arrival at 20 per second.
+What each must reach is in ``goals``.
 """
 
 from __future__ import annotations
@@ -14,279 +15,219 @@ import platform
 import secrets
 import sys
 import tempfile
-import time
-import urllib.request
-from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 from rich.console import Console
 from rich.table import Table
+from sqlalchemy.engine import make_url
 
-from gateway import migrate, settings, telemetry, valkey
-from gateway.bench import ceiling, load, orders
+from gateway import valkey
+from gateway.bench import burst, chart, flow, goals, page, pieces, product, scaling, search, standing, target, top
 from gateway.trial import postgres, processes
-from retry_queue.ledger import configuration, connections, session, tallies
-from retry_queue.ledger import secrets as sealing
-from retry_queue.ledger.states import ConnectionState
 
-CONNECTIONS = 64
-HOST = "127.0.0.1"
+PARTS = ("pieces", "ingress", "end_to_end", "embedded", "burst", "scaling", "kill", "search")
+"""What can be measured alone."""
+DOCUMENTS = Path(__file__).resolve().parents[2] / "docs"
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much to do."""
+
+    name: str
+    flow: flow.Size
+    burst: burst.Size
+    backlog: int
+    """Events that wait when workers start."""
+    workers: Sequence[int]
+    kill: int
+    rows: int
+    """Events among which is searched."""
+    asked: int
+    turns: int
+    """Of a mapping, per round; also calls of the delivery client."""
+    rest: float
+    """Seconds of idleness before memory is read."""
+
+
+QUICK = Size("quick", flow.Size(300, 1, 0.5), burst.Size(150, 2.0, 0.5), 300, (1, 2), 300, 5000, 20, 200, 0.2)
+FULL = Size(
+    "full", flow.Size(6000, 5, 5.0), burst.Size(2000, 30.0, 15.0), 12_000, (1, 2, 4), 8000, 1_000_000, 300, 4000, 5.0
+)
 
 
 @dataclass(slots=True)
-class Size:
-    """How much to send."""
+class Machinery:
+    """What all parts share; ``tell`` says what is being measured."""
 
-    ingress: int
-    end_to_end: int
-    idle: int
+    folder: Path
+    bench: flow.Bench
+    size: Size
+    tell: Callable[[str], None]
+    stack: AsyncExitStack
+    server: postgres.Postgres | None = None
+    given: str = ""
+    found: dict[str, Any] = field(default_factory=dict)
+    pair: tuple[product.Product, top.Top] | None = None
+    """The hub on PostgreSQL and ceiling F, once a part needed them."""
 
+    @property
+    def durable(self) -> bool:
+        """Whether there is a PostgreSQL."""
+        return bool(self.given) or self.server is not None
 
-QUICK = Size(ingress=4000, end_to_end=4000, idle=60)
-FULL = Size(ingress=20000, end_to_end=20000, idle=300)
-
-
-class Sender:
-    """Numbers every event of a bench run once."""
-
-    def __init__(self) -> None:
-        self.next = 1
-
-    def requests(self, path: str, port: int, count: int) -> Iterator[bytes]:
-        start, self.next = self.next, self.next + count
-        return iter(list(orders.requests(path, f"{HOST}:{port}", start, count)))
-
-
-def stats(port: int) -> dict[str, int]:
-    """What the sink has seen."""
-    with urllib.request.urlopen(f"http://{HOST}:{port}/stats", timeout=10) as answer:
-        found: dict[str, int] = json.load(answer)
-        return found
-
-
-def times(port: int) -> dict[str, float]:
-    """Order id -> when the sink first saw it."""
-    with urllib.request.urlopen(f"http://{HOST}:{port}/times", timeout=30) as answer:
-        found: dict[str, float] = json.load(answer)
-        return found
-
-
-async def seen(port: int, count: int, seconds: float = 180.0) -> None:
-    """Returns when the sink has seen so many different orders."""
-    end = time.monotonic() + seconds
-    while (await asyncio.to_thread(stats, port))["seen"] < count:
-        if time.monotonic() > end:
-            raise TimeoutError(f"only {stats(port)['seen']} of {count} arrived")
-        await asyncio.sleep(0.05)
-
-
-async def measured(path: str, port: int, sink: int, sender: Sender, count: int, roots: list[int]) -> dict[str, float]:
-    """Sends ``count`` orders saturated and waits for all of them at the sink."""
-    before = stats(sink)["seen"]
-    requests = sender.requests(path, port, count)
-    cpu = processes.cpu_seconds(roots)
-    begun = time.perf_counter()
-    sent = await load.saturate(HOST, port, requests, CONNECTIONS)
-    await seen(sink, before + sent.accepted)
-    taken = time.perf_counter() - begun
-    spent = processes.cpu_seconds(roots) - cpu
-    return {
-        "per_s": sent.accepted / taken,
-        "cpu_ms_per_event": 1000 * spent / max(sent.accepted, 1),
-        "ack_p99_ms": sent.quantile(0.99),
-        "refused": float(sent.refused),
-    }
-
-
-async def idle(path: str, port: int, sink: int, sender: Sender, count: int) -> dict[str, float]:
-    """Hand-in to arrival at 20 events per second."""
-    keys = [orders.order(number)["id"] for number in range(sender.next, sender.next + count)]
-    before = stats(sink)["seen"]
-    sent, sent_at = await load.steady(HOST, port, sender.requests(path, port, count), 20.0)
-    await seen(sink, before + sent.accepted, 30.0)
-    arrived = times(sink)
-    waits = sorted(1000 * (arrived[key] - at) for key, at in zip(keys, sent_at, strict=True) if key in arrived)
-    return {
-        "idle_p50_ms": waits[len(waits) // 2],
-        "idle_p99_ms": waits[min(int(len(waits) * 0.99), len(waits) - 1)],
-        "idle_ack_p50_ms": sent.quantile(0.5),
-    }
-
-
-async def run_ceiling(database: str, server: int, sink: int, sender: Sender, size: Size) -> dict[str, dict[str, float]]:
-    """Ceiling F on PostgreSQL."""
-    plain = database.replace("postgresql+asyncpg", "postgresql")
-    port = processes.free_port()
-
-    async def fresh() -> None:
+    @asynccontextmanager
+    async def database(self) -> AsyncIterator[str]:
+        """An empty database, of our own server or of the one that was given; dropped afterwards."""
+        if self.server is not None:
+            with self.server.database() as url:
+                yield url
+            return
+        name = f"shuniu_bench_{secrets.token_hex(6)}"
+        plain = self.given.replace("postgresql+asyncpg", "postgresql")
         connection = await asyncpg.connect(plain)
-        await connection.execute(ceiling.SCHEMA)
-        await connection.close()
+        try:
+            await connection.execute(f"CREATE DATABASE {name} TEMPLATE template0")
+            address = make_url(self.given).set(database=name)
+            yield address.render_as_string(hide_password=False)
+        finally:
+            await connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+            await connection.close()
 
-    await fresh()
-    with processes.started(["gateway.bench.ceiling", "ingest", plain, str(port)]) as ingest:
-        await processes.reachable(port)
-        await load.saturate(HOST, port, sender.requests("/hook", port, 500), CONNECTIONS)
-        sent = await load.saturate(HOST, port, sender.requests("/hook", port, size.ingress), CONNECTIONS)
-        await fresh()
-        target = f"http://{HOST}:{sink}/orders"
-        with processes.started(["gateway.bench.ceiling", "worker", plain, target]) as work:
-            await measured("/hook", port, sink, sender, 300, [])
-            found = await measured("/hook", port, sink, sender, size.end_to_end, [ingest.pid, work.pid, server])
-            waits = await idle("/hook", port, sink, sender, size.idle)
-    return {"ingress": {"per_s": sent.per_second, "ack_p99_ms": sent.quantile(0.99)}, "end_to_end": found | waits}
+    def rival(self, url: str) -> top.Top:
+        return top.Top(url, self.bench.sink.port)
 
 
-@asynccontextmanager
-async def product(folder: Path, database: str, redis: str, sink: int) -> AsyncIterator[settings.Settings]:
-    """A hub's settings with the bench's two connections and one route, nothing started."""
-    config = settings.load(
-        data_dir=folder,
-        database_url=database or None,
-        redis_url=redis or None,
-        secret_key=secrets.token_urlsafe(48),
-        egress_allow="127.0.0.0/8",  # the sink
-        port=processes.free_port(),
-        log_level="WARNING",
-    )
-    telemetry.wipe(config.metrics_dir)
-    await migrate.upgrade(config.database_url)
-    ledger = session.open_ledger(config.database_url, owner="bench", pool=1)
-    sealer = sealing.Sealer(config.secret_key.get_secret_value())
-    now = time.time()
-    source = {"verify_style": "hmac", "verify_header": orders.HEADER, "dedupe_path": "id"}
-    target = {"verify_style": "closed", "base_url": f"http://{HOST}:{sink}", "record_path": "/orders"}
-    route = {
-        "from": {"connection": "shop", "entity": "order"},
-        "when": 'order.status == "paid" && !order.hold',
-        "to": [{"connection": "erp", "operation": "record.put"}],
-    }
-    enabled = ConnectionState.ENABLED
-    async with ledger.write() as db:
-        await connections.put(db, sealer, "shop", "http", source, {"hook_secret": orders.SECRET}, enabled, now)
-        await connections.put(db, sealer, "erp", "http", target, {}, enabled, now)
-        await configuration.put_route(db, "orders", route, True)
-        await configuration.touch(db)
-    try:
-        yield config
-    finally:
-        await ledger.close()
-
-
-async def run_product(
-    folder: Path, database: str, redis: str, server: int | None, sink: int, sender: Sender, size: Size
-) -> dict[str, dict[str, float]]:
-    """The product with one API and one worker process."""
-    extra = [server] if server else []
-    async with product(folder, database, redis, sink) as config:
-        serve = ["gateway.serve"]
-        environment = config.environment()
-        path, port = "/hooks/shop", config.port
-        log = folder / "hub.log"
-        with ExitStack() as stack:
-            begun = time.perf_counter()
-            api = stack.enter_context(processes.started([*serve, "api"], environment, log))
-            await processes.reachable(port)
-            start = time.perf_counter() - begun
-            await load.saturate(HOST, port, sender.requests(path, port, 500), CONNECTIONS)
-            sent = await load.saturate(HOST, port, sender.requests(path, port, size.ingress), CONNECTIONS)
-            await _emptied(config)
-            work = stack.enter_context(processes.started([*serve, "worker"], environment, log))
-            await measured(path, port, sink, sender, 300, [])
-            found = await measured(path, port, sink, sender, size.end_to_end, [api.pid, work.pid, *extra])
-            waits = await idle(path, port, sink, sender, size.idle)
-            memory = processes.pss_mib([api.pid, work.pid])
-        balance = await _balance(config)
-    return {
-        "ingress": {"per_s": sent.per_second, "ack_p99_ms": sent.quantile(0.99), "refused": float(sent.refused)},
-        "end_to_end": found | waits,
-        "process": {"start_s": start, "pss_mib": memory},
-        "ledger": {"difference": float(balance.difference), "in_flight": float(balance.in_flight)},
-    }
-
-
-async def _emptied(config: settings.Settings) -> None:
-    """Forgets what the ingress part left, so that the end-to-end part starts empty."""
-    ledger = session.open_ledger(config.database_url, owner="bench", pool=1)
-    async with ledger.write() as db:
-        for table in ("inbox", "events", "tallies"):
-            await db.exec_driver_sql(f"DELETE FROM {table}")  # noqa: S608 - a fixed name
-    await ledger.close()
-
-
-async def _balance(config: settings.Settings) -> tallies.Balance:
-    ledger = session.open_ledger(config.database_url, owner="bench", pool=1)
-    try:
-        async with ledger.read() as db:
-            return await tallies.balance(db)
-    finally:
-        await ledger.close()
-
-
-async def bench(size: Size, console: Console, database_url: str = "") -> dict[str, Any]:
-    """The whole bench; returns nested results."""
-    found: dict[str, Any] = {"machine": machine()}
-    with ExitStack() as stack:
+async def bench(size: Size, console: Console, database_url: str = "", parts: Sequence[str] = PARTS) -> dict[str, Any]:
+    """The whole bench, or some parts of it; returns the flat result."""
+    async with AsyncExitStack() as stack:
         folder = _folder(stack)
-        sink_process = stack.enter_context(processes.started(["gateway.bench.sink"]))
-        if sink_process.stdout is None:
+        sink = stack.enter_context(processes.started(["gateway.bench.sink"]))
+        if sink.stdout is None:
             raise RuntimeError("the sink says no port")
-        sink = int(sink_process.stdout.readline())
-        sender = Sender()
-        if database_url or postgres.binaries() is not None:
-            pid, url, ceiling_url = _databases(stack, folder, database_url)
-            redis = stack.enter_context(valkey.serve(folder / "redis"))
-            console.print("ceiling F …", highlight=False)
-            found["ceiling"] = await run_ceiling(ceiling_url, pid, sink, sender, size)
-            console.print("product on PostgreSQL …", highlight=False)
-            found["postgres"] = await run_product(folder / "postgres", url, redis, pid, sink, sender, size)
-            _ratios(found)
-        console.print("product embedded (SQLite) …", highlight=False)
-        redis = stack.enter_context(valkey.serve(folder / "redis2"))
-        found["embedded"] = await run_product(folder / "embedded", "", redis, None, sink, sender, size)
-        found["duplicates"] = stats(sink)["twice"]
-    return found
+        seen = target.Target(int(sink.stdout.readline()))
+        server = _server(stack, folder) if not database_url and postgres.binaries() is not None else None
+        shared = flow.Bench(seen, server.pid if server else 0)
+        made = Machinery(
+            folder, shared, size, lambda text: console.print(f"{text} …", highlight=False), stack, server, database_url
+        )
+        made.found = {"machine": machine(), "size": size.name}
+        for part in parts:
+            await _PARTS[part](made)
+        stats = seen.stats()
+    kills = made.found.get("kill", {}).get("repeated", 0)
+    made.found["duplicates"] = stats["twice"] - int(kills)
+    return _joined(flat(made.found))
 
 
-def _folder(stack: ExitStack) -> Path:
+async def _pieces(made: Machinery) -> None:
+    made.tell("pieces: mapping, delivery client")
+    made.found["mapping"] = pieces.mapping(max(made.size.turns // 4, 100))
+    made.found["calling"] = await pieces.calling(made.bench.sink.port, made.size.turns)
+
+
+async def _standing(made: Machinery, name: str) -> tuple[product.Product, top.Top] | None:
+    """The hub on PostgreSQL and ceiling F beside it, made once for all parts; None where there is no PostgreSQL."""
+    if not made.durable:
+        return None
+    made.tell(name)
+    if made.pair is None:
+        own, other = [await made.stack.enter_async_context(made.database()) for _ in range(2)]
+        redis = made.stack.enter_context(valkey.serve(made.folder / "redis"))
+        sink = made.bench.sink.port
+        hub = await made.stack.enter_async_context(product.made(made.folder / "postgres", own, redis, sink))
+        made.pair = hub, top.Top(other, sink)
+    return made.pair
+
+
+async def _ingress(made: Machinery) -> None:
+    if pair := await _standing(made, "ingress"):
+        hub, rival = pair
+        made.found |= await flow.ingress(made.bench, hub, rival, made.size.flow)
+        await hub.forget()
+
+
+async def _end_to_end(made: Machinery) -> None:
+    if pair := await _standing(made, "end to end"):
+        hub, rival = pair
+        made.found |= await flow.end_to_end(made.bench, hub, rival, made.size.flow)
+        made.found["ledger"] = await _balanced(hub)
+
+
+async def _embedded(made: Machinery) -> None:
+    made.tell("embedded (SQLite)")
+    with valkey.serve(made.folder / "redis-embedded") as redis:
+        async with product.made(made.folder / "embedded", "", redis, made.bench.sink.port) as hub:
+            rounds = flow.Size(made.size.flow.events, max(made.size.flow.rounds // 2, 1), made.size.flow.seconds)
+            found = await flow.end_to_end(made.bench, hub, None, rounds)
+            made.found["embedded"] = {**found, "ledger": await _balanced(hub)}
+
+
+async def _burst(made: Machinery) -> None:
+    if pair := await _standing(made, "burst"):
+        made.found["burst"] = await burst.run(made.bench, pair[0], made.size.burst) | await _balanced(pair[0])
+
+
+async def _scaling(made: Machinery) -> None:
+    if pair := await _standing(made, "scaling"):
+        made.found["scaling"] = await scaling.run(made.bench, *pair, made.size.backlog, made.size.workers)
+
+
+async def _kill(made: Machinery) -> None:
+    if pair := await _standing(made, "start, memory, kill -9"):
+        made.found |= await standing.run(made.bench, *pair, made.size.kill, made.size.rest)
+
+
+async def _search(made: Machinery) -> None:
+    if pair := await _standing(made, "search"):
+        made.found["search"] = await search.run(pair[0], made.size.rows, made.size.asked)
+
+
+_PARTS = {
+    "pieces": _pieces, "ingress": _ingress, "end_to_end": _end_to_end, "embedded": _embedded, "burst": _burst,
+    "scaling": _scaling, "kill": _kill, "search": _search,
+}  # fmt: skip
+
+
+async def _balanced(hub: product.Product) -> flow.Figures:
+    await hub.quiet()
+    balance = await hub.balance()
+    return {"difference": float(balance.difference), "in_flight": float(balance.in_flight)}
+
+
+def _folder(stack: AsyncExitStack) -> Path:
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="shuniu-bench-", dir="/tmp")))
     folder.chmod(0o711)  # PostgreSQL, which will not be root, must be able to walk in
     return folder
 
 
-def _databases(stack: ExitStack, folder: Path, given: str) -> tuple[int, str, str]:
-    if given:
-        return 0, given, given
+def _server(stack: AsyncExitStack, folder: Path) -> postgres.Postgres:
     options = ["synchronous_commit=on", "shared_buffers=256MB", "max_wal_size=2GB"]
     server = postgres.PostgresServer(folder / "pg", durable=True, options=options)
     running = server.start()
     stack.callback(server.stop)
-    return running.pid, stack.enter_context(running.database()), stack.enter_context(running.database())
+    return running
 
 
-def _ratios(found: dict[str, Any]) -> None:
-    mine, top = found["postgres"], found["ceiling"]
-    found["ingress"] = {
-        "per_s": mine["ingress"]["per_s"],
-        "ratio": mine["ingress"]["per_s"] / top["ingress"]["per_s"],
-    }
-    found["end_to_end"] = {
-        "per_s": mine["end_to_end"]["per_s"],
-        "ratio": mine["end_to_end"]["per_s"] / top["end_to_end"]["per_s"],
-        "idle_p50_ms": mine["end_to_end"]["idle_p50_ms"],
-        "idle_p99_ms": mine["end_to_end"]["idle_p99_ms"],
-        "cpu_ms_per_event": mine["end_to_end"]["cpu_ms_per_event"],
-        "cpu_ratio": mine["end_to_end"]["cpu_ms_per_event"] / top["end_to_end"]["cpu_ms_per_event"],
-    }
+def _joined(found: dict[str, Any]) -> dict[str, Any]:
+    """With the ratios of one part to another."""
+    if "embedded.end_to_end.per_s" in found and "end_to_end.per_s" in found:
+        found["embedded.ratio"] = found["embedded.end_to_end.per_s"] / found["end_to_end.per_s"]
+    return found
 
 
 def machine() -> dict[str, Any]:
-    """What the numbers were measured on."""
-    return {"cores": len(os.sched_getaffinity(0)), "python": platform.python_version(), "system": platform.system()}
+    """What the numbers were measured on, and when."""
+    return {
+        "cores": len(os.sched_getaffinity(0)), "python": platform.python_version(), "system": platform.system(),
+        "load": os.getloadavg()[0], "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }  # fmt: skip
 
 
 def flat(found: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -297,15 +238,40 @@ def flat(found: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return out
 
 
-def run(*, quick: bool = False, as_json: bool = False, database_url: str = "") -> int:
-    """``shuniu bench``; returns the exit code."""
-    console = Console(stderr=True, quiet=as_json)
-    found = flat(asyncio.run(bench(QUICK if quick else FULL, console, database_url)))
+def run(
+    *, quick: bool = False, as_json: bool = False, database_url: str = "", parts: Sequence[str] = PARTS,
+    folder: Path | None = None, compare: Path | None = None, tolerance: float = 0.25,
+) -> int:  # fmt: skip
+    """``shuniu bench``; returns the exit code: 1 when something got worse than the result of ``compare``."""
+    before = page.read(compare) if compare is not None else None
+    found = asyncio.run(bench(QUICK if quick else FULL, Console(stderr=True, quiet=as_json), database_url, parts))
+    whole = not quick and tuple(parts) == PARTS
+    if folder is None and whole and DOCUMENTS.is_dir():
+        folder = DOCUMENTS
+    if folder is not None:
+        page.write(folder, found)
     if as_json:
         sys.stdout.write(json.dumps(found, indent=1) + "\n")
+    else:
+        _show(found)
+    if before is None:
         return 0
-    table = Table("measure", "value", title=f"shuniu bench, {found['machine.cores']} cores")
+    console = Console(stderr=True)
+    fallen = goals.fallen(found, before, tolerance)
+    for goal, now, then in fallen:
+        console.print(f"{goal.zh} / {goal.en}: {chart.number(then)} -> {chart.number(now)}", highlight=False)
+    return 1 if fallen else 0
+
+
+def _show(found: dict[str, Any]) -> None:
+    shown = Table("measure", "value", title=page.title(found))
     for key, value in found.items():
-        table.add_row(key, f"{value:.3f}" if isinstance(value, float) else str(value))
-    Console().print(table)
-    return 0
+        shown.add_row(key, f"{value:.3f}" if isinstance(value, float) else str(value))
+    judged = Table("goal", "value", "least", "aim", "")
+    for goal, value in goals.judged(found):
+        said = "++" if goal.met(value, goal.aim) else "+" if goal.met(value, goal.least) else "-"
+        numbers = [chart.number(one) for one in (value, goal.least, goal.aim)]
+        judged.add_row(f"{goal.en} ({goal.key})", *numbers, said)
+    console = Console()
+    console.print(shown)
+    console.print(judged)

@@ -1,12 +1,15 @@
 """The target of the bench: takes POST and PUT, remembers when it first saw each id, answers at once.
 
 A bare asyncio protocol, so that the target is never what is measured. ``GET /stats`` tells how many
-ids came and how many came twice; ``GET /times`` gives id -> Unix seconds of arrival.
+ids came, how many came twice, and how many came after a newer state of their record (``seller_note`` holds the
+number of the state, where one is given); ``GET /times`` gives id -> Unix seconds of its first arrival, ``/newest``
+id -> number of its last state, ``/after/1700000000.5`` when something next came after that moment (null: nothing).
 """
 
 from __future__ import annotations
 
 import asyncio
+import bisect
 import socket
 import sys
 import time
@@ -17,24 +20,51 @@ import orjson
 _OK = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 11\r\n\r\n{"ok":true}'
 
 
+_ID, _NUMBER = b'"id":"', b'"seller_note":"'
+
+
 class Sink:
     """What came in."""
 
     def __init__(self) -> None:
         self.times: dict[str, float] = {}
-        self.twice = 0
+        self.newest: dict[str, int] = {}
+        self.arrivals: list[float] = []
+        self.twice = self.disordered = 0
 
     def take(self, body: bytes) -> None:
-        """Notes one effect by the record's id."""
-        start = body.find(b'"id":"')
-        if start < 0:
+        """Notes one effect by the record's id, and whether its states keep their order."""
+        key = _member(body, _ID)
+        if not key:
             return
-        end = body.find(b'"', start + 6)
-        key = body[start + 6 : end].decode()
-        if key in self.times:
+        now = time.time()
+        self.arrivals.append(now)
+        number = _member(body, _NUMBER)
+        if number:
+            before = self.newest.get(key, -1)
+            self.disordered += int(number) < before
+            self.newest[key] = max(int(number), before)
+        elif key in self.times:
             self.twice += 1
-        else:
-            self.times[key] = time.time()
+        self.times.setdefault(key, now)
+
+    def told(self, path: bytes) -> object:
+        """What a question of the bench is answered with."""
+        if path.startswith(b"/times"):
+            return self.times
+        if path.startswith(b"/newest"):
+            return self.newest
+        if path.startswith(b"/after/"):
+            place = bisect.bisect_right(self.arrivals, float(path.rpartition(b"/")[2]))
+            return self.arrivals[place] if place < len(self.arrivals) else None
+        return {
+            "seen": len(self.times), "calls": len(self.arrivals), "twice": self.twice, "disordered": self.disordered,
+        }  # fmt: skip
+
+
+def _member(body: bytes, name: bytes) -> str:
+    start = body.find(name)
+    return body[start + len(name) : body.find(b'"', start + len(name))].decode() if start >= 0 else ""
 
 
 class _Protocol(asyncio.Protocol):
@@ -71,10 +101,7 @@ class _Protocol(asyncio.Protocol):
             self._sink.take(body)
             self._transport.write(_OK)
             return
-        if b"/times" in line:
-            told = orjson.dumps(self._sink.times)
-        else:
-            told = orjson.dumps({"seen": len(self._sink.times), "twice": self._sink.twice})
+        told = orjson.dumps(self._sink.told(line.split(b" ")[1]))
         head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(told)}\r\n\r\n"
         self._transport.write(head.encode() + told)
 

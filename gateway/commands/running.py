@@ -76,11 +76,34 @@ def demo(
 
 def bench(
     quick: Annotated[bool, typer.Option("--quick", help="短测 / a short run")] = False,
+    only: Annotated[list[str] | None, typer.Option(help="只测这些部分 / only these parts, may be repeated")] = None,
     database_url: Annotated[str, typer.Option(help="用自己的 PostgreSQL / a PostgreSQL of your own")] = "",
+    out: Annotated[
+        Path | None, typer.Option(help="结果写入此目录 / a folder for result, table and chart (full run: docs)")
+    ] = None,
+    compare: Annotated[Path | None, typer.Option(help="与先前的结果比较 / compare with an earlier result")] = None,
+    tolerance: Annotated[
+        float, typer.Option(min=0.0, max=5.0, help="可变差的份额 / share by which it may fall")
+    ] = 0.25,
     as_json: shell.Json = False,
 ) -> None:
-    """性能测试 / measure ingress and end to end beside a ceiling of the same run."""
-    raise typer.Exit(_part("gateway.bench.run").run(quick=quick, as_json=as_json, database_url=database_url))
+    """性能测试：每个数字都与同一次运行的对照并列 / measure everything beside its peer of the same run."""
+    running = _part("gateway.bench.run")
+    parts = tuple(only or running.PARTS)
+    for name in parts:
+        if name not in running.PARTS:
+            known = ", ".join(running.PARTS)
+            raise shell.fail(f"没有这一部分 {name}；可选：{known}", f"no part {name}; there are: {known}")
+    try:
+        code = running.run(
+            quick=quick, as_json=as_json, database_url=database_url, parts=parts, folder=out, compare=compare,
+            tolerance=tolerance,
+        )  # fmt: skip
+    except (OSError, ValueError) as error:
+        if compare is None or compare.exists():
+            raise
+        raise shell.fail(f"读不到 {compare}", f"cannot read {compare}: {error}") from None
+    raise typer.Exit(code)
 
 
 def journey(

@@ -1,10 +1,10 @@
 """The outbox 发件箱: deliveries owed, in lanes 通道, and the attempts made.
 
-A lane is (target connection, entity, linked record). Only the head of a lane may be under way, so
-order per record holds while lanes run in parallel. The lane row is the unit of claiming: its
-``next_at`` says when it is due, or while it is claimed when the lease ends, and its ``fence`` decides
-whose settle counts. ``seq`` grows with every plan; a settle removes the lane or lets it wait only if no
-plan came in between, because PostgreSQL re-checks the row but not a subquery when it waited for a lock.
+A lane is (target connection, entity, linked record). Only the head of a lane may be under way, so order per record
+holds while lanes run in parallel. The lane row is the unit of claiming: its ``next_at`` says when it is due, or while
+it is claimed when the lease ends, and its ``fence`` decides whose settle counts. ``seq`` grows with every plan; a
+settle removes the lane or lets it wait only if no plan came in between, because PostgreSQL re-checks the row but not
+a subquery when it waited for a lock.
 """
 
 from __future__ import annotations
@@ -61,16 +61,17 @@ _CLAIM = sql.Statement(
     RETURNING lanes.lane, lanes.fence, lanes.seq, lanes.priority
     """
 )
-_QUEUE = sql.Statement(
-    """
-    SELECT d.id, d.lane, d.route_key, d.position, d.kind, d.state, d.version, d.next_at - {now} AS wait,
-           d.operation, d.record_id
-    FROM {src} JOIN deliveries d ON d.lane = src.lane
-    WHERE d.state IN ('pending', 'in_flight', 'retrying', 'parked')
-    ORDER BY d.lane, d.id
-    """,
-    "lane text",
-)
+_OPEN = """
+    SELECT d.id, d.lane, d.route_key, d.position, d.kind, d.state, d.version, d.next_at - {now} AS wait, d.operation,
+        d.record_id FROM %s d.lane = src.lane AND d.state IN ('pending', 'in_flight', 'retrying', 'parked') ORDER BY %s
+"""
+# Lane by lane: left to itself PostgreSQL reads every open delivery there is, in the order of the index, at each claim.
+_QUEUE = {
+    "postgresql": sql.Statement(
+        "SELECT o.* FROM {src} CROSS JOIN LATERAL (" + _OPEN % ("deliveries d WHERE", "d.id") + ") o", "lane text"
+    ),
+    "sqlite": sql.Statement(_OPEN % ("{src} JOIN deliveries d ON", "d.lane, d.id"), "lane text"),
+}
 _TAKE = sql.Statement(
     """
     UPDATE deliveries SET state = 'in_flight', attempt = attempt + 1, crashes = crashes + src.crashed
@@ -89,10 +90,11 @@ _LOAD = sql.Statement(
     """,
     "id int",
 )
+# Here and below the empty text keeps the planner off the index of what is open, all of which it would read each time.
 _RESOLVE = sql.Statement(
     """
     UPDATE deliveries SET state = src.state, reason = src.reason, settled_at = {now} FROM {src}
-    WHERE deliveries.id = src.id AND deliveries.state IN ('pending', 'retrying', 'parked')
+    WHERE deliveries.id = src.id AND deliveries.state || '' IN ('pending', 'retrying', 'parked')
     RETURNING deliveries.event_id
     """,
     "id int, state text, reason text",
@@ -104,7 +106,7 @@ _SETTLE = sql.Statement(
         next_at = {now} + src.delay, failures = deliveries.failures + src.failed,
         target_record = coalesce(src.target_record, deliveries.target_record),
         settled_at = CASE WHEN src.ended = 1 THEN {now} ELSE NULL END
-    FROM {src} WHERE deliveries.id = src.id AND deliveries.attempt = src.attempt AND deliveries.state = 'in_flight'
+    FROM {src} WHERE deliveries.id = src.id AND deliveries.attempt = src.attempt AND deliveries.state||'' = 'in_flight'
     RETURNING deliveries.id
     """,
     "id int, attempt int, state text, reason text, detail text, delay float, failed int, target_record text, ended int",
@@ -116,15 +118,14 @@ _ATTEMPT = sql.Statement(
     """,
     "delivery_id int, attempt int, outcome text, code text, message text, exchanges text, duration float, worker text",
 )
-# Claims, plans and settles all take the lanes first and in name order; else two of them could wait for
-# each other in a circle. SQLite has one writer and needs no lock.
+# Claims, plans and settles take lanes first, in name order, so that no two wait in a circle. SQLite has one writer.
 _HOLD = sql.Statement(
     "SELECT lanes.lane FROM lanes JOIN {src} ON lanes.lane = src.lane ORDER BY lanes.lane FOR UPDATE OF lanes",
     "lane text",
 )
 _CLOSE = sql.Statement(
     "DELETE FROM lanes WHERE EXISTS (SELECT 1 FROM {src} WHERE lanes.lane = src.lane AND lanes.fence = src.fence"
-    " AND lanes.seq = src.seq)",
+    " AND lanes.seq = src.seq) RETURNING lane",
     "lane text, fence int, seq int",
 )
 _FREE = sql.Statement(
@@ -222,7 +223,8 @@ async def claim(
     if not leases:
         return []
     queues: dict[str, list[lane.Waiting]] = {name: [] for name in leases}
-    for row in await _QUEUE.run(connection, [(name,) for name in leases]):
+    waiting = await _QUEUE[connection.dialect.name].run(connection, [(name,) for name in leases])
+    for row in sorted(waiting, key=lambda one: one.id):
         queues[row.lane].append(lane.Waiting(*row))
     heads: dict[int, tuple[lane.Lane, lane.Lease]] = {}
     resolved: list[tuple[int, str, str]] = []
@@ -329,10 +331,8 @@ async def settle(
         if wait is None:
             closing.append((lease.lane, lease.fence, lease.seq))
         freeing.append((lease.lane, lease.fence, lease.seq, wait or 0.0))
-    closing.sort()
-    freeing.sort()
-    await _CLOSE.run(connection, closing)
-    await _FREE.run(connection, freeing)
+    closed = {row.lane for row in await _CLOSE.run(connection, sorted(closing))}
+    await _FREE.run(connection, sorted(one for one in freeing if one[0] not in closed))
     ends = [r for r in chained if r.delivery.id in ours]
     await stages.cut(connection, [r.delivery for r in ends if r.state is DeliveryState.DEAD])
     await advance(connection, {r.delivery.event_id for r in ends if r.state is not DeliveryState.DEAD})

@@ -29,6 +29,10 @@ IDLE = "20s"
 """After so long inside a transaction without a statement PostgreSQL ends it: its process was stopped or sleeps, and
 what it has locked would stop everybody else. No transaction of ours waits for anything outside the database."""
 
+_BY_KEYS = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"}
+"""A plan that is made while a table is young, or a backlog is not counted yet, reads all of it; and it is kept. Looking
+up each key of a batch costs the same at any size."""
+
 
 class LedgerUnavailable(Exception):
     """The database cannot be reached or refuses to write; the step did not happen."""
@@ -47,6 +51,8 @@ class Ledger:
         name = engine.url.database
         file = Path(name) if name and name != ":memory:" else None
         self._turnstile = turnstile.Turnstile(file) if self.dialect == "sqlite" else None
+        # Each statement sees what is committed by then anyway: a transaction around them is two round trips for nothing
+        self._reader = engine if self._turnstile else engine.execution_options(isolation_level="AUTOCOMMIT")
 
     @property
     def single(self) -> bool:
@@ -90,7 +96,7 @@ class Ledger:
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """A read-only look; sees what is committed."""
         with _told():
-            async with self.engine.connect() as connection:
+            async with self._reader.connect() as connection:
                 yield connection
 
     async def now(self) -> float:
@@ -131,10 +137,13 @@ def _plain(error: BaseException) -> str:
     return f"{type(origin).__name__}: {str(origin).splitlines()[0] if str(origin) else ''}"[:300]
 
 
-def open_ledger(url: str, *, owner: str, slot: int = 0, pool: int = 10, patience: float = PATIENCE) -> Ledger:
+def open_ledger(
+    url: str, *, owner: str, slot: int = 0, pool: int = 10, patience: float = PATIENCE, steps: bool = False
+) -> Ledger:
     """Opens ``sqlite+aiosqlite:///…`` or ``postgresql+asyncpg://…``; nothing is connected yet.
 
-    ``patience``: seconds that one statement may take on PostgreSQL.
+    ``patience``: seconds that one statement may take on PostgreSQL. ``steps``: for processes that take the steps of
+    the queue, whose every statement goes by keys.
     """
     target = make_url(url)
     if target.get_backend_name() == "sqlite":
@@ -166,6 +175,7 @@ def open_ledger(url: str, *, owner: str, slot: int = 0, pool: int = 10, patience
                     "idle_in_transaction_session_timeout": IDLE,
                     # What is claimed and settled is in memory; else whole tables would be read instead.
                     "random_page_cost": "1.1",
+                    **(_BY_KEYS if steps else {}),
                 },
             },
         )

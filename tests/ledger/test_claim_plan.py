@@ -121,7 +121,7 @@ async def test_what_waits_is_not_read_when_nothing_is_due(full: session.Ledger) 
 
 async def test_the_queue_of_a_lane_is_found_without_its_history(full: session.Ledger) -> None:
     names = [(f"erp/order/{n}",) for n in range(FINISHED + 1, FINISHED + 65)]
-    nodes = await explained(full, outbox._QUEUE, names)
+    nodes = await explained(full, outbox._QUEUE["postgresql"], names)
     touched = read(nodes, "deliveries")
     assert "" not in touched, touched
     assert touched.get("ix_deliveries_lane", 0) <= 70, touched
@@ -134,6 +134,31 @@ async def test_settling_goes_by_the_keys(full: session.Ledger) -> None:
     frees = [(f"erp/order/{n}", 0, 1, 0.0) for n in range(FINISHED + 1, FINISHED + 65)]
     touched = read(await explained(full, outbox._FREE, frees), "lanes")
     assert "" not in touched, touched
+
+
+async def test_a_backlog_that_nobody_counted_is_not_read_as_a_whole(full: session.Ledger) -> None:
+    """Statistics of a calm hour say that nothing is open: then what is open must not be read for each claim and settle.
+
+    Each group of sixty read all that was open, and each batch of events all that had come from their connection.
+    """
+    await making.change(full, "UPDATE deliveries SET state = 'delivered' WHERE state = 'pending'")
+    await making.change(full, "UPDATE inbox SET state = 'planned' WHERE state = 'received'")
+    async with full.engine.connect() as connection:
+        await (await connection.execution_options(isolation_level="AUTOCOMMIT")).execute(text("VACUUM ANALYZE"))
+    await making.change(full, f"UPDATE deliveries SET state = 'in_flight' WHERE id > {FINISHED}")
+    await making.change(full, f"UPDATE inbox SET state = 'received' WHERE id > {FINISHED}")
+    numbers = range(FINISHED + 1, FINISHED + 61)
+    names = [(f"erp/order/{n}",) for n in numbers]
+    queue = read(await explained(full, outbox._QUEUE["postgresql"], names), "deliveries")
+    assert sum(queue.values()) <= 100, queue
+    settled = [(n, 0, "delivered", None, None, 0.0, 0, None, 1) for n in numbers]
+    deliveries = read(await explained(full, outbox._SETTLE, settled), "deliveries")
+    assert sum(deliveries.values()) <= 100, deliveries
+    planned = [(n, 0, "planned", None, None, 0.0, 0) for n in numbers]
+    events = read(await explained(full, inbox._SETTLE, planned), "inbox")
+    assert sum(events.values()) <= 100, events
+    behind = read(await explained(full, inbox._BEHIND, [(n, 1) for n in numbers], 16), "events")
+    assert sum(behind.values()) <= 300, behind
 
 
 async def test_the_parts_that_are_linked_are_found_by_their_link(full: session.Ledger) -> None:
