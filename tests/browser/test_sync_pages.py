@@ -28,7 +28,7 @@ def choose(page: Page, scope: Locator, label: str, words: str) -> None:
 
 def shown(page: Page) -> Locator:
     """The rows of the tab that is open."""
-    return page.get_by_role("tabpanel").locator("tr.ant-table-row")
+    return page.get_by_role("tabpanel").locator("tr.ant-table-row:visible")
 
 
 def test_a_comparison_is_made_read_and_repaired(hub: living.Living, visit: Any) -> None:
