@@ -28,8 +28,8 @@ routes:
 SCHEDULE = {"key": "customers-nightly", "label": "客户资料每晚核对", "left": "crm", "right": "k3", "entity": "customer",
             "at": ["02:30"], "window": "2d"}  # fmt: skip
 ROUTES = ("customer-to-erp", "customer-to-crm")
-PERSON = {"name": "王小明", "phone": "13812345678"}
-"""Who buys in our own shop."""
+PERSON = {"name": "周倩", "phone": "13987654321"}
+"""Who has not paid yet; an order of theirs would end what waits for them."""
 _places = itertools.count(40)
 
 
