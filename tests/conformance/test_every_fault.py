@@ -159,7 +159,14 @@ async def test_an_ended_token_is_renewed_exactly_once(id: str, name: str, block:
         await stage.call(connection, operation, given)
         first = await _calls(stage, connection, operation, given)
         await stage.do(stage.plan.expire)
-        renewed = await _calls(stage, connection, operation, given)
+        try:
+            renewed = await _calls(stage, connection, operation, given)
+        except errors.CredentialRefused:
+            # A token that a person entered, where only authorising in the browser gives one that can be renewed.
+            way = ruling.folder(id).spec.authorise
+            assert way is not None
+            assert not any(connection.secrets.get(field) for field in way.fills)
+            return
         again = await _calls(stage, connection, operation, given)
         problems = []
         if (login.NAME in first, renewed.count(login.NAME), login.NAME in again) != (False, 1, False):

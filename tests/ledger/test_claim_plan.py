@@ -157,7 +157,9 @@ async def test_a_backlog_that_nobody_counted_is_not_read_as_a_whole(full: sessio
     planned = [(n, 0, "planned", None, None, 0.0, 0) for n in numbers]
     events = read(await explained(full, inbox._SETTLE, planned), "inbox")
     assert sum(events.values()) <= 100, events
-    behind = read(await explained(full, inbox._BEHIND, [(n, 1) for n in numbers], 16, numbers[0], numbers[-1]), "events")
+    behind = read(
+        await explained(full, inbox._BEHIND, [(n, 1) for n in numbers], 16, numbers[0], numbers[-1]), "events"
+    )
     assert sum(behind.values()) <= 300, behind
 
 
