@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from tests.browser import living, upkeep
 
@@ -23,7 +24,11 @@ def choose(page: Page, scope: Locator, label: str, words: str) -> None:
     box.click()
     listed = page.locator(f"[id='{box.get_attribute('aria-controls')}']")
     options = page.locator(".ant-select-dropdown").filter(has=listed).locator(".ant-select-item-option")
-    options.filter(has_text=words).first.click()
+    try:
+        options.filter(has_text=words).first.click(timeout=6000)
+    except PlaywrightTimeout:  # what was chosen before drew the list anew and shut it
+        box.click()
+        options.filter(has_text=words).first.click()
 
 
 def shown(page: Page) -> Locator:
