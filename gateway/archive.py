@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gateway import __version__, privacy
+from gateway import __version__, privacy, refusal
 from retry_queue.ledger import deliveries, events, session, story
 from retry_queue.ledger.states import WAITING_DELIVERY, EventState
 
@@ -29,13 +29,8 @@ PIECE = 5000
 BATCH = 250
 
 
-class Refused(Exception):
-    """Why an archive cannot be written or read, for people: ``zh`` and ``en``."""
-
-    def __init__(self, zh: str, en: str) -> None:
-        super().__init__(f"{zh} / {en}")
-        self.zh = zh
-        self.en = en
+class Refused(refusal.Refused):
+    """Why an archive cannot be written or read."""
 
 
 @dataclass(frozen=True, slots=True)

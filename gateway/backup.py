@@ -26,7 +26,7 @@ from typing import Any, BinaryIO
 
 from sqlalchemy.engine import URL, make_url
 
-from gateway import __version__, migrate, settings
+from gateway import __version__, migrate, refusal, settings
 from gateway.trial import postgres
 from retry_queue.ledger import configuration, recovery, secrets, session, workers
 
@@ -40,13 +40,8 @@ ALIVE = 60.0
 _PIECE = 1024 * 1024
 
 
-class Refused(Exception):
-    """Why a backup cannot be taken or put back, for people: ``zh`` and ``en``."""
-
-    def __init__(self, zh: str, en: str) -> None:
-        super().__init__(f"{zh} / {en}")
-        self.zh = zh
-        self.en = en
+class Refused(refusal.Refused):
+    """Why a backup cannot be taken or put back."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,18 +13,18 @@ from pathlib import Path
 
 import httpx
 
+from gateway import refusal
+
 LARGEST = 1024 * 1024
 SECONDS = 10.0
 _KINDS = re.compile(r"(file|vault):(.+)", re.DOTALL)
 
 
-class Unusable(Exception):
-    """The configuration cannot be used; ``str()`` says what to set, in Chinese and English."""
+class Unusable(refusal.Refused):
+    """The configuration cannot be used; ``str()`` says what to set, a line for each language."""
 
-    def __init__(self, zh: str, en: str) -> None:
-        super().__init__(f"{zh}\n{en}")
-        self.zh = zh
-        self.en = en
+    def __str__(self) -> str:
+        return f"{self.zh}\n{self.en}"
 
 
 @dataclass(frozen=True, slots=True)

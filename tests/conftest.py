@@ -231,12 +231,18 @@ def postgres_template() -> Callable[[postgres.Postgres], str]:
 
 
 @pytest.fixture
-def postgres_url(
+def own_postgres_url(
     postgres_server: postgres.Postgres, postgres_template: Callable[[postgres.Postgres], str]
 ) -> Iterator[str]:
-    """A database of this test's own on a real PostgreSQL."""
+    """A database of this test's own on a real PostgreSQL, also where a folder's tests share one otherwise."""
     with postgres_server.database(postgres_template(postgres_server)) as url:
         yield url
+
+
+@pytest.fixture
+def postgres_url(own_postgres_url: str) -> str:
+    """A database of this test's own, unless a folder's conftest says otherwise."""
+    return own_postgres_url
 
 
 @pytest.fixture

@@ -70,8 +70,15 @@ Exchange = Callable[[str], Awaitable[model.Token]]
 async def begun(code: str, entered: str, now: float, exchange: Exchange) -> model.Token:
     """The token for the code of the last authorisation, else the one that a person ``entered``.
 
-    A code works once; where it is refused, what was entered counts. Its end is the vendor's to tell: it is used until
-    it is refused.
+    The end of the entered one is the vendor's to tell: it is used until it is refused.
+    """
+    return await from_code(code, entered, exchange) or model.Token(entered, now + ENDLESS)
+
+
+async def from_code(code: str, entered: str, exchange: Exchange) -> model.Token | None:
+    """The token for the code of the last authorisation; None where the token that a person ``entered`` counts.
+
+    A code works once; where it is refused, what was entered counts. Raises CredentialRefused where there is neither.
     """
     if code:
         try:
@@ -81,7 +88,7 @@ async def begun(code: str, entered: str, now: float, exchange: Exchange) -> mode
                 raise
     if not entered:
         raise errors.CredentialRefused("neither a code nor a token", hint=AGAIN)
-    return model.Token(entered, now + ENDLESS)
+    return None
 
 
 async def gone_on(kept: model.Token, given: tuple[str, ...], now: float, exchange: Exchange) -> model.Token | None:

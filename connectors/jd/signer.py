@@ -81,19 +81,15 @@ def _sign_queue(request: model.Request, connection: model.Connection, now: float
 
 
 async def login(send: Send, connection: model.Connection, now: float) -> model.Token:
-    """The token for the code of the last authorisation, else the one that a person entered.
+    """The token for the code of the last authorisation, else the one that a person entered."""
 
-    A code works once; where it is refused, a token entered by hand is what counts.
-    """
+    async def exchange(code: str) -> model.Token:
+        return await _exchanged(send, connection, {"grant_type": "authorization_code", "code": code}, now)
+
     given = _given(connection)
-    if code := connection.secrets.get("code"):
-        try:
-            return await _exchanged(send, connection, {"grant_type": "authorization_code", "code": code}, now)
-        except errors.CredentialRefused:
-            if not given[0]:
-                raise
-    if not given[0]:
-        raise errors.CredentialRefused("neither a code nor an access_token", hint=grant.AGAIN)
+    granted = await grant.from_code(connection.secrets.get("code", ""), given[0], exchange)
+    if granted is not None:
+        return granted
     ends = _entered_end(connection)
     if ends is not None and ends <= now:
         raise errors.CredentialRefused("the access_token is over", hint=grant.AGAIN)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.resources
 import json
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import asdict
 from typing import Any, Protocol
 
 import pydantic
-import yaml
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from connectors.core import template
+from connectors.core import rehearsed
 from connectors.simulator import faults, journal, push
 
 
@@ -110,12 +108,8 @@ def routes(subject: Subject) -> Sequence[BaseRoute]:
 
 def fitting(id: str, known: dict[str, Any]) -> dict[str, Any]:
     """What a connection that fits this simulator has beside its settings: the first of the connector's rehearsal."""
-    file = importlib.resources.files("connectors").joinpath(id, "rehearsal.yaml")
-    plan = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    first = next(iter((plan.get("connections") or {"main": {}}).values()))
-    roots = {"url": known["url"], "ws": str(known["url"]).replace("http", "ws", 1), "setting": known, "dollar": "$"}
-    found: dict[str, Any] = template.render({**first.get("config", {}), **first.get("secrets", {})}, roots)
-    return found
+    config, secrets = rehearsed.connection(id, str(known["url"]), known)
+    return {**config, **secrets}
 
 
 def guarded(endpoint: Endpoint) -> Endpoint:

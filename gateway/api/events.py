@@ -16,8 +16,9 @@ from gateway.api import links as link_api
 from gateway.api import paging, services
 from mappings import canonical
 from retry_queue import replay
-from retry_queue.ledger import audit, connections, deliveries, events
-from retry_queue.sync import plan
+from retry_queue.ledger import audit, connections, deliveries, events, records
+from retry_queue.ledger import customers as people
+from retry_queue.sync import identity, plan
 
 routes = APIRouter(prefix="/events", tags=["events"])
 Reveal = Annotated[bool, Query(description="Show personal data in full; operators and above, and it is audited")]
@@ -109,7 +110,9 @@ async def every(
     request: Request,
     limit: paging.Limit = 50,
     cursor: paging.Cursor = None,
-    q: Annotated[str | None, Query(max_length=200, description="Order number or record id, exact")] = None,
+    q: Annotated[
+        str | None, Query(max_length=200, description="Order number, record id, a customer's phone or mail; exact")
+    ] = None,
     connection: Annotated[str | None, Query(max_length=80)] = None,
     entity: Annotated[str | None, Query(max_length=40)] = None,
     message: Annotated[str | None, Query(max_length=80)] = None,
@@ -118,14 +121,14 @@ async def every(
     since: AwareDatetime | None = None,
     until: AwareDatetime | None = None,
 ) -> Events:
-    """Events, the newest first. ``q`` finds everything about a record, in every system it is linked with."""
+    """Events, the newest first. ``q`` finds everything about a record or a customer, in every linked system."""
     hub = services.of(request)
     text = q.strip() if q else None
     async with hub.ledger.read() as db:
         named = []
         if text:
             keys = [row.key for row in await connections.all_rows(db)]
-            named = await events.refs(db, text, keys, canonical.MODELS)
+            named = await events.refs(db, text, keys, canonical.MODELS) + await _about(db, hub, text)
         rows = await events.search(
             db,
             limit=limit + 1,
@@ -142,6 +145,14 @@ async def every(
         )
     page, more = paging.newest(rows, limit, lambda one: one.id)
     return Events(items=[Event(**_fields(one)) for one in page], next_cursor=more)
+
+
+async def _about(db: AsyncConnection, hub: services.Services, text: str) -> list[records.Known]:
+    """Records of the customers whom a phone, a mail or an id names, and what names them; compared by keyed digests."""
+    marks = identity.asked(hub.sealer, text, await people.kinds(db))
+    groups = await people.mentioning(db, marks)
+    groups |= await records.groups(db, await people.named(db, marks, text))
+    return [one for link in sorted(groups) for one in groups[link]]
 
 
 async def found(db: AsyncConnection, id: str) -> events.Story:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
@@ -12,8 +13,6 @@ from gateway.api import paging, services
 from retry_queue.ledger import users
 
 routes = APIRouter(prefix="/sessions", tags=["sessions"])
-COOKIE = "shuniu_sign_in"
-PATH = "/api/v1/sessions/oidc"
 REDIRECTS: dict[int | str, dict[str, Any]] = {303: {"description": "Go on there"}}
 
 
@@ -29,10 +28,57 @@ class Ways(paging.Part):
     items: list[Way]
 
 
-def taken(name: str) -> problems.Problem:
-    """Somebody of ours has this name: they are not taken over."""
-    zh = f"已有本地用户 {name}，请管理员先改名或删除"
-    return problems.Problem("exists", zh, f"there is a local user {name}; an owner must remove it first")
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who came back, as the other side names them, and the role that they have here."""
+
+    name: str | None
+    subject: str
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outward:
+    """A way that leads over another page: there, with a cookie that knows where the way began, and back.
+
+    ``path``: under which both ends of the way lie, and only they see the cookie.
+    """
+
+    id: Literal["oidc", "scan"]
+    cookie: str
+    path: str
+
+    def leave(self, hub: services.Services, address: str, kept: str) -> Response:
+        """To the other page; ``kept`` is what the browser brings back."""
+        answer = RedirectResponse(address, 303, {"Cache-Control": "no-store"})
+        answer.set_cookie(
+            self.cookie, kept, max_age=int(oidc.LASTS), path=self.path, httponly=True, samesite="lax", secure=_safe(hub)
+        )
+        return answer
+
+    async def arrive(self, request: Request, who: Person, page: str) -> Response:
+        """Opens a session and goes on to ``page``. A local user of that name is not taken over."""
+        hub = services.of(request)
+        if not who.name:
+            raise oidc.refused("the other side gave no usable name")
+        old = request.cookies.get(security.COOKIE)
+        try:
+            made = await security.sign_in_as(hub, who.name, who.subject, who.role, old, by=self.id)
+        except users.NameTaken:
+            zh = f"已有本地用户 {who.name}，请管理员先改名或删除"
+            en = f"there is a local user {who.name}; an owner must remove it first"
+            raise problems.Problem("exists", zh, en) from None
+        answer = RedirectResponse(page, 303, {"Cache-Control": "no-store"})
+        security.give_cookie(answer, made.cookie, secure=_safe(hub))
+        answer.delete_cookie(self.cookie, path=self.path, httponly=True, samesite="lax")
+        return answer
+
+
+def _safe(hub: services.Services) -> bool:
+    return hub.settings.public_url.startswith("https://")
+
+
+WAY = Outward("oidc", "shuniu_sign_in", "/api/v1/sessions/oidc")
 
 
 def provider(hub: services.Services) -> oidc.Provider:
@@ -53,7 +99,7 @@ async def ways(request: Request) -> Ways:
     found = [Way(id="password", label=paging.Words(zh="用户名和密码", en="Name and password"))]
     if provider(hub).on:
         label = paging.Words(zh="单点登录", en="Single sign-on")
-        found.append(Way(id="oidc", label=label, start=f"{PATH}/start"))
+        found.append(Way(id="oidc", label=label, start=f"{WAY.path}/start"))
     for key, (_connection, spec) in scanning.offered(hub.settings, hub.site()).items():
         label = paging.Words(zh=spec.label.zh, en=spec.label.en)
         found.append(Way(id="scan", label=label, start=f"/api/v1/sessions/scan/{key}/start"))
@@ -66,13 +112,7 @@ async def ways(request: Request) -> Ways:
 async def start(request: Request, page: Annotated[str, Query(max_length=500)] = "/") -> Response:
     """Sends the browser to the provider; ``page`` is where it ends up afterwards."""
     hub = services.of(request)
-    address, cookie = await provider(hub).begin(hub.sealer, page)
-    answer = RedirectResponse(address, 303, {"Cache-Control": "no-store"})
-    answer.set_cookie(
-        COOKIE, cookie, max_age=int(oidc.LASTS), path=PATH, httponly=True, samesite="lax",
-        secure=hub.settings.public_url.startswith("https://"),
-    )  # fmt: skip
-    return answer
+    return WAY.leave(hub, *await provider(hub).begin(hub.sealer, page))
 
 
 @routes.get("/oidc/callback", operation_id="session_oidc_callback", summary="单点登录返回 Back from the provider",
@@ -90,19 +130,8 @@ async def callback(
         raise problems.Problem("not_found", "没有配置单点登录", "no identity provider is set up")
     if error or not code:
         raise oidc.refused(f"the provider says {error[:60] or 'nothing'}")
-    said, page = await provider(hub).end(hub.sealer, request.cookies.get(COOKIE, ""), state, code, hub.clock())
+    said, page = await provider(hub).end(hub.sealer, request.cookies.get(WAY.cookie, ""), state, code, hub.clock())
     role = provider(hub).role(said)
     if role is None:
         raise problems.Problem("sign_in_refused", "您的账号没有使用枢纽的权限", "your groups give you no role here")
-    name = oidc.name_of(said)
-    if not name:
-        raise oidc.refused("the provider gave no usable name")
-    old = request.cookies.get(security.COOKIE)
-    try:
-        made = await security.sign_in_as(hub, name, oidc.subject(said), role, old)
-    except users.NameTaken:
-        raise taken(name) from None
-    answer = RedirectResponse(page, 303, {"Cache-Control": "no-store"})
-    security.give_cookie(answer, made.cookie, secure=hub.settings.public_url.startswith("https://"))
-    answer.delete_cookie(COOKIE, path=PATH, httponly=True, samesite="lax")
-    return answer
+    return await WAY.arrive(request, Person(oidc.name_of(said), oidc.subject(said), role), page)

@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from connectors.core import declaration, registry, template
+from connectors.core import declaration, registry, rehearsed
 from gateway.bench import orders
 
 ENTITY = "order"
@@ -93,8 +93,8 @@ def _door(key: str) -> dict[str, Any]:
 def _played(one: Mapping[str, Any], settings: Mapping[str, Any], url: str) -> dict[str, Any]:
     """A connection that its simulator takes: the site's choices, the simulator's addresses and credentials."""
     spec = registry.get(str(one["connector"]))
-    rehearsed = _rehearsed(spec.id, url)
-    config = {**rehearsed, **{key: value for key, value in (one.get("config") or {}).items() if _a_choice(spec, key)}}
+    played, _ = rehearsed.connection(spec.id, url, settings)
+    config = {**played, **{key: value for key, value in (one.get("config") or {}).items() if _a_choice(spec, key)}}
     secrets: dict[str, str] = {}
     for part in spec.fields:
         value = settings.get(part.key)
@@ -104,7 +104,7 @@ def _played(one: Mapping[str, Any], settings: Mapping[str, Any], url: str) -> di
             secrets[part.key] = str(value).replace("$", "$$")
         else:
             config[part.key] = value
-    config |= {key: value for key, value in rehearsed.items() if url.split("//")[1] in str(value)}
+    config |= {key: value for key, value in played.items() if url.split("//")[1] in str(value)}
     return {"key": one["key"], "connector": spec.id, "config": config, "secrets": secrets}
 
 
@@ -112,14 +112,3 @@ def _a_choice(spec: declaration.Declaration, key: str) -> bool:
     """Whether a field says how things are done, and not where or for whom."""
     kind = next((part.type for part in spec.fields if part.key == key), None)
     return kind is not None and kind is not declaration.FieldType.URL
-
-
-def _rehearsed(connector: str, url: str) -> dict[str, Any]:
-    """The first connection of the connector's rehearsal.yaml, with the simulators' address filled in."""
-    file = registry.folder(connector) / "rehearsal.yaml"
-    if not file.is_file():
-        return {}
-    wish = next(iter(yaml.safe_load(file.read_text(encoding="utf-8"))["connections"].values()))
-    roots = {"url": url, "ws": url.replace("http", "ws", 1), "dollar": "$"}
-    rendered = template.render(wish.get("config") or {}, roots)
-    return dict(rendered) if isinstance(rendered, dict) else {}

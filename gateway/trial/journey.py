@@ -24,6 +24,8 @@ from retry_queue.ledger import tallies
 
 STILL_S = 2.0
 """How long nothing has to happen before the accounts are read, in seconds."""
+QUIET_S = 150.0
+"""How long that may take: an ERP that throttles four calls one after the other asks for 30 seconds each time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,10 @@ class Account:
 
 
 class Quiet:
-    """Nothing under way, and nothing new for as long as an echo or a second message would take."""
+    """Nothing under way, and nothing new for as long as an echo or a second message would take.
+
+    A source that is not read just now (its system asks for fewer calls) may hold back both: it is waited for.
+    """
 
     def __init__(self, place: stage.Stage) -> None:
         self._place = place
@@ -60,7 +65,8 @@ class Quiet:
     async def holds(self) -> bool:
         """Asked again and again until it holds."""
         balance = await self._place.balance()
-        if balance.in_flight or self._since is None or self._since[1] != balance.received:
+        busy = balance.in_flight or await self._place.unread()
+        if busy or self._since is None or self._since[1] != balance.received:
             self._since = (time.monotonic(), balance.received)
         return time.monotonic() - self._since[0] >= STILL_S
 
@@ -96,7 +102,7 @@ async def travel(place: stage.Stage, orders: int, console: Console, limit: float
     notes: list[str] = []
     try:
         await stage.until(arrived, limit, "effects")
-        await stage.until(quiet.holds, 60.0, "quiescence")
+        await stage.until(quiet.holds, QUIET_S, "quiescence")
     except TimeoutError as error:
         notes.append(str(error))
     lost = await missing(place, made, edited)

@@ -20,8 +20,8 @@ import httpx
 from gateway import hub, hub_file, migrate, settings
 from gateway.recipes import installing, making, recipe
 from gateway.trial import processes, story
+from retry_queue.ledger import cursors, session, tallies
 from retry_queue.ledger import secrets as sealing
-from retry_queue.ledger import session, tallies
 
 
 class Stage:
@@ -74,6 +74,11 @@ class Stage:
         """The ledger's balance right now."""
         async with self.ledger.read() as connection:
             return await tallies.balance(connection)
+
+    async def unread(self) -> int:
+        """How many polled sources could not be read when they were last tried."""
+        async with self.ledger.read() as connection:
+            return sum(one.failures > 0 for one in await cursors.all_rows(connection))
 
     async def undelivered(self) -> list[str]:
         """Why deliveries did not arrive: route, state, reason, how many, and one of the explanations."""

@@ -171,7 +171,7 @@ async def travel(place: stage.Stage, orders: int, console: Console) -> journey.A
     notes: list[str] = []
     try:
         await stage.until(going.arrived, LIMIT + orders * LONGEST, "effects")
-        await stage.until(quiet.holds, 60.0, "quiescence")
+        await stage.until(quiet.holds, journey.QUIET_S, "quiescence")
     except TimeoutError as error:
         notes.append(str(error))
     lost, double = going.missing(), story.doubles(told, place.effects())

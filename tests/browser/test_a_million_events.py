@@ -100,7 +100,7 @@ def test_every_search_and_every_page_comes_at_once(full: living.Living) -> None:
 
 
 def test_the_list_is_walked_and_searched_in_the_browser(full: living.Living, browser: Browser) -> None:
-    context = browser.new_context(locale="zh-CN", viewport={"width": 1360, "height": 860}, timezone_id="Asia/Shanghai")
+    context = browser.new_context(locale="zh-CN", viewport={"width": 1360, "height": 860}, reduced_motion="reduce")
     try:
         visitor = conftest.Visitor(context, full.url).sign_in("viewer")
         page = visitor.page

@@ -66,9 +66,8 @@ def conflict(hub: living.Living, people: list[dict[str, Any]]) -> str:
     one = people[next(_places)]
     mine, yours = (f"139{number:08d}" for number in (time.time_ns() // 1000 % 10**8, time.time_ns() // 7 % 10**8))
     hub.api("POST", "/connections/crm/pause")
-    seen = len(_changes(hub, one))
     edit_there(hub, one, yours)
-    until(lambda: len(_changes(hub, one)) > seen, "the first side of a conflict")
+    until(lambda: _changes(hub, yours), "the first side of a conflict")
     hub.tell(hub.place.story.edit, {**one, **one["ids"], "new_phone": mine})
     hub.api("POST", "/connections/crm/enable")
     until(lambda: len(hub.api("GET", "/conflicts?state=open")["items"]) > before, "a conflict")
@@ -87,9 +86,9 @@ def _known_there(hub: living.Living) -> set[str]:
     return {str(one["Number"]) for one in hub.panel(followed.path)[followed.rows]}
 
 
-def _changes(hub: living.Living, one: dict[str, Any]) -> list[Any]:
-    """What the ERP told of a customer and was planned."""
-    query = f"connection=k3&entity=customer&q={one['ids']['crm.id']}&state=planned"
+def _changes(hub: living.Living, phone: str) -> list[Any]:
+    """What the ERP told of the customer who has this phone by now, and was planned."""
+    query = f"connection=k3&entity=customer&q={phone}&state=planned"
     found: list[Any] = hub.api("GET", f"/events?{query}")["items"]
     return found
 

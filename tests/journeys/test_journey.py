@@ -28,7 +28,7 @@ def told(account: journey.Account, log: Path) -> str:
     return f"{account.line()}\n{account.notes}\n{tail}"
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(560)
 def test_one_order_both_ways_on_the_embedded_default(folder: Path) -> None:
     account = asyncio.run(journey.once(folder, ORDERS, Console(quiet=True)))
     assert account.holds, told(account, folder / "hub.log")
@@ -37,7 +37,7 @@ def test_one_order_both_ways_on_the_embedded_default(folder: Path) -> None:
     assert account.balance.duplicate > 0, "the vendors were meant to repeat themselves"
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(560)
 def test_one_order_both_ways_on_postgresql_and_redis(folder: Path, postgres_url: str, valkey_url: str) -> None:
     account = asyncio.run(
         journey.once(folder, ORDERS, Console(quiet=True), database_url=postgres_url, redis_url=valkey_url)

@@ -127,3 +127,13 @@ async def states(ledger: session.Ledger) -> dict[int, str]:
 
 def ruling(event_: inbox.ClaimedEvent, state: EventState = EventState.PLANNED, **more: Any) -> inbox.Ruling:
     return inbox.Ruling(event_.id, event_.fence, state, **more)
+
+
+async def parted(ledger: session.Ledger, bound: int) -> None:
+    """Sets the first bound of the empty partitioned tables: after years it is far away, at the beginning too."""
+    async with ledger.write() as connection:
+        for table in ("events", "canonicals", "attempts"):
+            await connection.exec_driver_sql(f"DROP TABLE {table}_0, {table}_spare")
+            for suffix, bounds in (("0", f"MINVALUE) TO ({bound}"), ("spare", f"{bound}) TO (MAXVALUE")):
+                made = f"CREATE TABLE {table}_{suffix} PARTITION OF {table} FOR VALUES FROM ({bounds})"
+                await connection.exec_driver_sql(made)

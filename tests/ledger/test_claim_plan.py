@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
-from gateway.trial import postgres
 from retry_queue.ledger import inbox, outbox, session
 from tests.ledger import making
 
@@ -18,18 +16,9 @@ FINISHED, DUE, WAITING = 20_000, 5_000, 5_000
 
 
 @pytest.fixture
-def postgres_url(
-    postgres_server: postgres.Postgres, postgres_template: Callable[[postgres.Postgres], str]
-) -> Iterator[str]:
-    """A database of its own: statistics are what is tested here."""
-    with postgres_server.database(postgres_template(postgres_server)) as url:
-        yield url
-
-
-@pytest.fixture
-async def full(postgres_url: str) -> Any:
+async def full(own_postgres_url: str) -> Any:
     """A ledger with a history, a backlog that is due, and as many that wait for their retry."""
-    ledger = session.open_ledger(postgres_url, owner="w1", pool=2)
+    ledger = session.open_ledger(own_postgres_url, owner="w1", pool=2)
     fill = """
         INSERT INTO inbox (connection_key, dedupe, state, priority, next_at, received_at)
         SELECT 'shop', n::text, CASE WHEN n <= {0} THEN 'planned' ELSE 'received' END, 1,

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 from sqlalchemy import event
 
 from gateway.bench import growth
-from gateway.trial import postgres
 from retry_queue.ledger import deliveries, events, inbox, outbox, partitions, session
 from retry_queue.ledger import timers as ledger_timers
 from tests.ledger import making, test_claim_plan
@@ -23,28 +22,13 @@ SHOPS = [f"shop-{n}" for n in range(growth.SHOPS)]
 
 
 @pytest.fixture
-def postgres_url(
-    postgres_server: postgres.Postgres, postgres_template: Callable[[postgres.Postgres], str]
-) -> Iterator[str]:
-    with postgres_server.database(postgres_template(postgres_server)) as url:
-        yield url
-
-
-@pytest.fixture
-async def ledger(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[session.Ledger]:
+async def ledger(own_postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[session.Ledger]:
     """Half a year in ten partitions and more, and the last hundred events to be planned."""
     for name, value in (("SMALLEST", EACH), ("LARGEST", EACH), ("STEP", 10)):
         monkeypatch.setattr(partitions, name, value)
     monkeypatch.setattr(growth, "CHUNK", EACH)
-    opened = session.open_ledger(postgres_url, owner="w1", pool=2)
-    async with opened.write() as connection:
-        for table in ("events", "canonicals", "attempts"):
-            await connection.exec_driver_sql(f"DROP TABLE {table}_0")
-            made = f"CREATE TABLE {table}_0 PARTITION OF {table} FOR VALUES FROM (MINVALUE) TO ({EACH})"
-            await connection.exec_driver_sql(made)
-            await connection.exec_driver_sql(f"DROP TABLE {table}_spare")
-            made = f"CREATE TABLE {table}_spare PARTITION OF {table} FOR VALUES FROM ({EACH}) TO (MAXVALUE)"
-            await connection.exec_driver_sql(made)
+    opened = session.open_ledger(own_postgres_url, owner="w1", pool=2)
+    await making.parted(opened, EACH)
     await growth.fill(opened, PIECES * EACH, PIECES * EACH)
     last = "SELECT id FROM inbox ORDER BY id DESC LIMIT 100"
     await making.change(opened, f"UPDATE inbox SET state = 'received', received_at = 0 WHERE id IN ({last})")
@@ -172,9 +156,9 @@ async def test_the_attempts_of_an_event_are_found_by_the_index(ledger: session.L
         assert sum(pieces(nodes, "attempts").values()) <= 5
 
 
-async def test_what_growth_measures_goes_the_whole_way(postgres_url: str) -> None:
+async def test_what_growth_measures_goes_the_whole_way(own_postgres_url: str) -> None:
     """Each event of ``./shuniu growth`` is planned and delivered, or it would measure less than it says."""
-    opened = session.open_ledger(postgres_url, owner="bench", pool=2)
+    opened = session.open_ledger(own_postgres_url, owner="bench", pool=2)
     try:
         old = await growth.fill(opened, 2000, 2000)
         found = await growth.measure(opened, os.getpid(), old, 2000, 200)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -49,27 +49,12 @@ async def fill(ledger: session.Ledger, name: str, age: float, count: int) -> Non
 
 
 @pytest.fixture
-def postgres_url(
-    postgres_server: postgres.Postgres, postgres_template: Callable[[postgres.Postgres], str]
-) -> Iterator[str]:
-    """A database of its own: sequences and tables are what is tested here."""
-    with postgres_server.database(postgres_template(postgres_server)) as url:
-        yield url
-
-
-@pytest.fixture
-async def ledger(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[session.Ledger]:
+async def ledger(own_postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[session.Ledger]:
     monkeypatch.setattr(partitions, "SMALLEST", 100)
     monkeypatch.setattr(partitions, "LARGEST", 100)
     monkeypatch.setattr(partitions, "STEP", 10)
-    opened = session.open_ledger(postgres_url, owner="w1", pool=4)
-    async with opened.write() as connection:  # as after years: the first bound is far away at the beginning
-        for table, (key, *_) in {"events": ("id",), "canonicals": ("event_id",), "attempts": ("id",)}.items():
-            await connection.exec_driver_sql(f"DROP TABLE {table}_0, {table}_spare")
-            for suffix, bounds in (("0", "MINVALUE) TO (101"), ("spare", "101) TO (MAXVALUE")):
-                made = f"CREATE TABLE {table}_{suffix} PARTITION OF {table} FOR VALUES FROM ({bounds})"
-                await connection.exec_driver_sql(made)
-            assert key
+    opened = session.open_ledger(own_postgres_url, owner="w1", pool=4)
+    await making.parted(opened, 101)
     yield opened
     await opened.close()
 

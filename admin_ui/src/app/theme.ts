@@ -5,6 +5,8 @@ import { useSyncExternalStore } from 'react'
 export type Appearance = 'light' | 'dark' | 'auto'
 const KEPT = 'shuniu.appearance'
 const media = globalThis.matchMedia?.('(prefers-color-scheme: dark)')
+/** Who asks the system for less motion gets lists and dialogs that are there at once. */
+const still = Boolean(globalThis.matchMedia?.('(prefers-reduced-motion: reduce)').matches)
 const listeners = new Set<() => void>()
 let chosen: Appearance = read()
 
@@ -75,6 +77,7 @@ export function themeOf(dark: boolean): ThemeConfig {
       fontSize: 14,
       controlHeight: 36,
       wireframe: false,
+      motion: !still,
     },
     components: {
       Button: dark ? { primaryColor: '#04201d', dangerColor: '#240806' } : {},

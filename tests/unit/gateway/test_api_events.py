@@ -10,8 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
-from retry_queue.ledger import quarantine, records, tallies
+from retry_queue.ledger import mentions, quarantine, records, tallies
 from retry_queue.ledger.states import DeliveryState
+from retry_queue.sync import identity
 from tests.unit.gateway import desk as desks
 
 
@@ -53,6 +54,19 @@ async def test_an_order_is_found_by_number_and_by_id(desk: desks.Desk) -> None:
     assert len((await owner.get("/events")).json()["items"]) == 2
     linked = (await owner.get("/links", params={"q": "ERP-7"})).json()["items"]
     assert [{one["connection"] for one in group["records"]} for group in linked] == [{"shop", "notes"}]
+
+
+async def test_an_order_is_found_by_its_buyers_phone_which_is_kept_as_a_digest_only(desk: desks.Desk) -> None:
+    owner, number = await story(desk)
+    await desk.receive(desks.event("shop", json.dumps({**desks.ORDER, "id": "1002"}), "d2", record="1002"))
+    async with desk.ledger.write() as connection:
+        order = (await records.find(connection, [("shop", "order", "1001")]))[("shop", "order", "1001")]
+        marks = dict(identity.asked(desk.hub.sealer, "13800138000", []))
+        await mentions.keep(connection, [("phone", marks["phone"], order.id)])
+    for words in ("13800138000", "+86 138-0013-8000"):
+        found = (await owner.get("/events", params={"q": words})).json()["items"]
+        assert [one["id"] for one in found] == [str(number)], words
+    assert (await owner.get("/events", params={"q": "13800138001"})).json()["items"] == []
 
 
 async def test_events_are_filtered(desk: desks.Desk) -> None:

@@ -1,8 +1,8 @@
 import type { Twin } from '@/i18n/common'
 
 export const zh = {
-  title: '事件', lead: '每一条进来的数据和它的去向。输入订单号、外部编号即可找到它在所有系统里的踪迹。',
-  find: '订单号 / 外部编号', connection: '来源连接', entity: '业务对象', state: '状态', since: '从', until: '到', reset: '清除条件',
+  title: '事件', lead: '每一条进来的数据和它的去向。输入订单号、外部编号、客户手机或邮箱，即可找到它在所有系统里的踪迹。',
+  find: '订单号 / 外部编号 / 手机', connection: '来源连接', entity: '业务对象', state: '状态', since: '从', until: '到', reset: '清除条件',
   fresh: '有新的事件，点击刷新', number: '单号', received: '收到时间', message: '消息', reason: '说明', source: '来源',
   emptyTitle: '没有符合条件的事件', emptyHint: '换个条件试试；新数据到达后会出现在这里。',
   event: '事件 {{id}}', timeline: '经过', data: '数据', deliveries: '投递', links: '对应的记录', payload: '原始报文', canonical: '标准模型', canonicalNone: '没有转换成标准模型：{{why}}',
@@ -14,8 +14,8 @@ export const zh = {
 } as const
 
 export const en: Twin<typeof zh> = {
-  title: 'Events', lead: 'Everything that came in and what became of it. An order number or an id finds its traces in every system.',
-  find: 'Order number / id', connection: 'Source', entity: 'Entity', state: 'State', since: 'From', until: 'To', reset: 'Clear',
+  title: 'Events', lead: 'Everything that came in and what became of it. An order number, an id, or the phone or mail of a customer finds its traces in every system.',
+  find: 'Order number / id / phone', connection: 'Source', entity: 'Entity', state: 'State', since: 'From', until: 'To', reset: 'Clear',
   fresh: 'New events; refresh', number: 'Number', received: 'Received', message: 'Message', reason: 'Why', source: 'Source',
   emptyTitle: 'No event fits', emptyHint: 'Try other conditions; new data shows up here as it arrives.',
   event: 'Event {{id}}', timeline: 'Story', data: 'Data', deliveries: 'Deliveries', links: 'Linked records', payload: 'As it came', canonical: 'Standard model', canonicalNone: 'Not mapped: {{why}}',

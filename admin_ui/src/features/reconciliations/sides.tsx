@@ -18,15 +18,15 @@ export function Sides() {
   const options = connections.map((one) => {
     const kind = connectors.get(one.connector)
     const lists = !entity || !kind || kind.operations.some((each) => each.kind === 'list' && each.entity === entity)
-    return { value: one.key, disabled: !lists, label: <span>{one.key} <span className="dim">{say(kind?.label)}{!lists && entity && ` · ${t('notListed', { entity: entityName(entity) })}`}</span></span> }
+    return { value: one.key, disabled: !lists, search: `${one.key} ${say(kind?.label) ?? ''}`, label: <span>{one.key} <span className="dim">{say(kind?.label)}{!lists && entity && ` · ${t('notListed', { entity: entityName(entity) })}`}</span></span> }
   }).sort((a, b) => Number(a.disabled) - Number(b.disabled))
   const needed = [{ required: true, message: t('choose') }]
   return (
     <>
       <Form.Item name="entity" label={t('entity')} rules={needed}><Select placeholder={t('choose')} options={ENTITIES.map((one) => ({ value: one, label: entityName(one) }))} /></Form.Item>
       <div className="sentence-fields">
-        <Form.Item name="left" label={t('left')} rules={needed} extra={<span className="field-help">{t('leftHint')}</span>}><Select placeholder={t('choose')} options={options} /></Form.Item>
-        <Form.Item name="right" label={t('right')} dependencies={['left']} rules={needed}><Select placeholder={t('choose')} options={options} /></Form.Item>
+        <Form.Item name="left" label={t('left')} rules={needed} extra={<span className="field-help">{t('leftHint')}</span>}><Select showSearch={{ optionFilterProp: 'search' }} placeholder={t('choose')} options={options} /></Form.Item>
+        <Form.Item name="right" label={t('right')} dependencies={['left']} rules={needed}><Select showSearch={{ optionFilterProp: 'search' }} placeholder={t('choose')} options={options} /></Form.Item>
       </div>
     </>
   )

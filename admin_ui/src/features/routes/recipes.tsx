@@ -81,8 +81,8 @@ function PartChoice({ part, value, change }: { part: Recipe['parts'][number]; va
     <label className="pick">
       <span>{label}</span>
       {part.many
-        ? <Select mode="multiple" value={value} onChange={change} options={options} aria-label={label} />
-        : <Select allowClear={part.optional} value={value[0]} onChange={(one?: string) => change(one ? [one] : [])} options={options} aria-label={label} />}
+        ? <Select mode="multiple" showSearch={{ optionFilterProp: 'label' }} value={value} onChange={change} options={options} aria-label={label} />
+        : <Select showSearch={{ optionFilterProp: 'label' }} allowClear={part.optional} value={value[0]} onChange={(one?: string) => change(one ? [one] : [])} options={options} aria-label={label} />}
       {part.help && <small className="dim">{say(part.help)}</small>}
     </label>
   )

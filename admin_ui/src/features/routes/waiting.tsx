@@ -49,7 +49,7 @@ function Unless({ values, connections, disabled }: { values?: RouteValues; conne
             <div key={row.key} className="route-target unless-row">
               <div className="grow">
                 <div className="sentence-fields">
-                  <Form.Item name={[row.name, 'connection']} label={t('unlessWhere')}><Select allowClear placeholder={t('unlessAny')} options={connections.map((one) => ({ value: one.key, label: one.key }))} /></Form.Item>
+                  <Form.Item name={[row.name, 'connection']} label={t('unlessWhere')}><Select showSearch allowClear placeholder={t('unlessAny')} options={connections.map((one) => ({ value: one.key, label: one.key }))} /></Form.Item>
                   <Form.Item name={[row.name, 'entity']} label={t('unlessWhat')} rules={[{ required: true, message: t('entity') }]}><Select placeholder={t('entity')} options={ENTITIES.map((one) => ({ value: one, label: entityName(one) }))} /></Form.Item>
                 </div>
                 <Form.Item name={[row.name, 'when']} label={t('when')}><ConditionBuilder entity={values?.unless?.[row.name]?.entity} disabled={disabled} /></Form.Item>
