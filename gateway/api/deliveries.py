@@ -55,7 +55,7 @@ class Attempt(paging.Part):
     attempt: int
     outcome: str
     code: str | None
-    message: str | None
+    words: paging.Words | None
     duration: Annotated[float, Field(description="Seconds")]
     worker: str
     at: datetime
@@ -92,7 +92,11 @@ class BulkResult(paging.Part):
 
 def words_of(found: owed.Found) -> paging.Words | None:
     """Why a delivery is where it is."""
-    return paging.Words.model_validate(found.detail) if found.detail else None
+    return _words(found.detail)
+
+
+def _words(said: dict[str, Any] | None) -> paging.Words | None:
+    return paging.Words.model_validate(said) if said else None
 
 
 def _fields(found: owed.Found) -> dict[str, Any]:
@@ -144,7 +148,7 @@ def detailed(found: owed.Found, tries: list[owed.Attempt], *, reveal: bool) -> D
                 attempt=one.attempt,
                 outcome=one.outcome,
                 code=one.code,
-                message=one.message,
+                words=_words(one.words),
                 duration=one.duration,
                 worker=one.worker,
                 at=paging.instant(one.at),

@@ -238,9 +238,9 @@ def _steps(
         where = f"{one.connection_key} {one.operation}"
         for attempt in tries[one.id]:
             came_to = _OUTCOMES.get(attempt.outcome, attempt.outcome)
-            said = f"：{attempt.message}" if attempt.message else ""
-            zh = f"{where} 第 {attempt.attempt} 次尝试：{came_to}{said}"
-            en = f"{where}, attempt {attempt.attempt}: {attempt.outcome}{said.replace('：', ': ')}"
+            said = attempt.words or {}
+            zh = "：".join(filter(None, (f"{where} 第 {attempt.attempt} 次尝试", came_to, said.get("zh"))))
+            en = ": ".join(filter(None, (f"{where}, attempt {attempt.attempt}", attempt.outcome, said.get("en"))))
             steps.append(_step(attempt.at, "attempt", zh, en))
         if one.settled_at is not None:
             why = delivery_api.words_of(one)

@@ -101,7 +101,8 @@ class Attempt:
     attempt: int
     outcome: str
     code: str | None
-    message: str | None
+    words: dict[str, Any] | None
+    """Why, {zh, en}."""
     exchanges: list[dict[str, Any]]
     duration: float
     worker: str
@@ -162,11 +163,21 @@ async def attempts(connection: AsyncConnection, delivery_ids: Sequence[int]) -> 
         exchanges = json.loads(row.exchanges) if row.exchanges else []
         found[row.delivery_id].append(
             Attempt(
-                row.delivery_id, row.attempt, row.outcome, row.code, row.message, exchanges, row.duration,
+                row.delivery_id, row.attempt, row.outcome, row.code, _said(row.message), exchanges, row.duration,
                 row.worker, row.at,
             )
         )  # fmt: skip
     return found
+
+
+def _said(text: str | None) -> dict[str, Any] | None:
+    """The words of an attempt; one that a bound cut short is shown as it is."""
+    if not text:
+        return None
+    try:
+        return dict(json.loads(text))
+    except ValueError:
+        return {"zh": text, "en": text}
 
 
 async def count(connection: AsyncConnection, wanted: Filter) -> int:

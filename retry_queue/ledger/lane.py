@@ -110,8 +110,8 @@ class Result:
     failed: bool = False
     reason: str | None = None
     detail: str | None = None
+    """Why, for people: JSON {zh, en}; the attempt keeps it too."""
     code: str | None = None
-    message: str | None = None
     exchanges: str | None = None
     target_record: str | None = None
     hold: bool = True

@@ -311,7 +311,7 @@ async def settle(
         connection,
         [
             (
-                r.delivery.id, r.delivery.attempt, r.outcome, _cut(r.code, 120), _cut(r.message, 4000), r.exchanges,
+                r.delivery.id, r.delivery.attempt, r.outcome, _cut(r.code, 120), _cut(r.detail, 4000), r.exchanges,
                 r.duration, worker,
             )
             for r in mine

@@ -6,8 +6,10 @@ lose updates without any error. Who of them is next is decided before, at the tu
 
 from __future__ import annotations
 
+import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -213,3 +215,21 @@ def _tune_sqlite(engine: AsyncEngine) -> None:
     def begin(connection: Any) -> None:
         kind = connection.get_execution_options().get("shuniu_begin", "DEFERRED")
         connection.exec_driver_sql(f"BEGIN {kind}")
+
+    ending: set[asyncio.Task[None]] = set()
+
+    @event.listens_for(engine.sync_engine, "invalidate")
+    def invalidate(connection: Any, _record: Any, _error: BaseException | None) -> None:
+        """What is given up in the middle gives up its lock first.
+
+        A closed connection lives on while a statement of it is not forgotten, with its transaction; the error that
+        ended it may keep that statement for long, and nobody else could write.
+        """
+        task = asyncio.ensure_future(_rolled_back(connection.driver_connection))
+        ending.add(task)
+        task.add_done_callback(ending.discard)
+
+
+async def _rolled_back(driver: Any) -> None:
+    with suppress(ValueError, sqlite3.Error):  # it was closed, or had no transaction
+        await driver.rollback()

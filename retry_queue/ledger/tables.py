@@ -296,7 +296,7 @@ attempts = Table(
     Column("attempt", Integer, nullable=False),
     Column("outcome", String(20), nullable=False),  # delivered, retry, park, ...
     Column("code", String(120)),
-    Column("message", Text),
+    Column("message", Text),  # JSON {zh, en} for people
     Column("exchanges", Text),  # JSON list of masked HTTP exchanges, in order
     Column("duration", Double, nullable=False),
     Column("worker", String(40), nullable=False),

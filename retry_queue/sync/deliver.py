@@ -271,7 +271,6 @@ class Courier:
             reason=ruling.reason,
             detail=orjson.dumps(ruling.words).decode() if ruling.words else None,
             code=ruling.code,
-            message=ruling.words.get("en"),
             exchanges=_written(exchanges),
             target_record=outcome.record_id if outcome else None,
             hold=hold,
@@ -311,9 +310,7 @@ def internal(delivery: lane.ClaimedDelivery, error: Exception) -> lane.Result:
     name = type(error).__name__
     said = {"zh": f"内部错误 {name}，修复后可重放", "en": f"internal error {name}; replay it when that is mended"}
     detail = orjson.dumps(said).decode()
-    return lane.Result(
-        delivery, DeliveryState.PARKED, INTERNAL, 0.0, reason="internal", detail=detail, code=name, message=said["en"]
-    )
+    return lane.Result(delivery, DeliveryState.PARKED, INTERNAL, 0.0, reason="internal", detail=detail, code=name)
 
 
 def _ended(
@@ -326,10 +323,7 @@ def _ended(
     record: str | None = None,
 ) -> lane.Result:
     detail = orjson.dumps(said).decode()
-    return lane.Result(
-        delivery, state, str(state), 0.0, 0.0, False, reason, detail, message=said.get("en"), hold=hold,
-        target_record=record,
-    )  # fmt: skip
+    return lane.Result(delivery, state, str(state), 0.0, 0.0, False, reason, detail, hold=hold, target_record=record)
 
 
 def _exchanges(error: BaseException) -> Sequence[model.Exchange]:

@@ -152,9 +152,7 @@ def _result(
 ) -> lane.Result:
     detail = orjson.dumps(said).decode()
     outcome = "postponed" if state is DeliveryState.PENDING else str(state)
-    return lane.Result(
-        delivery, state, outcome, 0.0, delay, False, reason, detail, message=said["en"], hold=False, tried=False
-    )  # fmt: skip
+    return lane.Result(delivery, state, outcome, 0.0, delay, False, reason, detail, hold=False, tried=False)
 
 
 async def _later(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 from retry_queue.ledger import deliveries, lane, outbox, records, revival, session, workers
@@ -261,9 +262,10 @@ async def test_what_vendors_say_cannot_break_a_settle(ledger: session.Ledger) ->
     await making.owe(ledger, "a")
     good = await making.owe(ledger, "b", lane_name="erp/order/2")
     poison = "\x00" + "长" * 9000
+    said = json.dumps({"zh": poison, "en": poison}, ensure_ascii=False)
     results = []
     for found in await making.claim(ledger):
-        words = {} if found.id == good else {"code": poison, "message": poison, "target_record": poison}
+        words = {} if found.id == good else {"code": poison, "detail": said, "target_record": poison}
         results.append(making.result(found, State.DELIVERED, **words))
     assert len(await making.settle(ledger, *results)) == 2
     rows = await making.rows(ledger, "SELECT code, message FROM attempts WHERE code IS NOT NULL")

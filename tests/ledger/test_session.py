@@ -6,6 +6,7 @@ import asyncio
 
 import asyncpg
 import pytest
+from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from retry_queue.ledger import session
@@ -47,3 +48,24 @@ async def test_a_process_that_stops_inside_a_transaction_does_not_stop_the_other
                     await second.exec_driver_sql(statement)
                     through = True
         assert through
+
+
+async def test_a_write_given_up_in_the_middle_lets_others_write(database_url: str, ledger: session.Ledger) -> None:
+    """The error of a cancelled write held its statement, that its closed connection, and that SQLite's only lock."""
+
+    async def busy(other: session.Ledger) -> None:
+        while True:
+            async with other.write() as connection:
+                await connection.execute(text("UPDATE settings SET value = '1' WHERE key = 'none'"))
+                await connection.execute(text("SELECT count(*) FROM inbox"))
+
+    kept = []
+    for turn in range(25):
+        async with session.opened(database_url, owner=f"w{turn}", pool=8) as other:
+            tasks = [asyncio.create_task(busy(other)) for _ in range(8)]
+            await asyncio.sleep(0.02 + turn / 500)
+            for task in tasks:
+                task.cancel()
+            kept.append(await asyncio.gather(*tasks, return_exceptions=True))
+        async with asyncio.timeout(8), ledger.write() as connection:
+            await connection.execute(text("SELECT count(*) FROM inbox"))

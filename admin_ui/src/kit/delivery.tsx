@@ -23,7 +23,7 @@ export function DeliveryCard({ delivery }: { delivery: Schemas['DeliveryDetail']
       {delivery.tries.length > 0 && (
         <Collapse size="small" ghost items={delivery.tries.map((one) => ({
           key: one.attempt,
-          label: <span className="row"><span>{t('attempt', { n: one.attempt })}</span><At iso={one.at} /><span className="dim num">{t('took', { ms: Math.round(one.duration * 1000) })}</span>{one.message && <span className="clip" style={{ maxWidth: 480 }}>{one.message === delivery.words?.en ? say(delivery.words) : one.message}</span>}</span>,
+          label: <span className="row"><span>{t('attempt', { n: one.attempt })}</span><At iso={one.at} /><span className="dim num">{t('took', { ms: Math.round(one.duration * 1000) })}</span>{one.words && <span className="clip" style={{ maxWidth: 480 }}>{say(one.words)}</span>}</span>,
           children: one.exchanges.map((exchange, i) => <Exchange key={i} exchange={exchange} />),
         }))} />
       )}

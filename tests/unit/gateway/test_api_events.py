@@ -99,18 +99,21 @@ async def test_the_timeline_tells_the_whole_story(desk: desks.Desk) -> None:
     exchange = {"operation": "send", "method": "POST", "url": "http://x", "status": 422, "duration": 0.1,
                 "request": "content-type: application/json\n\n" + json.dumps(desks.ORDER, ensure_ascii=False),
                 "response": "no"}  # fmt: skip
-    await desk.attempt("notes", DeliveryState.DEAD, reason="rejected", detail=said, code="E7", message="no",
+    await desk.attempt("notes", DeliveryState.DEAD, reason="rejected", detail=said, code="E7",
                        exchanges=json.dumps([exchange]))  # fmt: skip
     told = (await owner.get(f"/events/{number}/timeline")).json()
     assert [one["kind"] for one in told["steps"]] == ["received", "planned", "attempt", "dead"]
     assert "shop" in told["steps"][0]["words"]["zh"]
-    assert "对方拒绝了这条数据" in told["steps"][3]["words"]["zh"]
+    for step in told["steps"][2:]:
+        assert "对方拒绝了这条数据" in step["words"]["zh"]
+        assert step["words"]["en"].isascii(), "each language by itself"
     (delivery,) = told["deliveries"]
     assert (delivery["state"], delivery["reason"], delivery["code"], delivery["number"]) == (
         "dead", "rejected", "E7", "SO1001",
     )  # fmt: skip
     (tried,) = delivery["tries"]
     assert (tried["attempt"], tried["outcome"], tried["exchanges"][0]["status"]) == (1, "dead", 422)
+    assert tried["words"] == {"zh": "对方拒绝了这条数据", "en": "they refused this record"}
     assert [one["record"] for one in told["links"]] == ["1001"]
     text = json.dumps(told, ensure_ascii=False)
     assert "13800138000" not in text

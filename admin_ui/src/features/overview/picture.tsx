@@ -3,7 +3,7 @@ import { useTranslation } from 'react-i18next'
 import { useNavigate } from 'react-router'
 import type { Schemas } from '@/api/client'
 import { useSay } from '@/i18n'
-import { CENTRE, curve, HIGH, lanes, place, WIDE } from './layout'
+import { curve, frame, lanes, place, WIDE } from './layout'
 
 type Node = Schemas['Node']
 type Edge = Schemas['Edge']
@@ -14,6 +14,7 @@ export function Picture({ nodes, edges }: { nodes: Node[]; edges: Edge[] }) {
   const say = useSay()
   const navigate = useNavigate()
   const spots = place(nodes)
+  const { high, centre } = frame(nodes.length)
   const shown = edges.filter((one) => spots.has(one.source) && spots.has(one.target))
   const side = lanes(shown)
   const go = (to: string) => ({
@@ -25,12 +26,12 @@ export function Picture({ nodes, edges }: { nodes: Node[]; edges: Edge[] }) {
     },
   })
   return (
-    <svg viewBox={`0 0 ${WIDE} ${HIGH}`} className="picture" role="group" aria-label={t('pictureLabel', { nodes: nodes.length, edges: shown.length })}>
+    <svg viewBox={`0 0 ${WIDE} ${high}`} className="picture" role="group" aria-label={t('pictureLabel', { nodes: nodes.length, edges: shown.length })}>
       {shown.map((one, i) => {
         const from = spots.get(one.source)
         const to = spots.get(one.target)
         if (!from || !to) return null
-        const path = curve(from, to, side[i] ?? 0)
+        const path = curve(from, to, centre, side[i] ?? 0)
         const dots = one.enabled && one.per_minute > 0 ? Math.min(4, 1 + Math.floor(Math.log10(one.per_minute + 1) * 2)) : 0
         const name = `${one.label || one.route} · ${t(`health.${one.health as 'good'}`)} · ${common('perMinute', { rate: one.per_minute })}`
         return (
@@ -47,8 +48,8 @@ export function Picture({ nodes, edges }: { nodes: Node[]; edges: Edge[] }) {
         )
       })}
       <g className="picture-hub" aria-hidden="true">
-        <circle cx={CENTRE.x} cy={CENTRE.y} r={34} />
-        <text x={CENTRE.x} y={CENTRE.y + 6}>{t('hub')}</text>
+        <circle cx={centre.x} cy={centre.y} r={34} />
+        <text x={centre.x} y={centre.y + 6}>{t('hub')}</text>
       </g>
       {nodes.map((one) => {
         const at = spots.get(one.key)

@@ -57,6 +57,8 @@ function Chips({ route }: { route: RouteDetail }) {
 
 const TYPES = { system: System, route: RouteCard }
 const GAP = 108
+/** Rows that are shown at first, readably; the rest is a drag away. */
+const FIRST = 6
 
 /** Rows for routes; systems stand at the middle height of what they are joined to, at least a row apart. */
 export function arrange(routes: RouteDetail[], connections: Connection[]): { nodes: Node[]; edges: Edge[] } {
@@ -104,7 +106,7 @@ export default function Canvas({ routes, connections }: { routes: RouteDetail[];
     <>
       <p className="dim">{t('canvasHint')}</p>
       <div className="panel canvas">
-        <ReactFlow nodes={nodes} edges={edges} nodeTypes={TYPES} onConnect={join} nodesConnectable={may('editor')} colorMode={dark ? 'dark' : 'light'} fitView fitViewOptions={{ maxZoom: 1 }} minZoom={0.2}
+        <ReactFlow nodes={nodes} edges={edges} nodeTypes={TYPES} onConnect={join} nodesConnectable={may('editor')} colorMode={dark ? 'dark' : 'light'} fitView fitViewOptions={{ nodes: nodes.filter((one) => one.position.y < FIRST * GAP), maxZoom: 1 }} minZoom={0.2}
           onNodeClick={(_, node) => void navigate(node.id.startsWith('route:') ? `/routes/${node.id.slice(6)}` : `/connections/${node.id.replace(/^\w+:/, '')}`)}>
           <Background gap={22} />
           <Controls showInteractive={false} />
