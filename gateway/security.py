@@ -94,6 +94,7 @@ PERMISSIONS: dict[str, Role | None] = {
     "breaker_open": OP, "breaker_close": OP,
     "connection_create": ED, "connection_update": ED, "connection_delete": ED,
     "connection_enable": ED, "connection_disable": ED, "connection_sandbox": ED,
+    "connection_sandbox_order": OP,
     "mapping_list": V, "mapping_get": V, "mapping_preview": ED, "mapping_publish": ED, "mapping_withdraw": ED,
     "mapping_versions": V, "mapping_version": V, "mapping_diff": V, "mapping_rollback": ED,
     "route_list": V, "route_get": V, "route_create": ED, "route_update": ED, "route_delete": ED,

@@ -1,11 +1,12 @@
-"""``./shuniu faults``: every fault test at full size, one after the other, and the table of what came of it.
+"""``./shuniu faults``: every fault test at full size, and the table of what came of it.
 
     ./shuniu faults                     all of it; what came of it goes into the table of docs/reliability.md
     ./shuniu faults --only two_way      tests whose name contains this; their rows of the table are made anew
     ./shuniu faults --small             at the size of ./shuniu test; only printed
     ./shuniu faults --seed 17           repeats a run
 
-The exit code is pytest's. A trial says what it did with the ``trial`` fixture of tests/faults/conftest.py.
+Those that compare speeds run alone, then all others ``BESIDE`` at a time: most of their time they wait. The exit code
+is pytest's. A trial says what it did with the ``trial`` fixture of tests/faults/conftest.py.
 """
 
 from __future__ import annotations
@@ -24,6 +25,10 @@ from xml.etree import ElementTree  # the file is pytest's own, written a moment 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "reliability.md"
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
+BESIDE = 3
+LONGEST = ("test_soak.py", "test_redis.py", "test_kills.py", "test_bulkheads.py")
+"""They begin first, so that none of them is left over at the end."""
+NO_TESTS = 5
 COLUMNS = ("trial", "size", "result", "figures", "seed", "seconds", "run")
 
 
@@ -79,6 +84,12 @@ def write(found: list[dict[str, str]]) -> None:
     PAGE.write_text(page.replace(f"{BEGIN}{before}{END}", whole), encoding="utf-8")
 
 
+def _files() -> list[str]:
+    """The files of the trials, those that take longest first."""
+    every = sorted(path.name for path in (ROOT / "tests" / "faults").glob("test_*.py"))
+    return [f"tests/faults/{name}" for name in sorted(every, key=lambda name: name not in LONGEST)]
+
+
 def main(argv: list[str]) -> int:
     """Runs pytest over tests/faults; returns its exit code."""
     parser = argparse.ArgumentParser(prog="./shuniu faults", description=__doc__.splitlines()[0])
@@ -95,23 +106,16 @@ def main(argv: list[str]) -> int:
         environment["SEED"] = given.seed
     machine = f"{time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores, Python {platform.python_version()}"
     with tempfile.TemporaryDirectory(prefix="shuniu-faults-") as folder:
-        report = Path(folder) / "report.xml"
-        command = [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-q",
-            "-n",
-            "0",
-            "tests/faults",
-            "-o",
-            "junit_family=xunit1",
-            f"--junitxml={report}",
-        ]
-        if given.only:
-            command += ["-k", given.only]
-        code = subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
-        found = rows(report, machine) if report.exists() else []
+        found, codes = [], set()
+        for mark, workers in (("alone", 0), ("not alone", BESIDE)):
+            report = Path(folder) / f"{workers}.xml"
+            command = [sys.executable, "-m", "pytest", "-q", "-n", str(workers), "-m", mark, *_files()]
+            command += ["-o", "junit_family=xunit1", f"--junitxml={report}"]
+            if given.only:
+                command += ["-k", given.only]
+            codes.add(subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode)
+            found += rows(report, machine) if report.exists() else []
+    code = max(codes - {NO_TESTS}, default=NO_TESTS)
     print(table(found))
     if not given.small:
         write(found)

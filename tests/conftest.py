@@ -104,6 +104,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for name, (meaning, _) in GROUPS.items():
         config.addinivalue_line("markers", f"{name}: {meaning}")
     config.addinivalue_line("markers", "slow: takes more than about ten seconds")
+    config.addinivalue_line("markers", "alone: compares speeds; ./shuniu faults runs nothing beside it")
 
 
 @pytest.hookimpl(optionalhook=True)

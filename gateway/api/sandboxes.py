@@ -69,6 +69,30 @@ async def turn(request: Request, key: str, body: SandboxTurn) -> connection_api.
     return await connection_api.one_shown(hub, key)
 
 
+class SandboxOrders(paging.Part):
+    """How many orders invented buyers place."""
+
+    count: Annotated[int, Field(ge=1, le=50)] = 1
+
+
+@routes.post("/{key}/sandbox/orders", operation_id="connection_sandbox_order", summary="模拟下单 Invented orders",
+             status_code=204, responses=schema.responses(404, 409))  # fmt: skip
+async def order(request: Request, key: str, body: SandboxOrders) -> None:
+    """Lets buyers order at the simulator that stands in; the orders come in as those of the real system do."""
+    hub, who = services.of(request), security.principal(request)
+    async with hub.ledger.read() as db:
+        found = await connection_api.get(db, key)
+    if found.real is None:
+        zh = "这个连接用的是真实系统，不能模拟下单"
+        raise problems.Problem("conflict", zh, "this connection speaks to the real system: nothing is invented there")
+    await sandbox.order(hub.settings, found.connector, body.count)
+    async with hub.ledger.write() as db:
+        detail = {"count": body.count}
+        await audit.append(
+            db, hub.sealer, hub.clock(), who.name, "connection.sandbox_order", f"connection/{key}", detail
+        )
+
+
 async def _routes(
     db: AsyncConnection, hub: services.Services, actor: str, row: connections.Row, body: SandboxTurn
 ) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser import living
+from tests.browser import living, upkeep
 
 pytestmark = [pytest.mark.chromium, pytest.mark.slow, pytest.mark.timeout(180)]
 LONG = 40_000
@@ -36,6 +36,22 @@ def test_a_connection_is_tried_without_keys_then_made_real(hub: living.Living, v
     expect(page.locator(".sandbox-tag")).to_have_count(0)
     expect(page.locator("h1").get_by_text("未启用")).to_be_visible()
     expect(page.get_by_text("项才能启用")).to_be_visible()
+    assert not visitor.complaints, visitor.complaints[:3]
+
+
+def test_an_invented_order_comes_in_like_a_real_one(hub: living.Living, visit: Any) -> None:
+    visitor = visit("editor")
+    page = visitor.go("/connections/new/kuaishou")
+    page.locator('[id="~key"]').fill("try-orders-shop")
+    page.get_by_role("switch", name="用模拟器试跑，先不填密钥").click()
+    page.get_by_role("button", name="建立并试跑").click()
+    expect(page.locator("h1").get_by_text("运行中")).to_be_visible(timeout=LONG)
+    page.get_by_role("button", name="模拟一笔订单").click()
+    expect(page.get_by_text("买家已下单并付款")).to_be_visible(timeout=LONG)
+    upkeep.until(lambda: hub.api("GET", "/events?connection=try-orders-shop&entity=order")["items"], "the order")
+    page.get_by_role("button", name="切回真实系统").click()
+    page.get_by_role("dialog").get_by_role("button", name="切回真实系统").click()
+    expect(page.locator(".sandbox-tag")).to_have_count(0, timeout=LONG)
     assert not visitor.complaints, visitor.complaints[:3]
 
 

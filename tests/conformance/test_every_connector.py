@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import httpx
 import pytest
 
 from connectors.core import grade
+from connectors.simulator import engine
 from tests.conformance import proving, rehearsal, rules_declared, rules_samples, rules_words, ruling
 from tests.conformance.ruling import Problem, Waiver
 
 MODULES = (rules_declared, rules_samples, rules_words)
+SHOPS = ("marketplace", "mall")
 VECTORS: list[tuple[str, Any]] = [(id, one) for id in ruling.IDS for one in rules_samples.vectors(ruling.folder(id))]
 
 
@@ -36,6 +39,16 @@ def test_every_rehearsal_names_what_exists(id: str) -> None:
     named = {one.connection for one in [*plan.calls.values(), *plan.pushes]} - {None}
     assert named <= set(plan.connections)
     assert plan.expire or not any(one.token for one in spec.auth), "tokens that nobody can end"
+
+
+@pytest.mark.parametrize("id", [id for id in ruling.IDS if ruling.folder(id).spec.category in SHOPS])
+async def test_invented_buyers_order_at_every_simulated_shop(id: str) -> None:
+    """What the button of a sandboxed connection needs."""
+    async with engine.serve([id], time_scale=0.01) as url, httpx.AsyncClient(base_url=f"{url}/_sim/{id}") as panel:
+        before = (await panel.get("/state")).json()
+        made = await panel.post("/orders", json={"count": 2})
+        assert made.status_code == 200, made.text
+        assert (await panel.get("/state")).json() != before
 
 
 @pytest.mark.parametrize("id", ruling.IDS)

@@ -139,6 +139,7 @@ def within(found: float, alone: float, full: bool) -> bool:
     return found <= alone * 1.10 + (0.010 if full else 0.150)
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 async def test_a_dead_and_a_slow_system_leave_the_others_alone(
@@ -261,6 +262,7 @@ async def test_a_ban_holds_all_workers(
 
 
 @pytest.mark.skipif(not conftest.FULL, reason="full size only; in small: tests/ledger")
+@pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 async def test_a_burst_of_one_source_leaves_another_its_share(

@@ -75,6 +75,7 @@ async def dead_letters(ledger: session.Ledger, size: int) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.timeout(3000)
 async def test_replay_at_size(
     folder: Path, postgres_url: str, valkey_url: str, full: bool, trial: Callable[..., None]

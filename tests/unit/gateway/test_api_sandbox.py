@@ -146,3 +146,19 @@ async def test_a_file_does_not_change_what_a_simulator_stands_in_for(
     with pytest.raises(hub_file.Broken, match="模拟器"):
         await hub.apply(desk.ledger, desk.hub.sealer, hub_file.read(file, "hub.yaml", variables={}), actor="test")
     assert (await turned(editor, on=False)).status_code == 200
+
+
+async def test_invented_buyers_order_only_at_the_simulator(desk: desks.Desk, editor: httpx.AsyncClient) -> None:
+    path = "/connections/shop/sandbox/orders"
+    problem(await editor.post(path, json={}), 409, "conflict")
+    assert (await turned(editor, on=True)).status_code == 200
+    async with httpx.AsyncClient() as sim:
+        state = f"{desk.hub.settings.sandbox_url}/_sim/kuaishou/state"
+        before = (await sim.get(state)).json()
+        operator = await desk.as_("operator")
+        assert (await operator.post(path, json={"count": 2})).status_code == 204
+        assert (await sim.get(state)).json() != before
+    problem(await operator.post(path, json={"count": 1000}), 422, "invalid")
+    assert (await (await desk.as_("viewer")).post(path, json={})).status_code == 403
+    assert (await editor.post("/connections/notes/sandbox", json={"on": True})).status_code == 200
+    problem(await editor.post("/connections/notes/sandbox/orders", json={}), 409, "conflict")

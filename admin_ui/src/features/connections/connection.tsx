@@ -68,7 +68,7 @@ function Content({ connection, connector }: { connection: Connection; connector:
   return (
     <>
       {connection.state === 'needs_auth' && <Alert type="error" showIcon title={t('reauth')} description={say(connection.reason)} style={{ marginBottom: 16 }} />}
-      <Standing connection={connection} />
+      <Standing connection={connection} connector={connector} />
       <BreakerState connection={connection} />
       {!connection.sandbox && <Authorise connection={connection} connector={connector} />}
       <Formers connection={connection} />

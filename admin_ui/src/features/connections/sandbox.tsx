@@ -8,6 +8,9 @@ import type { Connection, Connector } from '@/data/catalogue'
 import { useChange, useProblemWords } from '@/kit/query'
 import '@/style/sandbox.css'
 
+/** Kinds of systems at which people order. */
+const SHOPS = ['marketplace', 'mall']
+
 export const sandbox = (key: string, on: boolean, stopRoutes = false): Promise<Connection> =>
   ask(api.POST('/api/v1/connections/{key}/sandbox', { params: { path: { key } }, body: { on, stop_routes: stopRoutes } }))
 
@@ -33,15 +36,21 @@ function useTurn(key: string) {
   return { sure, busy: turn.isPending }
 }
 
-/** On the page of a connection that speaks to a simulator: that it does, and the way back. */
-export function Standing({ connection }: { connection: Connection }) {
+/** On the page of a connection that speaks to a simulator: that it does, an order to watch, and the way back. */
+export function Standing({ connection, connector }: { connection: Connection; connector: Connector }) {
   const { t } = useTranslation('connections')
   const { may } = useSession()
   const { sure, busy } = useTurn(connection.key)
+  const order = useChange<void, undefined>(() => ask(api.POST('/api/v1/connections/{key}/sandbox/orders', { params: { path: { key: connection.key } }, body: { count: 1 } })), { stale: ['events', 'overview'], done: t('sandboxOrdered') })
   if (!connection.sandbox) return null
   return (
     <Alert className="sandbox-banner" type="warning" icon={<ExperimentOutlined />} showIcon title={t('sandboxIs')} description={t('sandboxIsHint')}
-      action={may('editor') && <Button loading={busy} onClick={() => sure(false)}>{t('sandboxBack')}</Button>} />
+      action={(
+        <span className="row">
+          {may('operator') && connection.state === 'enabled' && SHOPS.includes(connector.category) && <Button type="primary" loading={order.isPending} onClick={() => order.mutate()}>{t('sandboxOrder')}</Button>}
+          {may('editor') && <Button loading={busy} onClick={() => sure(false)}>{t('sandboxBack')}</Button>}
+        </span>
+      )} />
   )
 }
 
