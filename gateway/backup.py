@@ -26,7 +26,7 @@ from typing import Any, BinaryIO
 
 from sqlalchemy.engine import URL, make_url
 
-from gateway import __version__, migrate, refusal, settings
+from gateway import __version__, refusal, settings
 from gateway.trial import postgres
 from retry_queue.ledger import configuration, recovery, secrets, session, workers
 
@@ -133,6 +133,8 @@ def _copy(url: URL, file: Path) -> None:
 
 async def take(url: str, sealer: secrets.Sealer, file: Path) -> Manifest:
     """Writes a backup to ``file``, readable by its owner only. Raises Refused, LedgerUnavailable, OSError."""
+    from gateway import migrate  # what migrates a schema is loaded by who needs it: an API process hardly ever does
+
     address = make_url(url)
     revision, _newest = await migrate.state(url)
     if revision is None:
@@ -204,6 +206,8 @@ async def put_back(url: str, sealer: secrets.Sealer, file: Path) -> Restored:
     running hub, a PostgreSQL database that is not empty. The SQLite file that was there is kept beside it.
     Raises Refused, LedgerUnavailable, OSError.
     """
+    from gateway import migrate
+
     address = make_url(url)
     backend = address.get_backend_name()
     told = read(file)
@@ -243,6 +247,8 @@ async def mark(url: str, taken_at: float) -> int:
 
 async def _still(url: str, address: URL) -> None:
     """Refuses while somebody works on the ledger, and when PostgreSQL's database holds something."""
+    from gateway import migrate
+
     revision, _newest = await migrate.state(url)
     if revision is None:
         return

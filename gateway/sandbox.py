@@ -5,9 +5,7 @@ Where they are is a setting of the operator (``SHUNIU_SANDBOX_URL``, or ``serve 
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 
@@ -22,14 +20,6 @@ def offered(config: settings.Settings, connectors: catalogue.Catalogue, connecto
     if not config.sandbox_url or connectors.own(connector):
         return False
     return registry.folder(connector).joinpath("simulator.py").is_file()
-
-
-def network(config: settings.Settings) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
-    """The one address that connections may call for the sandbox's sake; a name is judged like every other."""
-    try:
-        return (ipaddress.ip_network(urlsplit(config.sandbox_url).hostname or ""),)
-    except ValueError:
-        return ()
 
 
 async def order(config: settings.Settings, connector: str, count: int) -> None:

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 import structlog
 
 from connectors.core import client, egress, model
-from gateway import sandbox
 from gateway import settings as settings_
 from retry_queue import append, credentials, dispatch, pacer, rest
 from retry_queue.ledger import configuration, secrets, session, workers
@@ -87,7 +86,7 @@ class Hub:
 
 async def build(config: settings_.Settings, role: str) -> Hub:
     """Opens the ledger, registers this process and loads the site."""
-    egress.allow((*config.egress_allow, *sandbox.network(config)))
+    egress.allow((*config.egress_allow, *egress.address(config.sandbox_url)))
     host = socket.gethostname()[:80]
     owner = f"{role}-{os.getpid()}-{tokens.token_hex(4)}"
     ledger = session.open_ledger(config.database_url, owner=owner, steps=True)

@@ -17,6 +17,7 @@ import socket
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp import abc
@@ -165,6 +166,14 @@ def allow(networks: Iterable[Network | str]) -> None:
     """Sets what of the private network this process may call; called once, at its start."""
     global _rule
     _rule = Rule(tuple(ipaddress.ip_network(one) for one in networks))
+
+
+def address(url: str) -> tuple[Network, ...]:
+    """The one address that a URL names, to be allowed; none where it has a name, which is judged like every other."""
+    try:
+        return (ipaddress.ip_network(urlsplit(url).hostname or ""),)
+    except ValueError:
+        return ()
 
 
 @contextlib.contextmanager

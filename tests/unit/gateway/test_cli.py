@@ -304,6 +304,17 @@ def test_serving_does_not_carry_the_other_commands() -> None:
     assert not loaded & {"fastapi", "gateway.hub", "gateway.api", "mappings", "gateway.commands.doctor"}
 
 
+@pytest.mark.parametrize(
+    ("role", "strange"),
+    [("gateway.worker", {"fastapi", "uvicorn", "alembic"}), ("gateway.app", {"alembic", "openpyxl", "typer"})],
+)
+def test_a_process_loads_only_what_its_role_runs(role: str, strange: set[str]) -> None:
+    """The sandbox's switch had brought the web framework into every worker: 15 MiB in each."""
+    code = f"import sys; from gateway import serve; import {role}; print(*sorted(sys.modules))"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert not set(ran.stdout.split()) & strange
+
+
 @pytest.mark.postgres
 def test_a_ledger_without_its_schema_is_told(
     run: Run, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
