@@ -28,6 +28,8 @@ from connectors.simulator import control, engine
 ZONE = timezone(timedelta(hours=8))
 SKEW = 300
 DAY = 86400
+UNTOLD = ("modify_time", "audit_time", "auditor_name", "bill_close_state")
+"""What a record has and a row of its list does not show, beside its parts."""
 Work = Callable[["Simulator", Request, Any], Any]
 """What a business call does: the stand-in, the request and its body to the answer's data. Raises Refused."""
 TOKEN = "/jdyconnector/app_management/kingdee_auth_token"  # house: vendor-word because it is an address
@@ -227,14 +229,17 @@ class Simulator(engine.Simulator):
 def listed(name: str) -> Work:
     """A page of the rows that changed within a window, as heads; of one state where that is asked for."""
 
+    def head(row: books.Row) -> books.Row:
+        return {key: value for key, value in row.items() if key not in UNTOLD and not key.endswith("_entity")}
+
     def work(stand: Simulator, request: Request, _body: Any) -> books.Row:
         query, found = request.query_params, []
         begin, end = int(query.get("modify_start_time", "0")), int(query.get("modify_end_time", "9" * 14))
         for row in getattr(stand.books, name).values():
             at = datetime.strptime(row["modify_time"], "%Y-%m-%d %H:%M:%S").replace(tzinfo=ZONE).timestamp() * 1000
             if begin <= at <= end and query.get("bill_status") in (None, row.get("bill_status")):
-                found.append({key: value for key, value in row.items() if not key.endswith("_entity")})
-        return paged(query, sorted(found, key=lambda row: (row["modify_time"], row["id"])))
+                found.append(row)
+        return paged(query, [head(row) for row in sorted(found, key=lambda row: (row["modify_time"], row["id"]))])
 
     return work
 
