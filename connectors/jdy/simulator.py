@@ -1,17 +1,19 @@
 """The simulated Kingdee Star: signed calls under ``/jdy``, one company's books behind them.
 
-Controls, under ``/_sim/jdy``: ``POST audit|close`` ``{number}`` · ``POST customers/{number}`` · ``POST rotate`` (a new
-app secret, as every day) · ``POST expire_tokens`` · ``GET orders/{number}``.
+Controls, under ``/_sim/jdy``: ``POST audit|close|audit_return`` ``{number}`` · ``POST ship`` ``{number, waybill?,
+carrier?}`` · ``POST customers|goods/{number}`` · ``POST rotate`` (a new app secret, as every day) · ``POST
+expire_tokens`` · ``GET orders|returns/{number}``.
 """
 
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import hmac
 import json
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, ClassVar
 from urllib.parse import quote
@@ -26,6 +28,10 @@ from connectors.simulator import control, engine
 ZONE = timezone(timedelta(hours=8))
 SKEW = 300
 DAY = 86400
+UNTOLD = ("modify_time", "audit_time", "auditor_name", "bill_close_state")
+"""What a record has and a row of its list does not show, beside its parts."""
+Work = Callable[["Simulator", Request, Any], Any]
+"""What a business call does: the stand-in, the request and its body to the answer's data. Raises Refused."""
 TOKEN = "/jdyconnector/app_management/kingdee_auth_token"  # house: vendor-word because it is an address
 
 
@@ -48,7 +54,7 @@ class Simulator(engine.Simulator):
         self.logins = 0
         goods = [(sku.code, f"{sku.title} {sku.spec}") for sku in self.world.skus]
         for code, name in [*goods, ("SKU-1001", "示例商品"), ("SKU-1002", "示例商品二")]:
-            self.books.materials[code] = {"id": self.books.next(), "number": code, "name": name}
+            self.books.add_goods(code, name, 120)
         self.books.add_customer(str(self.settings["customer_number"]), "网店客户", {})
         for person in self.world.customers[:20]:
             self.books.add_customer(f"KH{person.index + 1:05d}", f"{person.name}{person.index}", {})
@@ -61,7 +67,8 @@ class Simulator(engine.Simulator):
         return datetime.fromtimestamp(self.now(), UTC).astimezone(ZONE).strftime("%Y-%m-%d %H:%M:%S")
 
     def snapshot(self) -> Any:
-        return {"orders": len(self.books.orders), "customers": len(self.books.customers), "logins": self.logins}
+        kinds = ("orders", "outbounds", "inbounds", "customers")
+        return {kind: len(getattr(self.books, kind)) for kind in kinds} | {"logins": self.logins}
 
     def throttled(self, request: Request) -> Response:
         return PlainTextResponse("Too Many Requests", 429)
@@ -90,12 +97,10 @@ class Simulator(engine.Simulator):
         return [
             Route("/jdyconnector/app_management/push_app_authorize", self.authorise, methods=["POST"]),
             Route(TOKEN, self.token),
-            Route("/jdy/v2/scm/sal_order", business(self.list_orders), methods=["GET"]),
-            Route("/jdy/v2/scm/sal_order", business(self.save_order), methods=["POST"]),
-            Route("/jdy/v2/scm/sal_order_detail", business(self.view_order)),
-            Route("/jdy/v2/bd/customer", business(self.list_customers), methods=["GET"]),
-            Route("/jdy/v2/bd/customer", business(self.save_customer), methods=["POST"]),
-            Route("/jdy/v2/bd/customer_detail", business(self.view_customer)),
+            *[
+                Route(path, business(functools.partial(work, self)), methods=[method])
+                for (method, path), work in CALLS.items()
+            ],
         ]
 
     def signed(self, request: Request) -> None:
@@ -148,43 +153,6 @@ class Simulator(engine.Simulator):
         self.tokens[made] = self.now() + DAY
         return self.said(0, "成功", {"uid": "1000001", "app-token": made})
 
-    def _listed(self, request: Request, rows: list[books.Row]) -> books.Row:
-        query = request.query_params
-        begin, end = int(query.get("modify_start_time", "0")), int(query.get("modify_end_time", "9" * 14))
-        found = []
-        for row in rows:
-            at = datetime.strptime(row["modify_time"], "%Y-%m-%d %H:%M:%S").replace(tzinfo=ZONE).timestamp() * 1000
-            if begin <= at <= end:
-                found.append({key: value for key, value in row.items() if key != "material_entity"})
-        found.sort(key=lambda row: (row["modify_time"], row["id"]))
-        page, size = int(query.get("page", "1")), int(query.get("page_size", "10"))
-        shown = found[(page - 1) * size : page * size]
-        return {"count": len(found), "total_page": -(-len(found) // size), "page": page, "rows": shown}
-
-    def list_orders(self, request: Request, _body: Any) -> Any:
-        return self._listed(request, list(self.books.orders.values()))
-
-    def list_customers(self, request: Request, _body: Any) -> Any:
-        return self._listed(request, list(self.books.customers.values()))
-
-    def save_order(self, _request: Request, body: Any) -> Any:
-        return self.books.save_order(body)
-
-    def save_customer(self, _request: Request, body: Any) -> Any:
-        return self.books.save_customer(body)
-
-    def view_order(self, request: Request, _body: Any) -> Any:
-        return self._viewed(request, self.books.orders)
-
-    def view_customer(self, request: Request, _body: Any) -> Any:
-        return self._viewed(request, self.books.customers)
-
-    def _viewed(self, request: Request, rows: dict[str, books.Row]) -> books.Row:
-        number = request.query_params.get("number", "")
-        if number not in rows:
-            raise books.Refused(1, f"参数number[{number}]不存在")
-        return rows[number]
-
     # Controls.
 
     def controls(self) -> list[BaseRoute]:
@@ -193,9 +161,13 @@ class Simulator(engine.Simulator):
 
         return [
             Route("/orders/{number}", control.guarded(self.show_order)),
+            Route("/returns/{number}", control.guarded(self.show_return)),
             post("/audit", self.audit),
+            post("/audit_return", self.audit_return),
             post("/close", self.close),
+            post("/ship", self.ship),
             post("/customers/{number}", self.edit_customer),
+            post("/goods/{number}", self.edit_goods),
             post("/rotate", self.rotate),
             post("/expire_tokens", self.expire_tokens),
         ]
@@ -208,10 +180,18 @@ class Simulator(engine.Simulator):
     async def show_order(self, request: Request) -> Response:
         return control.answer(self._found(self.books.orders, request.path_params["number"]))
 
+    async def show_return(self, request: Request) -> Response:
+        return control.answer(self._found(self.books.inbounds, request.path_params["number"]))
+
     async def audit(self, request: Request) -> Response:
         order = self._found(self.books.orders, (await control.body(request)).get("number"))
-        self.books.touch(order, bill_status="C", auditor_name="张会计", audit_time=self.local())
+        self.books.audit(order)
         return control.answer(order)
+
+    async def audit_return(self, request: Request) -> Response:
+        one = self._found(self.books.inbounds, (await control.body(request)).get("number"))
+        self.books.audit(one)
+        return control.answer(one)
 
     async def close(self, request: Request) -> Response:
         wish = await control.body(request)
@@ -219,8 +199,19 @@ class Simulator(engine.Simulator):
         self.books.touch(order, bill_close_state=str(wish.get("state", "S")))
         return control.answer(order)
 
+    async def ship(self, request: Request) -> Response:
+        wish = await control.body(request)
+        order = self._found(self.books.orders, wish.get("number"))
+        waybill = str(wish.get("waybill", f"SF{len(self.books.outbounds) + 1:013d}"))
+        return control.answer(self.books.ship(order, str(wish.get("carrier", "顺丰速运")), waybill))
+
     async def edit_customer(self, request: Request) -> Response:
         row = self._found(self.books.customers, request.path_params["number"])
+        self.books.touch(row, **await control.body(request))
+        return control.answer(row)
+
+    async def edit_goods(self, request: Request) -> Response:
+        row = self._found(self.books.materials, request.path_params["number"])
         self.books.touch(row, **await control.body(request))
         return control.answer(row)
 
@@ -233,3 +224,64 @@ class Simulator(engine.Simulator):
     async def expire_tokens(self, _request: Request) -> Response:
         self.tokens = dict.fromkeys(self.tokens, 0.0)
         return control.answer({"expired": len(self.tokens)})
+
+
+def listed(name: str) -> Work:
+    """A page of the rows that changed within a window, as heads; of one state where that is asked for."""
+
+    def head(row: books.Row) -> books.Row:
+        return {key: value for key, value in row.items() if key not in UNTOLD and not key.endswith("_entity")}
+
+    def work(stand: Simulator, request: Request, _body: Any) -> books.Row:
+        query, found = request.query_params, []
+        begin, end = int(query.get("modify_start_time", "0")), int(query.get("modify_end_time", "9" * 14))
+        for row in getattr(stand.books, name).values():
+            at = datetime.strptime(row["modify_time"], "%Y-%m-%d %H:%M:%S").replace(tzinfo=ZONE).timestamp() * 1000
+            if begin <= at <= end and query.get("bill_status") in (None, row.get("bill_status")):
+                found.append(row)
+        return paged(query, [head(row) for row in sorted(found, key=lambda row: (row["modify_time"], row["id"]))])
+
+    return work
+
+
+def viewed(name: str) -> Work:
+    """One record, whole, by its number."""
+
+    def work(stand: Simulator, request: Request, _body: Any) -> books.Row:
+        number, rows = request.query_params.get("number", ""), getattr(stand.books, name)
+        if number not in rows:
+            raise books.Refused(1, f"参数number[{number}]不存在")
+        found: books.Row = rows[number]
+        return found
+
+    return work
+
+
+def written(save: Callable[[books.Books, books.Row], books.Row]) -> Work:
+    """What a POST does to the books."""
+    return lambda stand, _request, body: save(stand.books, body)
+
+
+def paged(query: Mapping[str, str], rows: list[books.Row]) -> books.Row:
+    """One page of a list."""
+    page, size = int(query.get("page", "1")), int(query.get("page_size", "10"))
+    shown = rows[(page - 1) * size : page * size]
+    return {"count": len(rows), "total_page": -(-len(rows) // size), "page": page, "rows": shown}
+
+
+CALLS: dict[tuple[str, str], Work] = {
+    ("GET", "/jdy/v2/scm/sal_order"): listed("orders"),
+    ("POST", "/jdy/v2/scm/sal_order"): written(books.Books.save_order),
+    ("GET", "/jdy/v2/scm/sal_order_detail"): viewed("orders"),
+    ("GET", "/jdy/v2/scm/sal_out_bound"): listed("outbounds"),
+    ("GET", "/jdy/v2/scm/sal_out_bound_detail"): viewed("outbounds"),
+    ("GET", "/jdy/v2/scm/sal_in_bound"): listed("inbounds"),
+    ("POST", "/jdy/v2/scm/sal_in_bound"): written(books.Books.save_return),
+    ("GET", "/jdy/v2/scm/sal_in_bound_detail"): viewed("inbounds"),
+    ("GET", "/jdy/v2/scm/inventory"): lambda stand, request, _: paged(request.query_params, stand.books.levels()),
+    ("GET", "/jdy/v2/bd/material"): listed("materials"),
+    ("GET", "/jdy/v2/bd/customer"): listed("customers"),
+    ("POST", "/jdy/v2/bd/customer"): written(books.Books.save_customer),
+    ("GET", "/jdy/v2/bd/customer_detail"): viewed("customers"),
+    ("POST", "/jdy/v2/sys/common_operate"): written(books.Books.operate),
+}

@@ -1,11 +1,12 @@
 """The simulated U8 OpenAPI gateway under ``/u8`` and one company's U8 behind it.
 
-Controls, under ``/_sim/u8``: ``POST verify`` ``{code}`` · ``POST ship`` ``{code, waybill?, carrier?}`` ·
-``POST expire_tokens``. The setting ``workflow`` makes people verify.
+Controls, under ``/_sim/u8``: ``POST verify|verify_return`` ``{code}`` · ``POST ship`` ``{code, waybill?, carrier?}`` ·
+``POST customers/{code}`` · ``POST expire_tokens``. The setting ``workflow`` makes people verify.
 """
 
 from __future__ import annotations
 
+import functools
 import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
@@ -22,6 +23,16 @@ from connectors.u8.simulated import site
 
 ZONE = timezone(timedelta(hours=8))
 LARGEST = 1000
+Write = Callable[[site.Site, Any], dict[str, Any]]
+WRITES: dict[str, tuple[str, Write]] = {
+    "saleorder/add": ("saleorder", site.Site.add_order),
+    "saleorder/verify": ("saleorder", lambda books, given: books.verify(str(given["voucher_code"]))),
+    "returnorder/add": ("returnorder", site.Site.add_return),
+    "returnorder/verify": ("returnorder", lambda books, given: books.verify_return(str(given["voucher_code"]))),
+    "customer/add": ("customer", site.Site.add_customer),
+    "customer/edit": ("customer", site.Site.edit_customer),
+}
+"""What a POST does, by its path: the member of the body that it reads, and the work."""
 
 
 class Simulator(engine.Simulator):
@@ -34,6 +45,7 @@ class Simulator(engine.Simulator):
         "app_key": "opa0000000000000000",
         "app_secret": "00000000000000000000000000000000",
         "customer": "CUST0001",
+        "customer_class": "01",
         "token_lifetime": 7200,
         "workflow": False,
     }
@@ -62,7 +74,8 @@ class Simulator(engine.Simulator):
         return datetime.fromtimestamp(self.now(), UTC).astimezone(ZONE).strftime("%Y-%m-%d")
 
     def snapshot(self) -> Any:
-        return {"orders": len(self.site.orders), "deliveries": len(self.site.deliveries), "tokens": len(self.tokens)}
+        kinds = ("orders", "deliveries", "returns", "customers")
+        return {kind: len(getattr(self.site, kind)) for kind in kinds} | {"tokens": len(self.tokens)}
 
     def said(self, code: str, words: str, **more: Any) -> Response:
         return control.answer({"errcode": code, "errmsg": words, **more})
@@ -82,14 +95,10 @@ class Simulator(engine.Simulator):
         def post(path: str, work: Callable[[Any, Any], dict[str, Any]]) -> Route:
             return Route(path, self._guarded(lambda request, body: work(request.query_params, body)), methods=["POST"])
 
-        books = self.site
+        # The site is asked for at each call: a reset puts another in its place.
         return [
             Route("/system/token", self.token),
-            post(
-                "/api/saleorder/add",
-                lambda query, body: self._written(query, lambda: books.add_order(body["saleorder"])),
-            ),
-            post("/api/saleorder/verify", self._verify),
+            *[post(f"/api/{path}", functools.partial(self._written, *what)) for path, what in WRITES.items()],
             get("/api/saleorder/get", lambda query: {"saleorder": self.site.order(query.get("id", ""))}),
             get("/api/saleorderlist/batch_get", lambda query: self._dated("saleorderlist", self.site.orders, query)),
             get(
@@ -97,6 +106,11 @@ class Simulator(engine.Simulator):
                 lambda query: self._dated("consignmentlist", self.site.deliveries, query),
             ),
             get("/api/consignment/get", self._delivery),
+            get("/api/returnorder/get", lambda query: {"returnorder": self.site.returned(query.get("id", ""))}),
+            get(
+                "/api/returnorderlist/batch_get", lambda query: self._dated("returnorderlist", self.site.returns, query)
+            ),
+            get("/api/customer/get", lambda query: {"customer": self.site.customer(query.get("id", ""))}),
             get("/api/currentstock/batch_get", self._stock),
             get("/api/inventory/batch_get", lambda query: page("inventory", [*self.site.goods.values()], query)),
             get("/api/customer/batch_get", lambda query: page("customer", [*self.site.customers.values()], query)),
@@ -130,14 +144,11 @@ class Simulator(engine.Simulator):
         told = {"id": made, "appKey": self.settings["app_key"], "expiresIn": self.settings["token_lifetime"]}
         return self.said("0", "", token=told)
 
-    def _written(self, query: Any, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """A write under its biz_id (the stand-in waits with sync only)."""
+    def _written(self, name: str, make: Write, query: Any, body: Any) -> dict[str, Any]:
+        """A write of what the body holds under ``name``, under its biz_id (the stand-in waits with sync only)."""
         if not query.get("biz_id") or query.get("sync") != "1":
             raise site.Refused("10006", "缺少biz_id或sync")
-        return {**self.site.once(query["biz_id"], make), "tradeid": query["biz_id"]}
-
-    def _verify(self, query: Any, body: Any) -> dict[str, Any]:
-        return self._written(query, lambda: self.site.verify(str(body["saleorder"]["voucher_code"])))
+        return {**self.site.once(query["biz_id"], lambda: make(self.site, body[name])), "tradeid": query["biz_id"]}
 
     def _dated(self, name: str, rows: dict[str, Any], query: Any) -> dict[str, Any]:
         begin, end = query.get("date_begin", ""), query.get("date_end", "")
@@ -159,11 +170,28 @@ class Simulator(engine.Simulator):
         def post(path: str, endpoint: control.Endpoint) -> Route:
             return Route(path, control.guarded(endpoint), methods=["POST"])
 
-        return [post("/verify", self.verify), post("/ship", self.ship), post("/expire_tokens", self.expire_tokens)]
+        return [
+            post("/verify", self.verify),
+            post("/verify_return", self.verify_return),
+            post("/ship", self.ship),
+            post("/customers/{code}", self.edit_customer),
+            post("/expire_tokens", self.expire_tokens),
+        ]
 
     async def verify(self, request: Request) -> Response:
         one = self.site.order(str((await control.body(request))["code"]))
         one.update(state="Approved", verifier="demo")
+        return control.answer(one)
+
+    async def verify_return(self, request: Request) -> Response:
+        one = self.site.returned(str((await control.body(request))["code"]))
+        one.update(state="Approved", verifier="demo")
+        self.site.take_back(one)
+        return control.answer(one)
+
+    async def edit_customer(self, request: Request) -> Response:
+        one = self.site.customer(request.path_params["code"])
+        one.update(await control.body(request))
         return control.answer(one)
 
     async def ship(self, request: Request) -> Response:

@@ -1,7 +1,7 @@
 """The simulated YonBIP: gateway lookup, token service and gateway under ``/yonyou``, one tenant, events to the hub.
 
 Controls, under ``/_sim/yonyou``: ``POST approve|ship|close|oppose`` by ``number`` (the shop's) · ``POST workflow``
-``{on}`` · ``POST customers/{code}`` · ``POST check`` (saving the subscription) · ``POST expire_tokens`` ·
+``{on}`` · ``POST customers|goods/{code}`` · ``POST check`` (saving the subscription) · ``POST expire_tokens`` ·
 ``GET orders/{number}``.
 """
 
@@ -163,7 +163,8 @@ class Simulator(engine.Simulator):
             return self.said("310404", f"网关上没有注册此API[{path}]", status=404)
         try:
             self.gate.admitted(path, request.query_params.get("access_token", ""))
-            body = json.loads(await request.body() or b"{}")
+            asked = request.method == "GET"
+            body = dict(request.query_params) if asked else json.loads(await request.body() or b"{}")
             code, words, data = self.calls.paths[path](body if isinstance(body, dict) else {})
         except books.Refused as refused:
             if refused.code == "310036" and self.settings["plain_refusal"]:
@@ -206,6 +207,7 @@ class Simulator(engine.Simulator):
             post("/ship", self.ship),
             post("/close", self.close),
             post("/customers/{code}", self.edit_customer),
+            post("/goods/{code}", self.edit_goods),
             post("/check", self.check),
             post("/expire_tokens", self.expire_tokens),
         ]
@@ -237,8 +239,10 @@ class Simulator(engine.Simulator):
         self.waybills += 1
         waybill = str(wish.get("waybill") or f"SF{self.waybills:013d}")
         delivery = self.books.ship(order, str(wish.get("carrier", "顺丰速运")), waybill)
+        left = self.calls.outbounds.add(delivery)
         self._order_event("SAVE", order)
-        return control.answer({"delivery": str(delivery["id"]), "code": delivery["code"], "waybill": waybill})
+        told = {"delivery": str(delivery["id"]), "outbound": str(left["id"]), "code": delivery["code"]}
+        return control.answer({**told, "waybill": waybill})
 
     async def close(self, request: Request) -> Response:
         order = self._found((await control.body(request)).get("number"))
@@ -252,6 +256,14 @@ class Simulator(engine.Simulator):
             raise LookupError(f"no customer {request.path_params['code']}")
         kept.update(await control.body(request), modifyTime=self.local())
         self.tell("YXYBASEDOC_AA_MERCHANT_UPDATE", {"id": kept["id"], "code": kept["code"]})
+        return control.answer(kept)
+
+    async def edit_goods(self, request: Request) -> Response:
+        kept = self.books.goods.get(request.path_params["code"])
+        if kept is None:
+            raise LookupError(f"no material {request.path_params['code']}")
+        kept.update(await control.body(request), pubts=self.local())
+        self.tell("YXYBASEDOC_PC_PRODUCT_UPDATE", {"id": kept["id"], "code": kept["code"]})
         return control.answer(kept)
 
     async def check(self, _request: Request) -> Response:

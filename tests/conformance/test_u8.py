@@ -81,6 +81,66 @@ async def test_what_was_refused_can_be_sent_again_once_it_is_mended(
     assert (await hub.call(books, "sales_order.save", order(books, PAID))).record_id == "SN202606270001"
 
 
+async def test_regression_a_reset_site_takes_orders(
+    hub: client.Client, url: engine.Url, company: simulator.Simulator
+) -> None:
+    """Orders went on into the books from before the reset, and were not to be found."""
+    books = connection(url)
+    await company.reset()
+    await hub.call(books, "sales_order.save", order(books, PAID))
+    assert list(company.site.orders) == ["SN202606270001"]
+
+
+BACK = {
+    "id": "RF1", "kind": "return", "status": "done", "order_id": "SN202606270001",
+    "updated_at": "2026-07-01T15:20:00+08:00",
+    "lines": [{"order_line_id": "L1", "sku": "SKU-1001", "quantity": "2", "amount": "128.00"}],
+}  # fmt: skip
+
+
+async def test_a_return_is_booked_and_verified_once_whatever_gets_lost(
+    hub: client.Client, url: engine.Url, company: simulator.Simulator
+) -> None:
+    books, mapping = connection(url), library.shipped("u8", "after_sale")
+    given = mapping.to_native(BACK, {"config": books.config})
+    for _ in range(2):  # once after it was saved, once after it was verified
+        company.faults.drop_reply = 1
+        with pytest.raises(errors.OutcomeUnknown):
+            await hub.call(books, "return.save", given, fresh=False)
+    assert (await hub.call(books, "return.save", given, fresh=False)).already
+    assert [one.kind for one in company.journal.effects] == ["return", "return.verify"]
+    assert company.site.stock["SKU-1001"] == 122
+    read = mapping.from_native((await hub.call(books, "return.find", {"code": "RF1"})).data)
+    assert (read["status"], read["order_id"], read["lines"][0]["quantity"]) == ("done", "SN202606270001", 2)
+
+
+async def test_quantities_of_returns_have_the_sign_that_the_site_wants(hub: client.Client, url: engine.Url) -> None:
+    books = connection(url, return_sign="positive")
+    given = library.shipped("u8", "after_sale").to_native(BACK, {"config": books.config})
+    with pytest.raises(errors.Rejected, match="quantity"):  # this site wants them below zero
+        await hub.call(books, "return.save", given)
+
+
+async def test_a_customer_is_made_once_and_changed_afterwards(
+    hub: client.Client, url: engine.Url, company: simulator.Simulator
+) -> None:
+    books, mapping = connection(url, customer_class="98"), library.shipped("u8", "customer")
+
+    async def saved(record: dict[str, Any]) -> None:
+        given = mapping.to_native({"id": "C1", "kind": "person", **record}, {"config": books.config})
+        assert (await hub.call(books, "customer.save", given)).record_id == "C1"
+
+    await saved({"name": "李四", "phone": "13800000006", "created_at": "2026-06-27T09:00:00+08:00"})
+    await saved({"name": "李四", "phone": "13900000006"})
+    assert [one.kind for one in company.journal.effects] == ["customer", "customer.update"]
+    kept = company.site.customers["C1"]
+    assert (kept["mobile"], kept["sort_code"], kept["seed_date"]) == ("13900000006", "98", "2026-06-27")
+    classless = connection(url)
+    given = mapping.to_native({"id": "C2", "name": "王五", "kind": "person"}, {"config": classless.config})
+    with pytest.raises(errors.Rejected, match="sort_code"):
+        await hub.call(classless, "customer.save", given)
+
+
 async def test_a_workflow_is_waited_for(hub: client.Client, url: engine.Url) -> None:
     await control(url, "configure", workflow=True)
     books = connection(url)

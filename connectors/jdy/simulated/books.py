@@ -1,4 +1,4 @@
-"""The books of one pretend company: customers, materials, sales orders; answers in the vendor's own envelope."""
+"""The books of one pretend company: customers, goods, stock, sales documents; answers in the vendor's own envelope."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 Row = dict[str, Any]
+STOCK = "CK001"
+"""The number of the only warehouse."""
 
 
 class Refused(Exception):
@@ -24,6 +26,9 @@ class Books:
         self.customers: dict[str, Row] = {}
         self.materials: dict[str, Row] = {}
         self.orders: dict[str, Row] = {}
+        self.outbounds: dict[str, Row] = {}
+        self.inbounds: dict[str, Row] = {}
+        self.stock: dict[str, float] = {}
         self._number = 1763000000000000000
 
     def next(self) -> str:
@@ -32,29 +37,88 @@ class Books:
 
     def save_order(self, given: Row) -> Row:
         """POST sal_order: a document in status Z; a number that is taken is refused."""
-        number = str(given.get("bill_no") or f"XSDD{len(self.orders) + 1:06d}")
+        return self._saved(given, self.orders, "sales_order", "XSDD")
+
+    def save_return(self, given: Row) -> Row:
+        """POST sal_in_bound: goods that came back, in status Z; they are in stock once it is audited."""
+        return self._saved(given, self.inbounds, "return", "XSTH")
+
+    def _saved(self, given: Row, kept: dict[str, Row], kind: str, prefix: str) -> Row:
+        number = str(given.get("bill_no") or f"{prefix}{len(kept) + 1:06d}")
         rows = given.get("material_entity")
         if not given.get("bill_date") or not isinstance(rows, list) or not rows:
             raise Refused(1, "参数bill_date、material_entity不能为空")
         customer = self.customers.get(str(given.get("customer_number") or ""))
         if customer is None:
             raise Refused(1, f"参数customer_number[{given.get('customer_number')}]不存在")
-        if number in self.orders:
+        if number in kept:
             raise Refused(1, f"单据编号[{number}]组合值重复")
         made: Row = {
             **{key: value for key, value in given.items() if key != "material_entity"},
             "id": self.next(),
             "bill_no": number,
             "bill_status": "Z",
-            "bill_close_state": "A",
             "customer_name": customer["name"],
             "create_time": self.clock(),
             "modify_time": self.clock(),
             "material_entity": [self._row(row) for row in rows],
         }
-        self.orders[number] = made
-        self.final("sales_order", number, given)
+        kept[number] = made | ({"bill_close_state": "A"} if kept is self.orders else {})
+        self.final(kind, number, given)
         return {"ids": [made["id"]], "id_number_map": {made["id"]: number}}
+
+    def operate(self, given: Row) -> Row:
+        """POST common_operate: audits the documents named by their numbers."""
+        kinds = {"sal_bill_order": (self.orders, "sales_order"), "sal_bill_inbound": (self.inbounds, "return")}
+        if given.get("operate_type") != "audit" or given.get("entity_number") not in kinds:
+            raise Refused(1, "参数operate_type或entity_number错误")
+        kept, kind = kinds[given["entity_number"]]
+        found = [kept.get(str(number)) for number in given.get("numbers") or []]
+        documents = [one for one in found if one is not None]
+        if not documents or len(documents) != len(found):
+            raise Refused(1, "单据不存在")
+        done = [one["bill_no"] for one in documents if one["bill_status"] == "C"]
+        if done:
+            raise Refused(1, f"单据[{done[0]}]已审核，不能重复审核")
+        for one in documents:
+            self.audit(one)
+            self.final(f"{kind}.audit", one["bill_no"], given)
+        numbers = {one["id"]: one["bill_no"] for one in documents}
+        return {"ids": list(numbers), "id_number_map": numbers}
+
+    def audit(self, one: Row) -> None:
+        """What an audit changes; goods of a return are in stock from now."""
+        if self.inbounds.get(one["bill_no"]) is one:
+            for row in one["material_entity"]:
+                self.stock[row["material_number"]] += float(row["qty"])
+        self.touch(one, bill_status="C", auditor_name="张会计", audit_time=self.clock())
+
+    def ship(self, order: Row, carrier: str, waybill: str) -> Row:
+        """A person pushes a whole order to an outbound document and audits it; stock goes down."""
+        number = f"XSCK-{self.clock()[:10].replace('-', '')}-{len(self.outbounds) + 1:05d}"
+        source = {"src_bill_no": order["bill_no"], "src_bill_type_id": "sal_bill_order"}
+        rows = []
+        for row in order["material_entity"]:
+            self.stock[row["material_number"]] -= float(row["qty"])
+            rows.append({**row, **source, "id": self.next(), "stock_number": STOCK})
+        self.outbounds[number] = {
+            "id": self.next(), "bill_no": number, "bill_date": self.clock()[:10], "bill_status": "Z",
+            "customer_number": order["customer_number"], "customer_name": order["customer_name"],
+            "contact_linkman": order.get("contact_linkman", ""), "create_time": self.clock(), "material_entity": rows,
+            "express_entity": [{"seq": 1, "delivery_bill_no": waybill, "express_company_name": carrier}],
+        }  # fmt: skip
+        self.audit(self.outbounds[number])
+        return self.outbounds[number]
+
+    def levels(self) -> list[Row]:
+        """Stock as its list shows it: quantities are text."""
+        rows = []
+        for number, quantity in self.stock.items():
+            goods = self.materials[number]
+            named = {"material_id": goods["id"], "material_number": number, "material_name": goods["name"]}
+            counts = {"qty": f"{quantity:g}", "valid_qty": f"{quantity:g}"}
+            rows.append({**named, "stock_number": STOCK, "stock_name": "成品仓", "aux_prop_number": "", **counts})
+        return rows
 
     def _row(self, row: Row) -> Row:
         goods = self.materials.get(str(row.get("material_number") or ""))
@@ -68,6 +132,12 @@ class Books:
         net = round(whole / (1 + rate / 100), 2)
         told = {"id": self.next(), "material_name": goods["name"], "unit_name": "件", "tax_price": price}
         return {**row, **told, "all_amount": whole, "amount": net}
+
+    def add_goods(self, number: str, name: str, quantity: float) -> None:
+        times = {"create_time": self.clock(), "modify_time": self.clock()}
+        more = {"enable": "1", "base_unit_name": "件", "parent_name": "商品", "barcode": "", "model": ""}
+        self.materials[number] = {"id": self.next(), "number": number, "name": name, **more, **times}
+        self.stock[number] = quantity
 
     def save_customer(self, given: Row) -> Row:
         """POST customer: new ones only."""

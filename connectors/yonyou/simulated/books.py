@@ -39,7 +39,7 @@ class Books:
         self.keys: dict[tuple[str, str], tuple[float, Any]] = {}
         self.workflow = False
         self._number = 2293918375186688000
-        self._counts = {"UO": 0, "FH": 0, "TH": 0}
+        self._counts = {"UO": 0, "FH": 0, "TH": 0, "XSCK": 0}
 
     def next(self) -> int:
         self._number += 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from connectors.yonyou.simulated import books, returns
+from connectors.yonyou.simulated import books, materials, outbounds, returns
 
 SD = "/yonbip/sd"
 MD = "/yonbip/digitalModel"
@@ -17,6 +17,8 @@ class Calls:
     def __init__(self, kept: books.Books) -> None:
         self.books = kept
         self.returns = returns.Returns(kept)
+        self.outbounds = outbounds.Outbounds(kept)
+        self.materials = materials.Materials(kept)
         self.paths: dict[str, Callable[[Any], tuple[str | int, str, Any]]] = {
             f"{SD}/voucherorder/singleSave": self.save_order,
             f"{SD}/voucherorder/list": self.list_orders,
@@ -33,6 +35,9 @@ class Calls:
             f"{MD}/merchant/newlist": self.list_customers,
             f"{MD}/batch/merchant/save": self.change_customers,
             f"{MD}/product/listproductbycondition": self.list_goods,
+            f"{MD}/product/idempotent/save": self.save_goods,
+            "/yonbip/scm/salesout/list": self.list_outbounds,
+            "/yonbip/scm/salesout/detail": lambda body: ("200", "操作成功", self.outbounds.detail(body.get("id"))),
         }
 
     def save_order(self, body: Any) -> tuple[str | int, str, Any]:
@@ -124,9 +129,13 @@ class Calls:
         return ("200", "处理成功", shown) if shown else ("118001", "根据条件查询结果为空", None)
 
     def list_goods(self, body: Any) -> tuple[str | int, str, Any]:
-        begin, end = str(body.get("beganTime") or ""), str(body.get("endTime") or "9999")
-        rows = [row for row in self.books.goods.values() if begin <= row["pubts"] <= end]
-        return "200", "操作成功", _page(body, rows)
+        return "200", "操作成功", _page(body, self.materials.rows(body))
+
+    def save_goods(self, body: Any) -> tuple[str | int, str, Any]:
+        return "200", "操作成功", self.books.once("product", _data(body), self.materials.save)
+
+    def list_outbounds(self, body: Any) -> tuple[str | int, str, Any]:
+        return "200", "操作成功", _page(body, [one for one in self.outbounds.rows() if _chosen(one, body)])
 
 
 def _data(body: Any) -> books.Row:
