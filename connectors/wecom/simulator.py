@@ -3,7 +3,8 @@
 Controls under ``/_sim/wecom``: ``GET messages?receiver=&after=`` (what people received),
 ``POST contacts/{external_userid}/add|edit|del`` (a customer or member acts; pushes the event),
 ``POST approvals`` (an approval form changes its state), ``POST groups`` (a customer group is made or changed),
-``POST mass/{msgid}/confirm`` (a member sends a mass message), ``POST scan`` (somebody signs in to a site),
+``POST cards`` (a template card reaches people), ``POST cards/{task}/click`` (one of them taps a button; pushes the
+event), ``POST mass/{msgid}/confirm`` (a member sends a mass message), ``POST scan`` (somebody signs in to a site),
 ``POST tokens/expire``, ``POST check`` (URL check).
 """
 
@@ -195,6 +196,8 @@ class Simulator(engine.Simulator):
             Route("/contacts/{external}", self.contact, methods=["GET"]),
             Route("/contacts/{external}/{action}", control.guarded(self.change_contact), methods=["POST"]),
             Route("/approvals", control.guarded(self.change_approval), methods=["POST"]),
+            Route("/cards", control.guarded(self.show_card), methods=["POST"]),
+            Route("/cards/{task}/click", control.guarded(self.click_card), methods=["POST"]),
             Route("/mass/{msgid}/confirm", control.guarded(self.confirm_mass), methods=["POST"]),
             Route("/groups", control.guarded(self.make_group), methods=["POST"]),
             Route("/scan", control.guarded(self.scan), methods=["POST"]),
@@ -272,6 +275,21 @@ class Simulator(engine.Simulator):
             "StatuChangeEvent": found.get("sp_status", 1),
         }
         self.announce({"Event": "sys_approval_change", "AgentID": 3010040, "ApprovalInfo": info})
+
+    async def show_card(self, request: Request) -> Response:
+        """A card with buttons reaches people; body: ``task_id``, ``userids``, ``buttons`` (their keys)."""
+        given = await control.body(request)
+        buttons = [{"text": str(key), "key": str(key)} for key in given["buttons"]]
+        card = {"card_type": "button_interaction", "button_list": buttons}
+        code = self.corp.cards.show(str(given["task_id"]), [str(one) for one in given["userids"]], card)
+        return control.answer({"response_code": code})
+
+    async def click_card(self, request: Request) -> Response:
+        """A member taps a button of a template card; body: ``userid``, ``key`` (the button's)."""
+        given = await control.body(request)
+        event = self.corp.cards.click(request.path_params["task"], str(given["userid"]), str(given["key"]))
+        self.announce(event)
+        return control.answer(event)
 
     async def confirm_mass(self, request: Request) -> Response:
         """A member taps "send" on a mass message; body: ``userid``."""

@@ -10,6 +10,7 @@ from typing import Any
 from connectors.dingtalk.simulated import corp
 
 DECISIONS = ("agree", "refuse", "terminate", "delete")
+FIRST_TASK = 811165
 
 
 def minute(at: float) -> str:
@@ -30,6 +31,9 @@ class Approvals:
     ) -> None:
         self.settings, self.now, self.commit, self.announce, self.members = settings, now, commit, announce, members
         self.instances: dict[str, corp.Body] = {}
+        self.nodes: dict[str, list[corp.Body]] = {}
+        """Instance -> who must decide, node after node; the first is the one under way."""
+        self.last_task = FIRST_TASK - 1
 
     def start(self, body: corp.Body, _query: corp.Query) -> corp.Body:
         """A new instance for every call: there is no idempotency key."""
@@ -58,14 +62,69 @@ class Approvals:
             "status": "RUNNING",
             "result": "",
             "businessId": f"{datetime.fromtimestamp(self.now(), UTC):%Y%m%d%H%M%S}{len(self.instances):06d}",
+            "tasks": [],
             "formComponentValues": [
                 {"id": f"TextField-{number}", "componentType": "TextField", **field}
                 for number, field in enumerate(fields)
             ],
         }
+        self.nodes[instance] = list(body.get("approvers") or [{"actionType": "NONE", "userIds": [starter]}])
+        self._begin(instance)
         self.commit("approval", corp.digest_of(code, starter, fields), {"instanceId": instance})
         self._tell(instance, "start")
         return {"instanceId": instance}
+
+    def _begin(self, instance: str) -> list[corp.Body]:
+        """The tasks of the node under way, one for each of its people."""
+        made = []
+        for userid in self.nodes[instance][0]["userIds"]:
+            self.last_task += 1
+            at = minute(self.now())
+            made.append({"taskId": self.last_task, "userId": userid, "status": "RUNNING", "createTime": at})
+        self.instances[instance]["tasks"] += made
+        return made
+
+    def execute(self, body: corp.Body, _query: corp.Query) -> corp.Body:
+        """One person's decision of one task: an agreement opens the next node or ends it, a refusal ends it at once."""
+        instance, result = str(body.get("processInstanceId") or ""), str(body.get("result") or "")
+        found = self.found(instance)
+        task = next((one for one in found["tasks"] if one["taskId"] == body.get("taskId")), None)
+        if task is None or task["status"] != "RUNNING" or found["status"] != "RUNNING":
+            raise corp.Refusal("processInstanceInvalidParameter", "审批任务不存在或已结束")
+        if task["userId"] != body.get("actionerUserId"):
+            raise corp.Refusal("processInstanceInvalidParameter", "actionerUserId不是该任务的审批人")
+        if result not in ("agree", "refuse"):
+            raise corp.Refusal("processInstanceInvalidParameter", "result只能是agree或refuse")
+        task |= {"status": "COMPLETED", "result": result.upper(), "finishTime": minute(self.now())}
+        self.commit("decision", f"{instance}:{task['taskId']}", {"result": result, "remark": body.get("remark")})
+        self._tell_task(instance, task, "finish", result=result, remark=str(body.get("remark") or ""))
+        waits = [one for one in found["tasks"] if one["status"] == "RUNNING"]
+        if result == "refuse":
+            self.decide(instance, "refuse")
+        elif self.nodes[instance][0].get("actionType") != "AND" or not waits:
+            for one in waits:
+                one["status"] = "CANCELED"
+            self.nodes[instance].pop(0)
+            if not self.nodes[instance]:
+                self.decide(instance, "agree")
+            else:
+                for one in self._begin(instance):
+                    self._tell_task(instance, one, "start")
+        return {"result": True, "success": True}
+
+    def template(self, _body: corp.Body, query: corp.Query) -> corp.Body:
+        """The labels by which a form is filled in; one template for every code."""
+        code = query.get("processCode", "")
+        if not code or (self.settings["process_codes"] and code not in self.settings["process_codes"]):
+            raise corp.Refusal("processCodeError", "processCode错误")
+        labels = (("TextField", "订单号"), ("MoneyField", "金额（元）"), ("TextareaField", "退款原因"))
+        items = [
+            {"componentName": kind, "props": {"id": f"{kind}-{number}", "label": label, "required": False}}
+            for number, (kind, label) in enumerate(labels)
+        ]
+        return {
+            "result": {"formCode": code, "name": "退款审批", "schemaContent": {"title": "退款审批", "items": items}}
+        }
 
     def found(self, instance: str) -> corp.Body:
         found = self.instances.get(instance)
@@ -76,9 +135,9 @@ class Approvals:
     def detail(self, _body: corp.Body, query: corp.Query) -> corp.Body:
         instance = query.get("processInstanceId", "")
         found = self.found(instance)
-        tasks = {"taskId": 811165, "userId": found["originatorUserId"], "status": found["status"]}
+        tasks = [{**one, "processInstanceId": instance} for one in found["tasks"]]
         shown = {key: value for key, value in found.items() if key not in ("processCode", "finishTime")}
-        shown |= {"createTime": minute(found["createTime"]), "tasks": [{**tasks, "processInstanceId": instance}]}
+        shown |= {"createTime": minute(found["createTime"]), "tasks": tasks}
         if found["finishTime"] is not None:
             shown["finishTime"] = minute(found["finishTime"])
         return {"result": shown, "success": "true"}
@@ -124,8 +183,26 @@ class Approvals:
         found["status"] = ended.get(result, "COMPLETED")
         found["result"] = "" if result in ended else result
         found["finishTime"] = self.now()
+        for task in found["tasks"]:
+            if task["status"] == "RUNNING":
+                task["status"] = "CANCELED" if result in ended else "COMPLETED"
         self._tell(instance, result if result in ended else "finish")
         return found
+
+    def _tell_task(self, instance: str, task: corp.Body, kind: str, **more: str) -> None:
+        found = self.instances[instance]
+        event = {
+            "EventType": "bpms_task_change",
+            "processInstanceId": instance,
+            "processCode": found["processCode"],
+            "businessId": found["businessId"],
+            "title": found["title"],
+            "type": kind,
+            "taskId": task["taskId"],
+            "staffId": task["userId"],
+            "createTime": int(self.now() * 1000),
+        }
+        self.announce(event | more)
 
     def _tell(self, instance: str, kind: str) -> None:
         found = self.instances[instance]

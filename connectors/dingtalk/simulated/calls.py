@@ -5,6 +5,7 @@ from __future__ import annotations
 LEGACY = {
     "/topapi/message/corpconversation/asyncsend_v2": ("corp", "notice"),
     "/topapi/message/corpconversation/getsendresult": ("corp", "notice_result"),
+    "/topapi/message/corpconversation/recall": ("corp", "notice_recall"),
     "/topapi/v2/user/get": ("book", "user"),
     "/topapi/v2/user/getbymobile": ("book", "by_mobile"),
     "/topapi/user/getbyunionid": ("book", "by_unionid"),
@@ -23,6 +24,8 @@ NEW = {
     ("POST", "/v1.0/workflow/processInstances"): ("approvals", "start"),
     ("GET", "/v1.0/workflow/processInstances"): ("approvals", "detail"),
     ("POST", "/v1.0/workflow/processInstances/terminate"): ("approvals", "terminate"),
+    ("POST", "/v1.0/workflow/processInstances/execute"): ("approvals", "execute"),
+    ("GET", "/v1.0/workflow/forms/schemas/processCodes"): ("approvals", "template"),
     ("POST", "/v1.0/crm/personalCustomers"): ("office", "create"),
     ("PUT", "/v1.0/crm/personalCustomers"): ("office", "update"),
     ("GET", "/v1.0/crm/personalCustomers"): ("office", "search"),

@@ -61,6 +61,7 @@ class Corp:
         self.members = {person.ids["staff.userid"]: person for person in people.staff}
         self.delivered: list[Body] = []
         self.tasks: dict[int, Body] = {}
+        self.recalled: set[int] = set()
         self.shown: set[tuple[str, str, str]] = set()
         """(day, user, content) of work notifications: the same content reaches a person once a day."""
         self.uuids: set[str] = set()
@@ -166,6 +167,16 @@ class Corp:
         if found is None:
             raise Refusal(400002, "无效的参数 task_id")
         return {"send_result": found}
+
+    def notice_recall(self, body: Body, _query: Query) -> Body:
+        """recall: a notification that is gone already stays so."""
+        task = int(body.get("msg_task_id") or 0)
+        if task not in self.tasks or str(body.get("agent_id")) != str(self.settings["agent_id"]):
+            raise Refusal(400002, "无效的参数 msg_task_id")
+        if task not in self.recalled:
+            self.recalled.add(task)
+            self.commit("recall", str(task), {"reached": self.tasks[task]["unread_user_id_list"]})
+        return {}
 
     def group(self, body: Body, _query: Query) -> Body:
         """groupMessages/send: into one conversation that the robot is in."""

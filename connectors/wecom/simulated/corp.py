@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from connectors.simulator import world
-from connectors.wecom.simulated import approvals, contacts, mass, messages
+from connectors.wecom.simulated import approvals, cards, chats, contacts, mass, messages
 
 Body = dict[str, Any]
 Query = Mapping[str, str]
@@ -36,6 +36,8 @@ class Corp:
         """Sign-in code -> until when, and who scanned."""
         self.groups: dict[str, Body] = {}
         self.approvals = approvals.Approvals(settings, now, commit, self.members)
+        self.cards = cards.Cards(settings, now, commit)
+        self.chats = chats.Chats(now, commit, self.messages, self.members)
         self.mass = mass.Mass(settings, now, commit, self.messages, self.contacts, self.groups)
 
     # Messages.
@@ -57,7 +59,7 @@ class Corp:
     def send(self, body: Body, _query: Query) -> Body:
         """message/send: errcode 0 with the receivers it could not reach, or 81013 when it reached none."""
         self.check_agent(body.get("agentid"))
-        digest = messages.checked(body)
+        digest, task = messages.checked(body), self.cards.sending(body)
         wanted = messages.several(body.get("touser"))
         parties, tags = messages.several(body.get("toparty")), messages.several(body.get("totag"))
         if not wanted and not parties and not tags:
@@ -69,19 +71,22 @@ class Corp:
         reached = [name for name in dict.fromkeys(wanted) if name not in invalid and name not in unlicensed]
         if not reached:
             raise messages.Refusal(81013, "user & party & tag all invalid")
-        now = self.now()
+        now, copies = self.now(), []
         if not self.messages.repeated(body, messages.joined(sorted(reached)), digest, now):
             for name in reached:
                 # Beyond the member's limit the platform says ok and drops the message.
                 if self.messages.allowed(name, int(self.settings["member_per_minute"]), now):
-                    kept = self.messages.keep(name, "app", body, now)
-                    self.commit("message", f"{name}:{digest}", kept)
+                    copies.append(self.messages.keep(name, "app", body, now))
+                    self.commit("message", f"{name}:{digest}", copies[-1])
+        msgid = f"MSG{secrets.token_hex(16)}"
+        self.cards.remember(msgid, copies)
         return {
             "invaliduser": messages.joined(invalid),
             "invalidparty": messages.joined(party for party in parties if party != "1"),
             "invalidtag": messages.joined(tags),
             "unlicenseduser": messages.joined(unlicensed),
-            "msgid": f"MSG{secrets.token_hex(16)}",
+            "msgid": msgid,
+            **({"response_code": self.cards.show(task, reached, body["template_card"])} if task else {}),
         }
 
     def robot(self, body: Body, query: Query) -> Body:
@@ -240,6 +245,11 @@ class Corp:
 CALLS: dict[str, tuple[str, Callable[[Corp, Body, Query], Body]]] = {
     "agent/get": ("GET", Corp.agent),
     "message/send": ("POST", Corp.send),
+    "message/recall": ("POST", lambda corp, *given: corp.cards.recall(*given)),
+    "message/update_template_card": ("POST", lambda corp, *given: corp.cards.update(*given)),
+    "appchat/create": ("POST", lambda corp, *given: corp.chats.create(*given)),
+    "appchat/get": ("GET", lambda corp, *given: corp.chats.get(*given)),
+    "appchat/send": ("POST", lambda corp, *given: corp.chats.send(*given)),
     "webhook/send": ("POST", Corp.robot),
     "externalcontact/get": ("GET", Corp.contact),
     "externalcontact/list": ("GET", Corp.contact_list),
