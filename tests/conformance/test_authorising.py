@@ -1,0 +1,107 @@
+"""What begins with a person's consent: codes that work once and not for long, and what goes on from them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+
+from connectors.core import auth, client, errors, grant, model, pacing, registry
+from connectors.simulator import engine
+from tests.conformance import panel
+
+
+@dataclass
+class Place:
+    """A platform, and a hub of one process before it."""
+
+    id: str
+    url: engine.Url
+    store: auth.MemoryTokens
+    calls: client.Client
+
+    @property
+    def platform(self) -> Any:
+        return self.url.simulators[self.id]
+
+    def connection(self, code: str, **config: str) -> model.Connection:
+        """One that was authorised with ``code`` and holds nothing else that a token could come from."""
+        spec, known = registry.get(self.id), self.platform.settings
+        asked = {one.key: known[one.key] for one in spec.fields if not one.secret and one.key in known}
+        begun = {"access_token", "refresh_token"}
+        secrets = {one.key: str(known[one.key]) for one in spec.fields if one.secret and one.key in known}
+        assert spec.authorise is not None
+        secrets = {name: value for name, value in secrets.items() if name not in begun}
+        secrets |= dict.fromkeys(spec.authorise.fills, code)
+        return model.Connection("shop", spec, {"base_url": f"{self.url}/{self.id}", **asked, **config}, secrets)
+
+    async def kept(self) -> model.Token:
+        (found,) = [one for place in ("", "#1", "#2") if (one := await self.store.kept(f"shop{place}"))]
+        return found
+
+    async def left(self) -> float:
+        """Days until a person must agree again."""
+        until = grant.granted_until((await self.kept()).extra)
+        assert until is not None
+        return round((until - self.platform.now()) / 86400, 2)
+
+    async def post(self, path: str, **sent: Any) -> httpx.Response:
+        """What somebody else asks of the platform."""
+        async with httpx.AsyncClient(trust_env=False) as http:
+            return await http.post(f"{self.url}/{self.id}/{path}", **sent)
+
+    async def control(self, path: str, **body: Any) -> Any:
+        return await panel.control(self.id, self.url, path, **body)
+
+
+@contextlib.asynccontextmanager
+async def at(id: str) -> AsyncIterator[Place]:
+    async with engine.serve([id], time_scale=0.001) as url:
+        store = auth.MemoryTokens(lambda: url.simulators[id].now())
+        async with contextlib.aclosing(client.Client(store, pacing.LocalPacer(), now=url.simulators[id].now)) as calls:
+            yield Place(id, url, store, calls)
+
+
+async def test_a_tool_of_youzan_goes_on_from_a_shops_code() -> None:
+    async with at("youzan") as place:
+        known, tokens = place.platform.settings, place.platform.tokens
+
+        async def asked(**more: str) -> int:
+            given = {"client_id": known["client_id"], "client_secret": known["client_secret"], **more}
+            return int((await place.post("auth/token", json=given)).json()["code"])
+
+        place.platform.configure({"code": "agreed"})
+        tool = place.connection("agreed", app_type="tool")
+        first = (await place.calls.probe(tool)).exchanges
+        assert (await place.kept()).extra["refresh_token"] == tokens.refresh not in repr(first)
+        assert "agreed" not in repr(first)
+        assert await place.left() == 28
+        assert await asked(authorize_type="authorization_code", code="agreed") == 1005, "a code works once"
+        before = tokens.refresh
+        assert await asked(authorize_type="refresh_token", refresh_token=known["refresh_token"]) == 1004, (
+            "the older grant"
+        )
+        place.platform.ahead = 20 * 86400.0
+        assert (await place.calls.probe(tool)).data, "the access token lives a week"
+        assert tokens.refresh != before
+        assert await place.left() == 28, "each renewal moves the end on"
+        assert await asked(authorize_type="refresh_token", refresh_token=before) == 1004
+        place.platform.configure({"code": "late"})
+        place.platform.ahead += 121
+        assert await asked(authorize_type="authorization_code", code="late") == 1005, "two minutes"
+        place.platform.ahead += 28 * 86400
+        with pytest.raises(errors.CredentialRefused) as over:
+            await place.calls.probe(tool)
+        assert not over.value.exchange, "the vendor is not asked in vain"
+
+
+async def test_a_token_of_another_shop_than_the_connections_is_refused() -> None:
+    async with at("youzan") as place:
+        place.platform.configure({"code": "elsewhere"})
+        with pytest.raises(errors.Misdeclared) as wrong:
+            await place.calls.probe(place.connection("elsewhere", app_type="tool", kdt_id="999"))
+        assert "kdt_id" in wrong.value.hint["zh"]
