@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx
@@ -105,3 +105,29 @@ async def test_a_token_of_another_shop_than_the_connections_is_refused() -> None
         with pytest.raises(errors.Misdeclared) as wrong:
             await place.calls.probe(place.connection("elsewhere", app_type="tool", kdt_id="999"))
         assert "kdt_id" in wrong.value.hint["zh"]
+
+
+async def test_an_account_of_weibo_agrees_for_as_long_as_it_says() -> None:
+    async with at("weibo") as place:
+        place.platform.configure({"redirect_uri": "https://hub.example.com/back", "code": "agreed"})
+        ours = place.connection("agreed", reply_url=f"{place.url}/weibo")
+        secrets = {**ours.secrets, "redirect_uri": "https://hub.example.com/back"}
+        elsewhere = replace(ours, key="elsewhere", secrets={**secrets, "redirect_uri": "https://other.example.com/"})
+        with pytest.raises(errors.CredentialRefused) as refused:
+            await place.calls.probe(elsewhere)
+        assert (refused.value.code, "回调" in refused.value.hint["zh"]) == ("21322", True)
+        agreed = replace(ours, secrets=secrets)
+        assert (await place.calls.probe(agreed)).data["uid"]
+        assert await place.left() == 30
+        told = repr((await place.calls.probe(agreed)).exchanges)
+        assert (await place.kept()).value not in told
+        sent = {"client_id": ours.config["app_key"], "client_secret": secrets["app_secret"]}
+        sent |= {"grant_type": "authorization_code", "code": "agreed", "redirect_uri": secrets["redirect_uri"]}
+        assert (await place.post("oauth2/access_token", data=sent)).json()["error_code"] == "21325", "once"
+        place.platform.ahead = 30 * 86400.0
+        with pytest.raises(errors.CredentialRefused) as over:
+            await place.calls.probe(agreed)
+        assert "重新授权" in over.value.hint["zh"]
+        place.platform.configure({"code": "agreed-again"})
+        assert (await place.calls.probe(replace(agreed, secrets={**secrets, "code": "agreed-again"}))).data["uid"]
+        assert await place.left() == 30

@@ -135,6 +135,7 @@ AGREED = {
     "jd": ("app_secret", {"base_url": "/jd/routerjson", "oauth_url": "/jd/oauth2"}, "app_key"),
     "pdd": ("client_secret", {"base_url": "/pdd/api/router"}, "client_id"),
     "taobao": ("app_secret", {"base_url": "/taobao/router/rest"}, "app_key"),
+    "weibo": ("app_secret", {"base_url": "/weibo", "reply_url": "/weibo"}, "app_key"),
 }
 
 

@@ -112,6 +112,7 @@ async def test_who_may_and_what_is_authorised_otherwise(desk: desks.Desk) -> Non
 
 
 PAGES: dict[str, tuple[dict[str, Any], tuple[str, ...], str]] = {
+    "weibo": ({}, ("app_secret",), "code"),
     "youzan": ({"app_type": "tool", "authorise_url": "/oauth/authorize"}, ("client_secret",), "code"),
 }
 """Connector -> settings and secrets of a connection that lacks its consent, and the field that the way back fills.
