@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from connectors.core import auth, client, errors, grant, model, pacing, registry
+from connectors.jushuitan import signer
 from connectors.simulator import engine
 from tests.conformance import panel
 
@@ -131,3 +132,31 @@ async def test_an_account_of_weibo_agrees_for_as_long_as_it_says() -> None:
         place.platform.configure({"code": "agreed-again"})
         assert (await place.calls.probe(replace(agreed, secrets={**secrets, "code": "agreed-again"}))).data["uid"]
         assert await place.left() == 30
+
+
+async def test_a_merchant_of_jushuitans_isv_agrees_every_30_days_because_nothing_is_renewed() -> None:
+    async with at("jushuitan") as place:
+        place.platform.configure({"app_type": "isv"})
+        isv = place.connection(place.platform.gate.codes.give(), app_type="isv")
+        assert (await place.calls.probe(isv)).data
+        assert await place.left() == 29.5, "half a day ahead, as the vendor asks"
+        kept = await place.kept()
+        with pytest.raises(errors.CredentialRefused):
+            await place.calls.probe(replace(isv, key="twice"))
+        assert not kept.extra["refresh_token"]
+        sent = {"app_key": isv.config["app_key"], "timestamp": str(int(place.platform.now())), "charset": "utf-8"}
+        sent |= {"grant_type": "refresh_token", "refresh_token": [*place.platform.gate.renewing][-1], "scope": "all"}
+        sent["sign"] = signer.signature(sent, isv.secrets["app_secret"])
+        assert (await place.post("openWeb/auth/refreshToken", data=sent)).json()["code"] == 150
+        place.platform.ahead = 30 * 86400.0
+        with pytest.raises(errors.CredentialRefused) as over:
+            await place.calls.probe(isv)
+        assert "去授权" in over.value.hint["zh"]
+        late = place.platform.gate.codes.give()
+        place.platform.ahead += 901
+        with pytest.raises(errors.CredentialRefused):
+            await place.calls.probe(replace(isv, secrets={**isv.secrets, "auth_code": late}))
+        again = replace(isv, secrets={**isv.secrets, "auth_code": place.platform.gate.codes.give()})
+        assert (await place.calls.probe(again)).data
+        assert await place.left() == 29.5
+        assert (await place.kept()).value != kept.value

@@ -112,6 +112,7 @@ async def test_who_may_and_what_is_authorised_otherwise(desk: desks.Desk) -> Non
 
 
 PAGES: dict[str, tuple[dict[str, Any], tuple[str, ...], str]] = {
+    "jushuitan": ({"app_type": "isv", "authorise_url": "/auth"}, ("app_secret",), "auth_code"),
     "weibo": ({}, ("app_secret",), "code"),
     "youzan": ({"app_type": "tool", "authorise_url": "/oauth/authorize"}, ("client_secret",), "code"),
 }
@@ -139,6 +140,8 @@ async def test_a_person_agrees_on_the_platforms_page_and_calls_begin(desk: desks
     wish, secrets, field = PAGES[id]
     async with engine.serve([id], time_scale=0.01) as url:
         known = url.simulators[id].settings
+        console = {"callback": "http://hub.test/api/v1/authorisations/callback", "app_type": wish.get("app_type")}
+        url.simulators[id].configure({name: value for name, value in console.items() if name in known})
         config = {key: f"{url}/{id}{value}" if str(value).startswith("/") else value for key, value in wish.items()}
         asked = {one.key for one in registry.get(id).fields if not one.secret and one.required} & known.keys()
         body = {"key": "shop", "connector": id, "secrets": {name: str(known[name]) for name in secrets},
@@ -148,6 +151,8 @@ async def test_a_person_agrees_on_the_platforms_page_and_calls_begin(desk: desks
         page = (await editor.post("/connections/shop/authorise")).json()["url"]
         assert await back(desk, **(await walked(page, "refuse"))) == "/connections/shop?authorised=refused"
         brought = await walked((await editor.post("/connections/shop/authorise")).json()["url"], "agree")
+        if {"sign", "hmac"} & brought.keys():
+            assert await back(desk, **{**brought, "code": "another"}) == "/connections/shop?authorised=refused"
         assert await back(desk, **brought) == "/connections/shop?authorised=yes"
         shown = (await editor.get("/connections/shop")).json()
         assert (shown["state"], field in shown["secrets"]) == ("enabled", True)
