@@ -10,8 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
-from connectors.core import auth, client, errors, grant, model, pacing, registry
-from connectors.jushuitan import signer
+from connectors.core import auth, client, consent, errors, grant, model, pacing, registry
+from connectors.jushuitan import signer as jushuitan
+from connectors.shopify import signer as shopify
 from connectors.simulator import engine
 from tests.conformance import panel
 
@@ -146,7 +147,7 @@ async def test_a_merchant_of_jushuitans_isv_agrees_every_30_days_because_nothing
         assert not kept.extra["refresh_token"]
         sent = {"app_key": isv.config["app_key"], "timestamp": str(int(place.platform.now())), "charset": "utf-8"}
         sent |= {"grant_type": "refresh_token", "refresh_token": [*place.platform.gate.renewing][-1], "scope": "all"}
-        sent["sign"] = signer.signature(sent, isv.secrets["app_secret"])
+        sent["sign"] = jushuitan.signature(sent, isv.secrets["app_secret"])
         assert (await place.post("openWeb/auth/refreshToken", data=sent)).json()["code"] == 150
         place.platform.ahead = 30 * 86400.0
         with pytest.raises(errors.CredentialRefused) as over:
@@ -160,3 +161,51 @@ async def test_a_merchant_of_jushuitans_isv_agrees_every_30_days_because_nothing
         assert (await place.calls.probe(again)).data
         assert await place.left() == 29.5
         assert (await place.kept()).value != kept.value
+
+
+async def test_a_shop_of_shopify_lets_an_app_in_and_each_refresh_token_works_once() -> None:
+    async with at("shopify") as place:
+        place.platform.configure({"code": "agreed"})
+        shop = place.connection("agreed", authorisation="code")
+        said = repr((await place.calls.probe(shop)).exchanges)
+        first = await place.kept()
+        assert await place.left() == 90
+        assert not [hidden for hidden in (first.value, first.extra["refresh_token"], "agreed") if hidden in said]
+        place.platform.ahead = 3600.0
+        assert (await place.calls.probe(shop)).data, "the token lives an hour"
+        second = await place.kept()
+        assert second.extra["refresh_token"] != first.extra["refresh_token"]
+        client_of = {"client_id": shop.config["client_id"], "client_secret": shop.secrets["client_secret"]}
+        for used in (
+            {"code": "agreed"},
+            {"grant_type": "refresh_token", "refresh_token": first.extra["refresh_token"]},
+        ):
+            answer = await place.post("admin/oauth/access_token", data={**client_of, **used})
+            assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
+        await place.control("/tokens/expire")
+        assert (await place.calls.probe(shop)).data, "a refused token is renewed at once"
+        place.platform.tokens.refresh.clear()
+        await place.control("/tokens/expire")
+        with pytest.raises(errors.CredentialRefused) as removed:
+            await place.calls.probe(shop)
+        assert "重新授权" in removed.value.hint["zh"]
+        place.platform.configure({"code": "agreed-again"})
+        assert (await place.calls.probe(replace(shop, secrets={**shop.secrets, "code": "agreed-again"}))).data
+
+
+BACK = {"code": "c1", "shop": "shuniu-demo.myshopify.com", "state": "s", "timestamp": "1337178173", "host": "x"}
+
+
+@pytest.mark.parametrize("change", [{}, {"shop": "other.myshopify.com"}, {"shop": "evil.example.com"}, {"hmac": ""}])
+async def test_only_the_connections_own_shop_comes_back_to_it(change: dict[str, str]) -> None:
+    async with at("shopify") as place:
+        shop = place.connection("", authorisation="code")
+        way = consent.way(shop)
+        assert way is not None
+        brought = {**BACK, **change}
+        signed = {**brought, **shopify.query_signature(shop.secrets["client_secret"], brought), **change}
+        if not change:
+            assert consent.found(shop, way, signed, "https://hub.example.com/back") == {"code": "c1"}
+            signed["code"] = "c2"
+        with pytest.raises(errors.HookRefused):
+            consent.found(shop, way, signed, "https://hub.example.com/back")

@@ -113,6 +113,7 @@ async def test_who_may_and_what_is_authorised_otherwise(desk: desks.Desk) -> Non
 
 PAGES: dict[str, tuple[dict[str, Any], tuple[str, ...], str]] = {
     "jushuitan": ({"app_type": "isv", "authorise_url": "/auth"}, ("app_secret",), "auth_code"),
+    "shopify": ({"authorisation": "code"}, ("client_secret",), "code"),
     "weibo": ({}, ("app_secret",), "code"),
     "youzan": ({"app_type": "tool", "authorise_url": "/oauth/authorize"}, ("client_secret",), "code"),
 }
@@ -143,7 +144,7 @@ async def test_a_person_agrees_on_the_platforms_page_and_calls_begin(desk: desks
         console = {"callback": "http://hub.test/api/v1/authorisations/callback", "app_type": wish.get("app_type")}
         url.simulators[id].configure({name: value for name, value in console.items() if name in known})
         config = {key: f"{url}/{id}{value}" if str(value).startswith("/") else value for key, value in wish.items()}
-        asked = {one.key for one in registry.get(id).fields if not one.secret and one.required} & known.keys()
+        asked = {one.key for one in registry.get(id).fields if not one.secret} & known.keys()
         body = {"key": "shop", "connector": id, "secrets": {name: str(known[name]) for name in secrets},
                 "config": {"base_url": f"{url}/{id}", **{name: known[name] for name in asked}, **config}}  # fmt: skip
         editor = await desk.as_("editor")
