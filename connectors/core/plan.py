@@ -247,9 +247,19 @@ def auths(spec: declaration.Declaration, operation: str) -> list[Auth]:
     found = []
     for index, auth in enumerate(spec.auth):
         if auth.style != "none" and _covers(auth.operations, operation):
-            key = f"#{index}" if index else ""
-            found.append(Auth(auth, key, flat(auth.query), _headers(auth), flat(auth.cookies)))
+            found.append(Auth(auth, _login(index), flat(auth.query), _headers(auth), flat(auth.cookies)))
     return found
+
+
+def logins(connection: model.Connection) -> list[str]:
+    """What is appended to the key of a connection for each login that it has, as it is set now."""
+    config = scope.settings(connection)
+    blocks = enumerate(connection.declaration.auth)
+    return [_login(index) for index, auth in blocks if auth.token is not None and scope.applies(auth.when, config)]
+
+
+def _login(index: int) -> str:
+    return f"#{index}" if index else ""
 
 
 def _headers(auth: declaration.Auth) -> Callable[[Mapping[str, Any]], dict[str, str]]:

@@ -26,8 +26,8 @@ _ROWS = ("items", "datas", "skus", "data")
 """Members under which a stock message may list its SKUs; the vendor does not publish which."""
 
 REAUTHORISE = {
-    "zh": "授权已失效：请让商家重新打开授权页同意授权，并把新的授权码填到连接里",
-    "en": "The authorisation has ended: let the merchant authorise again and enter the new code",
+    "zh": "授权已失效：请在连接页点“去授权”，由商家重新同意",
+    "en": "The authorisation has ended: press “Authorise” on the connection and let the merchant agree again",
 }
 REFUSED = {
     "zh": "取令牌被拒绝：请核对 App Key、App Secret、应用类型，以及枢纽的出口 IP 是否在白名单里",
@@ -58,6 +58,21 @@ def _secret(connection: model.Connection) -> str:
             hint={"zh": "请在连接中填写 App Secret", "en": "Enter the App Secret on the connection"},
         )
     return found
+
+
+def leaving(query: Mapping[str, str], connection: model.Connection, now: float) -> dict[str, str]:
+    """The query of the page on which a merchant agrees, signed like a call. Raises Misdeclared."""
+    stamped = {**query, "timestamp": str(int(now)), "charset": "utf-8"}
+    return {**stamped, "sign": signature(stamped, _secret(connection))}
+
+
+def returning(given: Mapping[str, str], connection: model.Connection, redirect: str) -> Mapping[str, str]:
+    """The way back, its signature checked where it has one. Raises HookRefused."""
+    if given.get("app_key", scope.settings(connection).get("app_key")) != scope.settings(connection).get("app_key"):
+        raise errors.HookRefused("forged", "another app's consent")
+    if given.get("sign") and not checks.equal(given["sign"], signature(given, _secret(connection))):
+        raise errors.HookRefused("forged", "wrong signature")
+    return given
 
 
 Send = Callable[[model.Request], Awaitable[answer.Answer]]

@@ -1,5 +1,7 @@
 """The simulated Jushuitan: token and API calls under ``/jushuitan``, one tenant behind them, pushes to the hub.
 
+An ISV's merchant agrees at ``/jushuitan/auth`` and is sent to ``callback``.
+
 Controls, under ``/_sim/jushuitan``: ``POST orders`` ``{count}`` (a marketplace shop's orders arrive) ·
 ``POST ship|split|merge|question|cancel`` by ``so_id`` or ``so_ids`` · ``POST stock`` ``{sku, qty}`` ·
 ``POST refunds/{so_id}`` and ``POST refunds/{so_id}/confirm`` · ``GET orders/{so_id}`` · ``POST expire_tokens`` ·
@@ -21,7 +23,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from connectors.jushuitan.simulated import calls, erp, gate
-from connectors.simulator import control, engine
+from connectors.simulator import consent, control, engine
 from connectors.simulator import push as pushing
 
 ZONE = timezone(timedelta(hours=8))
@@ -36,6 +38,7 @@ class Simulator(engine.Simulator):
         "app_secret": "99b1f0c2d3e4a5968778695a4b3c2d1e",
         "app_type": "own",
         "auth_code": "isv-code-000001",
+        "callback": "",  # where merchants are sent back to, as entered with the application
         "shop_id": 10000001,
         "token_lifetime": 2592000,
         "push_url": "",
@@ -104,9 +107,25 @@ class Simulator(engine.Simulator):
 
     def routes(self) -> list[BaseRoute]:
         return [
+            Route("/auth", self.consent, methods=["GET"]),
             Route("/openWeb/auth/{what}", self.token, methods=["POST"]),
             Route("/open/{path:path}", self.open, methods=["POST"]),
         ]
+
+    async def consent(self, request: Request) -> Response:
+        """The page on which a merchant lets an ISV's app in; its address is signed like a call."""
+        asked, agreed = consent.query(request), consent.decided(request)
+        try:
+            self.gate.signed(asked)
+        except erp.Refused as refused:
+            return consent.refused(refused.words)
+        if agreed is None:
+            return consent.page(request, asked["app_key"])
+        said = {"app_key": asked["app_key"], "state": asked.get("state", "")}
+        if agreed:
+            said["code"] = self.gate.codes.give()
+        said["sign"] = gate.proof(str(self.settings["app_secret"]), said)
+        return consent.back(str(self.settings["callback"]), **said)
 
     async def token(self, request: Request) -> Response:
         what = request.path_params["what"]

@@ -1,6 +1,7 @@
-"""Shopify's webhooks: HMAC-SHA256 of the raw body with the client secret, in base64.
+"""Shopify's proofs, all HMAC-SHA256 with the client secret, and the tokens that a shop's consent gives.
 
-The topic, the delivery id and the shop stand in headers, which are not signed; what leaves here is one JSON object
+A webhook is proven over its raw body, in base64; the way back from the page of consent over its query, in hex. The
+topic, delivery id and shop of a webhook stand in headers, which are not signed; what leaves here is one JSON object
 ``{topic, webhook_id, shop, payload}``. Both header families are read: ``X-Shopify-*`` and the newer ``Shopify-*``.
 """
 
@@ -10,11 +11,22 @@ import base64
 import hashlib
 import hmac
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
-from connectors.core import errors, jsontext, model
+from connectors.core import answer, errors, grant, jsontext, model, scope
 from connectors.core import verify as checks
+
+Send = Callable[[model.Request], Awaitable[answer.Answer]]
+
+GRANTED = 90 * 86400.0
+"""Seconds a refresh token is good for where the answer says nothing."""
+EARLY = 300.0
+"""A token (60 minutes) is renewed so many seconds before its end."""
+
+_SHOP = re.compile(r"[a-z0-9][a-z0-9-]*\.myshopify\.com", re.ASCII)
 
 
 def webhook_signature(client_secret: str, raw_body: str) -> dict[str, str]:
@@ -69,3 +81,65 @@ def query_signature(client_secret: str, query: Mapping[str, Any]) -> dict[str, s
         pairs.append(f"{name}={text.replace('%', '%25').replace('&', '%26')}")
     joined = "&".join(sorted(pairs))
     return {"hmac": hmac.new(client_secret.encode(), joined.encode(), hashlib.sha256).hexdigest()}
+
+
+# The grant of an app that a shop installs
+
+
+def returning(given: Mapping[str, str], connection: model.Connection, redirect: str) -> Mapping[str, str]:
+    """The way back, proven and from the shop of this connection. Raises HookRefused."""
+    accepted = [connection.secrets.get(name, "") for name in ("client_secret", "old_client_secret")]
+    proof = given.get("hmac", "")
+    if not proof:
+        raise errors.HookRefused("unsigned", "hmac is missing")
+    if not sum(checks.equal(proof, query_signature(secret, given)["hmac"]) for secret in accepted if secret):
+        raise errors.HookRefused("forged", "wrong hmac")
+    shop, ours = given.get("shop", "").lower(), _ours(connection)
+    if not _SHOP.fullmatch(shop) or (ours and shop != ours):
+        raise errors.HookRefused("forged", "another shop's consent")
+    return given
+
+
+def _ours(connection: model.Connection) -> str:
+    config = scope.settings(connection)
+    host = urlsplit(str(config["base_url"])).hostname or ""
+    return str(config.get("shop_domain") or (host if host.endswith(".myshopify.com") else "")).lower()
+
+
+async def login(send: Send, connection: model.Connection, now: float) -> model.Token:
+    """The first token, from the code of the last authorisation. Raises CredentialRefused without one."""
+
+    async def exchange(code: str) -> model.Token:
+        return await _exchanged(send, connection, {"code": code, "expiring": "1"}, now)
+
+    return await grant.begun(connection.secrets.get("code", ""), "", now, exchange)
+
+
+async def refresh(send: Send, connection: model.Connection, kept: model.Token, now: float) -> model.Token | None:
+    """The next pair of tokens; the same token where it never ends. None when a person gave another consent."""
+    following = grant.refresh_token(kept, _given(connection), now)
+    if following is None:
+        return grant.resumed(kept, _given(connection), now)
+    return await _exchanged(send, connection, {"grant_type": "refresh_token", "refresh_token": following}, now)
+
+
+async def _exchanged(send: Send, connection: model.Connection, wanted: Mapping[str, str], now: float) -> model.Token:
+    config, given = scope.settings(connection), _given(connection)
+    client = {"client_id": given[0], "client_secret": connection.secrets.get("client_secret", "")}
+    url = f"{str(config['base_url']).rstrip('/')}/admin/oauth/access_token"
+    got = await send(model.Request("POST", url, form={**client, **wanted}))
+    said = got.body if got.status == 200 and isinstance(got.body, dict) else {}
+    value, following = str(said.get("access_token") or ""), str(said.get("refresh_token") or "")
+    if not value:
+        grant.check(connection, got)
+        raise errors.CredentialRefused("the authorisation gave no token", hint=grant.AGAIN)
+    if not said.get("expires_in"):  # an app for one organisation may get a token that lasts until it is removed
+        return model.Token(value, now + grant.ENDLESS, grant.carried("", None, given))
+    lifetime = float(said["expires_in"])
+    until = now + float(said.get("refresh_token_expires_in") or GRANTED)
+    kept = grant.carried(following, until, given)
+    return model.Token(value, now + lifetime - min(EARLY, lifetime / 2), kept)
+
+
+def _given(connection: model.Connection) -> tuple[str, str]:
+    return str(scope.settings(connection).get("client_id", "")), connection.secrets.get("code", "")

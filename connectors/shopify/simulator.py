@@ -1,4 +1,4 @@
-"""A simulated Shopify store: tokens by client credentials, GraphQL, webhooks signed with the client secret.
+"""A simulated Shopify store: tokens by client credentials or the owner's consent, GraphQL, signed webhooks.
 
 Controls under ``/_sim/shopify``: ``POST orders`` ``{customer?, skus?, count?}`` ·
 ``POST orders/{id}/{hold|release|refund|return}`` ·
@@ -7,6 +7,7 @@ Controls under ``/_sim/shopify``: ``POST orders`` ``{customer?, skus?, count?}``
 
 from __future__ import annotations
 
+import base64
 import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -19,8 +20,8 @@ from starlette.routing import BaseRoute, Route
 
 from connectors.core import jsontext
 from connectors.shopify import signer
-from connectors.shopify.simulated import goods, people, query, returns, store
-from connectors.simulator import control, engine, push
+from connectors.shopify.simulated import goods, people, query, returns, store, tokens
+from connectors.simulator import consent, control, engine, push
 
 Field = Callable[[dict[str, Any]], Any]
 
@@ -36,6 +37,7 @@ class Simulator(engine.Simulator):
         "shop_domain": "shuniu-demo.myshopify.com",
         "location_id": store.LOCATION,
         "token_lifetime": 86399,
+        "code": "",
         "push_url": "",
         "header_prefix": "X-Shopify-",
     }
@@ -43,7 +45,8 @@ class Simulator(engine.Simulator):
     PUSH_RETRIES = (10, 60, 300, 900, 1800, 2700, 3600, 5000)
 
     def seed(self) -> None:
-        self.tokens: dict[str, float] = {}
+        self.tokens = tokens.Tokens(self.settings, self.now)
+        self.configure({"code": self.settings["code"]})
         self.store = store.Store(self.world, self.now, self.commit, self.announce)
         self.people = people.People(self.world, self.now, self.commit, self.announce)
         self.goods = goods.Goods(self.world, self.now, self.store.stock)
@@ -70,8 +73,13 @@ class Simulator(engine.Simulator):
             "webhookSubscriptionCreate": self.store.subscribe,
         }
 
+    def configure(self, settings: dict[str, Any]) -> None:
+        super().configure(settings)
+        if settings.get("code"):
+            self.tokens.codes.give(str(settings["code"]))
+
     def snapshot(self) -> Any:
-        return {"orders": len(self.store.orders), "tokens": len(self.tokens), "webhooks": self.store.hooks}
+        return {"orders": len(self.store.orders), "tokens": len(self.tokens.access), "webhooks": self.store.hooks}
 
     def announce(self, topic: str, body: dict[str, Any]) -> None:
         """A webhook; retries carry the same body, signature and delivery id."""
@@ -108,26 +116,35 @@ class Simulator(engine.Simulator):
 
     def routes(self) -> list[BaseRoute]:
         return [
+            Route("/admin/oauth/authorize", self.consent, methods=["GET"]),
             Route("/admin/oauth/access_token", self.token, methods=["POST"]),
             Route("/admin/api/{version}/graphql.json", self.graphql, methods=["POST"]),
         ]
 
+    async def consent(self, request: Request) -> Response:
+        """The page on which the shop's owner lets an app in."""
+        asked, agreed = consent.query(request), consent.decided(request)
+        if asked.get("client_id") != self.settings["client_id"] or not asked.get("scope"):
+            return consent.refused("invalid_request")
+        if agreed is None:
+            return consent.page(request, asked["client_id"])
+        shop = str(self.settings["shop_domain"])
+        said = {"shop": shop, "host": base64.b64encode(f"{shop}/admin".encode()).decode().rstrip("=")}
+        said |= {"state": asked.get("state", ""), "timestamp": str(int(self.now()))}
+        said |= {"code": self.tokens.codes.give()} if agreed else {"error": "access_denied"}
+        said |= signer.query_signature(str(self.settings["client_secret"]), said)
+        return consent.back(asked.get("redirect_uri", ""), **said)
+
     async def token(self, request: Request) -> Response:
         form = {name: values[0] for name, values in parse_qs((await request.body()).decode()).items()}
-        known = (self.settings["client_id"], self.settings["client_secret"])
-        if (form.get("client_id"), form.get("client_secret")) != known:
-            return JSONResponse({"error": "invalid_client", "error_description": "Client authentication failed"}, 401)
-        if form.get("grant_type") != "client_credentials":
-            return JSONResponse({"error": "unsupported_grant_type"}, 400)
-        token = f"shpat_{secrets.token_hex(16)}"
-        self.tokens[token] = self.now() + float(self.settings["token_lifetime"])
-        return JSONResponse(
-            {"access_token": token, "scope": "read_orders", "expires_in": self.settings["token_lifetime"]}
-        )
+        try:
+            return JSONResponse(self.tokens.give(form))
+        except tokens.Refused as refused:
+            return JSONResponse(refused.body, refused.status)
 
     async def graphql(self, request: Request) -> Response:
         given = request.headers.get("x-shopify-access-token", "")
-        if given != self.settings["access_token"] and self.tokens.get(given, 0.0) <= self.now():
+        if given != self.settings["access_token"] and not self.tokens.good(given):
             words = "[API] Invalid API key or access token (unrecognized login or wrong password)"
             return JSONResponse({"errors": words}, 401)
         try:
@@ -188,6 +205,6 @@ class Simulator(engine.Simulator):
         return control.answer(told)
 
     async def expire(self, _request: Request) -> Response:
-        ended = len(self.tokens)
-        self.tokens.clear()
+        ended = len(self.tokens.access)
+        self.tokens.access.clear()
         return control.answer({"expired": ended})

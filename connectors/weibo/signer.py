@@ -1,13 +1,20 @@
-"""Weibo's push: SHA-1 over the sorted app secret, timestamp (milliseconds) and nonce. It does not cover the body."""
+"""Weibo's push, and the token that an account's consent gives.
+
+A push is proven by SHA-1 over the sorted app secret, timestamp (milliseconds) and nonce, which does not cover the body.
+A token lives as long as the consent behind it and nothing renews it; the code is exchanged only together with the
+address that it was sent to.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from connectors.core import errors, model
+from connectors.core import answer, errors, grant, model, scope
 from connectors.core import verify as checks
+
+Send = Callable[[model.Request], Awaitable[answer.Answer]]
 
 
 def push_signature(appsecret: str, timestamp: str, nonce: str) -> dict[str, str]:
@@ -33,3 +40,44 @@ def verify(
     if not echo:
         raise errors.HookRefused("unsigned", "echostr is missing")
     return model.VerifiedHook(b"", {}, handshake=echo.encode("utf-8", "surrogatepass"))
+
+
+# The grant
+
+
+def returning(given: Mapping[str, str], connection: model.Connection, redirect: str) -> Mapping[str, str]:
+    """The way back with the address it came to: the exchange of the code must name it again."""
+    return {**given, "redirect_uri": redirect}
+
+
+async def login(send: Send, connection: model.Connection, now: float) -> model.Token:
+    """The token for the code of the last authorisation, else the one that a person entered."""
+
+    async def exchange(code: str) -> model.Token:
+        config, secrets = scope.settings(connection), connection.secrets
+        form = {
+            "client_id": str(config.get("app_key", "")),
+            "client_secret": secrets.get("app_secret", ""),
+            "grant_type": "authorization_code",
+            "code": code,
+            "redirect_uri": secrets.get("redirect_uri", ""),
+        }
+        got = await send(model.Request("POST", f"{str(config['base_url']).rstrip('/')}/oauth2/access_token", form=form))
+        grant.check(connection, got)
+        said = got.body if isinstance(got.body, dict) else {}
+        if not said.get("access_token"):
+            raise errors.CredentialRefused("the authorisation gave no token", hint=grant.AGAIN)
+        ends = now + float(said.get("expires_in") or 86400)
+        return model.Token(str(said["access_token"]), ends, grant.carried("", ends, _given(connection)))
+
+    code, entered = _given(connection)
+    return await grant.begun(code, entered, now, exchange)
+
+
+async def refresh(send: Send, connection: model.Connection, kept: model.Token, now: float) -> model.Token | None:
+    """The same token where only an edit ended it; there are no others."""
+    return grant.resumed(kept, _given(connection), now)
+
+
+def _given(connection: model.Connection) -> tuple[str, str]:
+    return connection.secrets.get("code", ""), connection.secrets.get("access_token", "")

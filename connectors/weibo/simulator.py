@@ -1,4 +1,4 @@
-"""A simulated Weibo account: followers, private messages, signed pushes.
+"""A simulated Weibo account: followers, private messages, signed pushes, the page on which it lets an app in.
 
 Controls under ``/_sim/weibo``: ``POST people/{uid}/{follow|unfollow|say}`` (body: text) · ``POST token/expire`` ·
 ``POST check`` (the check of the push address).
@@ -17,22 +17,26 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from connectors.core import jsontext
-from connectors.simulator import control, engine, push
+from connectors.simulator import consent, control, engine, push
 from connectors.weibo import signer
 
 ME = 1902538057
 FIRST = 2489518277
 ACTIVE = 48 * 3600
+CODE = 600.0
 
 
 class Simulator(engine.Simulator):
-    """See the module."""
+    """See the module; ``access_token`` is the one that people copy, ``token_lifetime`` that of an authorised one."""
 
     id = "weibo"
     SETTINGS: ClassVar[dict[str, Any]] = {
         "app_key": "1234567890",
         "app_secret": "simulated-app-secret",
         "access_token": "2.00simulatedToken",
+        "code": "",
+        "redirect_uri": "",
+        "token_lifetime": 2592000,
         "push_url": "",
     }
     # Three attempts in all.
@@ -40,10 +44,24 @@ class Simulator(engine.Simulator):
 
     def seed(self) -> None:
         self.expired = False
+        self.tokens: dict[str, float] = {}
+        self.codes = consent.Codes(self.now, CODE)
+        self.sent_to: dict[str, str] = {}
+        self._agreed()
         self.echo = ""
         self.followers: set[int] = set()
         self.acted: dict[int, float] = {}
         self.people = {FIRST + one.index: one for one in self.world.customers}
+
+    def configure(self, settings: dict[str, Any]) -> None:
+        super().configure(settings)
+        if "code" in settings:
+            self._agreed()
+
+    def _agreed(self) -> None:
+        code = str(self.settings["code"])
+        if code:
+            self.sent_to[self.codes.give(code)] = str(self.settings["redirect_uri"])
 
     def snapshot(self) -> Any:
         return {"followers": len(self.followers)}
@@ -81,20 +99,62 @@ class Simulator(engine.Simulator):
 
     def routes(self) -> list[BaseRoute]:
         return [
+            Route("/oauth2/authorize", self.consent, methods=["GET"]),
+            Route("/oauth2/access_token", self.token, methods=["POST"]),
             Route("/oauth2/get_token_info", self.token_info, methods=["POST"]),
             Route("/2/eps/user/info.json", self.user, methods=["GET"]),
             Route("/2/messages/reply.json", self.reply, methods=["POST"]),
         ]
 
+    async def consent(self, request: Request) -> Response:
+        """The page on which the account lets an app in."""
+        asked, agreed = consent.query(request), consent.decided(request)
+        address = asked.get("redirect_uri", "")
+        if (asked.get("client_id"), asked.get("response_type")) != (self.settings["app_key"], "code"):
+            return consent.refused("invalid_client")
+        if self.settings["redirect_uri"] and address != self.settings["redirect_uri"]:
+            return consent.refused("redirect_uri_mismatch")
+        if agreed is None:
+            return consent.page(request, asked["client_id"])
+        if not agreed:
+            return consent.back(address, error="access_denied", error_code="21330", state=asked.get("state", ""))
+        code = self.codes.give()
+        self.sent_to[code] = address
+        return consent.back(address, code=code, state=asked.get("state", ""))
+
+    async def token(self, request: Request) -> Response:
+        """A token for a code, once, and only with the address that the code was sent to."""
+        given = {**request.query_params, **await _form(request)}
+        if (given.get("client_id"), given.get("client_secret")) != (
+            self.settings["app_key"],
+            self.settings["app_secret"],
+        ):
+            return self.refused(request, 21324, "invalid_client", 401)
+        if given.get("grant_type") != "authorization_code":
+            return self.refused(request, 21328, "unsupported_grant_type", 400)
+        code = given.get("code", "")
+        if given.get("redirect_uri", "") != self.sent_to.get(code, ""):
+            return self.refused(request, 21322, "redirect_uri_mismatch", 400)
+        if not self.codes.take(code):
+            return self.refused(request, 21325, "invalid_grant", 400)
+        made, seconds = f"2.00{secrets.token_hex(12)}", int(self.settings["token_lifetime"])
+        self.tokens[made] = self.now() + seconds
+        # The newest page shows the seconds as text.
+        told = {"access_token": made, "remind_in": str(seconds), "expires_in": str(seconds), "uid": str(ME)}
+        return control.answer(told)
+
     def _problem(self, request: Request, token: str) -> Response | None:
-        if token != self.settings["access_token"]:
+        copied = token == self.settings["access_token"]
+        if not copied and token not in self.tokens:
             return self.refused(request, 21332, "invalid_access_token")
-        return self.refused(request, 21327, "expired_token") if self.expired else None
+        over = self.expired if copied else self.tokens[token] <= self.now()
+        return self.refused(request, 21327, "expired_token") if over else None
 
     async def token_info(self, request: Request) -> Response:
         form = await _form(request)
         problem = self._problem(request, form.get("access_token", ""))
-        told = {"uid": str(ME), "appkey": self.settings["app_key"], "expire_in": 31536000}
+        left = int(self.tokens.get(form.get("access_token", ""), self.now() + 31536000) - self.now())
+        told = {"uid": str(ME), "appkey": self.settings["app_key"], "expire_in": left}
         return problem or control.answer(told)
 
     async def user(self, request: Request) -> Response:
@@ -145,6 +205,7 @@ class Simulator(engine.Simulator):
 
     async def expire(self, _request: Request) -> Response:
         self.expired = True
+        self.tokens = dict.fromkeys(self.tokens, 0.0)
         return control.answer({"expired": True})
 
     async def check(self, _request: Request) -> Response:

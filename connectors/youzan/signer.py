@@ -1,7 +1,7 @@
 """Who may push, and how a tool's authorisation goes on.
 
-Calls are not signed: the access token alone proves them. A tool goes on from a refresh token that is good for 28 days
-and is replaced whenever it is used.
+Calls are not signed: the access token alone proves them. A tool begins with the code of a shop's authorisation and goes
+on from a refresh token that is good for 28 days and is replaced whenever it is used.
 """
 
 from __future__ import annotations
@@ -63,40 +63,69 @@ def _callback(hook: model.RawHook, secret: str) -> model.VerifiedHook:
 
 # The grant of a tool
 
+_WRONG_SHOP = {
+    "zh": "授权的不是这家店铺：请核对 kdt_id（连锁填总部的），并用这家店的管理员账号授权",
+    "en": "Another shop was authorised: check the kdt_id (a chain's head office) and agree as its administrator",
+}
+
+
+def returning(given: Mapping[str, str], connection: model.Connection, redirect: str) -> Mapping[str, str]:
+    """The way back with its code in plain, also where the platform sends it in an encrypted ``message``.
+
+    Raises HookRefused.
+    """
+    if not given.get("message"):
+        return given
+    try:
+        said = jsontext.loads(callback.decrypt(connection.secrets.get("client_secret", ""), given["message"]))
+    except callback.Unopened:
+        raise errors.HookRefused("forged", "the message does not open") from None
+    return {**given, **{name: str(value) for name, value in said.items() if name == "code"}}
+
 
 async def login(send: Send, connection: model.Connection, now: float) -> model.Token:
-    """The first token, from the refresh token that a person entered."""
-    given = (connection.secrets.get("refresh_token", ""),)
-    if not given[0]:
-        raise errors.CredentialRefused("no refresh_token on this connection", hint=grant.AGAIN)
-    return await _renewed(send, connection, given[0], given, now)
+    """The token for the code of the last authorisation, else the first from the refresh token that was entered."""
+
+    async def exchange(code: str) -> model.Token:
+        return await _exchanged(send, connection, {"authorize_type": "authorization_code", "code": code}, now)
+
+    entered = connection.secrets.get("refresh_token", "")
+    granted = await grant.from_code(connection.secrets.get("code", ""), entered, exchange)
+    return granted or await _renewed(send, connection, entered, now)
 
 
 async def refresh(send: Send, connection: model.Connection, kept: model.Token, now: float) -> model.Token | None:
     """The next pair of tokens; None when a person entered another grant. Raises CredentialRefused at its end."""
-    given = (connection.secrets.get("refresh_token", ""),)
-    following = grant.refresh_token(kept, given, now)
-    return None if following is None else await _renewed(send, connection, following, given, now)
+    following = grant.refresh_token(kept, _given(connection), now)
+    return None if following is None else await _renewed(send, connection, following, now)
 
 
-async def _renewed(
-    send: Send, connection: model.Connection, following: str, given: tuple[str], now: float
-) -> model.Token:
+async def _renewed(send: Send, connection: model.Connection, following: str, now: float) -> model.Token:
+    wanted = {"authorize_type": "refresh_token", "refresh_token": following}
+    return await _exchanged(send, connection, wanted, now)
+
+
+async def _exchanged(send: Send, connection: model.Connection, wanted: Mapping[str, str], now: float) -> model.Token:
     config = scope.settings(connection)
-    asked = {
-        "client_id": config.get("client_id", ""),
-        "client_secret": connection.secrets.get("client_secret", ""),
-        "authorize_type": "refresh_token",
-        "refresh_token": following,
-    }
+    client = {"client_id": config.get("client_id", ""), "client_secret": connection.secrets.get("client_secret", "")}
     url = f"{str(config['base_url']).rstrip('/')}/auth/token"
     headers = {"content-type": "application/json"}
-    got = await send(model.Request("POST", url, headers=headers, body=jsontext.dumps(asked)))
+    got = await send(model.Request("POST", url, headers=headers, body=jsontext.dumps({**client, **wanted})))
     grant.check(connection, got)
     data = got.body["data"] if isinstance(got.body, dict) and isinstance(got.body.get("data"), dict) else {}
     if not data.get("access_token"):
         raise errors.CredentialRefused("the answer holds no token", hint=grant.AGAIN)
+    shop = str(config.get("kdt_id", ""))
+    if str(data.get("authority_id") or shop) != shop:
+        raise errors.Misdeclared(f"the token is for shop {data['authority_id']}", hint=_WRONG_SHOP)
     ends = float(data.get("expires") or 0) / 1000
     lifetime = ends - now if ends > now else 7 * 86400.0
-    kept = grant.carried(str(data.get("refresh_token") or following), now + GRANTED, given)
+    following = str(data.get("refresh_token") or wanted.get("refresh_token", ""))
+    kept = grant.carried(following, now + GRANTED, _given(connection))
     return model.Token(str(data["access_token"]), now + lifetime - min(EARLY, lifetime / 2), kept)
+
+
+def _given(connection: model.Connection) -> tuple[str, ...]:
+    secrets = connection.secrets
+    # A grant without a code keeps the mark that it had before there were codes.
+    return tuple(filter(None, (secrets.get("refresh_token", ""), secrets.get("code", ""))))

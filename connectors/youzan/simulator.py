@@ -1,5 +1,7 @@
 """The simulated Youzan: calls at ``/youzan/api``, tokens at ``/youzan/auth/token``, pushes to ``push_url``.
 
+A shop authorises a tool at ``/youzan/oauth/authorize``.
+
 Controls, under ``/_sim/youzan``: ``POST orders`` ``{count, customer?, skus?, paid?}`` · ``GET orders/{tid}`` ·
 ``POST orders/{tid}/{pay|wait|finish|close|refund}`` · ``POST refunds/{id}`` ``{status}`` ·
 ``POST refunds/{id}/touch`` · ``POST customers`` ``{mobile, …}`` · ``GET goods`` · ``POST test_push`` ·
@@ -20,7 +22,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from connectors.simulator import control, engine, push, world
+from connectors.simulator import consent, control, engine, push, world
 from connectors.youzan import callback
 from connectors.youzan.simulated import calls, people, refunds, shop, tokens
 
@@ -28,7 +30,10 @@ MINUTES = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 20, 30)
 
 
 class Simulator(engine.Simulator):
-    """See the module. ``push_kdt_id``: whose shop the pushes are from, when it is another than ours."""
+    """See the module. ``push_kdt_id``: whose shop the pushes are from, when it is another than ours.
+
+    ``code_in_message``: the way back from the authorisation page carries its code encrypted.
+    """
 
     id = "youzan"
     SETTINGS: ClassVar[dict[str, Any]] = {
@@ -37,6 +42,8 @@ class Simulator(engine.Simulator):
         "client_secret": "simulated-secret",
         "kdt_id": "160001",
         "refresh_token": "simulated-refresh-token",
+        "code": "",
+        "code_in_message": False,
         "push_url": "",
         "push_kdt_id": "",
     }
@@ -46,17 +53,25 @@ class Simulator(engine.Simulator):
         self.sold = [_goods(sku) for sku in self.world.skus]
         self.shop = shop.Shop(self.sold, lambda: int(self.settings["kdt_id"]), self.now, self.commit, self._tell)
         self.calls = calls.Calls(self.shop)
-        self.tokens = tokens.Tokens(self.now, str(self.settings["refresh_token"]))
+        self._permit()
         self._versions: dict[str, int] = {}
 
     def configure(self, settings: dict[str, Any]) -> None:
         super().configure(settings)
         if "refresh_token" in settings:
-            self.tokens = tokens.Tokens(self.now, str(settings["refresh_token"]))
+            self._permit()
+        elif settings.get("code"):
+            self.tokens.codes.give(str(settings["code"]))
+
+    def _permit(self) -> None:
+        self.tokens = tokens.Tokens(self.now, str(self.settings["refresh_token"]))
+        if self.settings["code"]:
+            self.tokens.codes.give(str(self.settings["code"]))
 
     def routes(self) -> list[BaseRoute]:
         return [
             Route("/auth/token", self.auth, methods=["POST"]),
+            Route("/oauth/authorize", self.consent, methods=["GET"]),
             Route("/api/{name}/{version}", self.call, methods=["POST", "GET"]),
         ]
 
@@ -107,6 +122,22 @@ class Simulator(engine.Simulator):
         except shop.Refused as refused:
             return JSONResponse({"success": False, "code": refused.code, "message": refused.words, "data": None})
         return JSONResponse({"success": True, "code": 200, "message": None, "data": data})
+
+    async def consent(self, request: Request) -> Response:
+        """The page on which the shop's administrator lets a tool in."""
+        asked, agreed = consent.query(request), consent.decided(request)
+        if (asked.get("client_id"), asked.get("response_type")) != (self.settings["client_id"], "code"):
+            return consent.refused("client_id")
+        if agreed is None:
+            return consent.page(request, asked["client_id"])
+        said = {"state": asked.get("state", "")}
+        if not agreed:
+            return consent.back(asked.get("redirect_uri", ""), error="access_denied", **said)
+        code = self.tokens.codes.give()
+        if self.settings["code_in_message"]:
+            secret, plain = str(self.settings["client_secret"]), json.dumps({"code": code}).encode()
+            return consent.back(asked.get("redirect_uri", ""), message=callback.encrypt(secret, plain), **said)
+        return consent.back(asked.get("redirect_uri", ""), code=code, **said)
 
     async def call(self, request: Request) -> Response:
         """Every call. Refusals are HTTP 200 as well."""

@@ -9,15 +9,15 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import urllib.parse
 from typing import Annotated
 
+import structlog
 from fastapi import APIRouter, Path, Request
 from fastapi.responses import RedirectResponse
 from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from connectors.core import scope, template
+from connectors.core import consent, errors
 from gateway import problems, schema, security, soundness
 from gateway.api import connections as connection_api
 from gateway.api import paging, probing, services
@@ -26,6 +26,7 @@ from retry_queue.ledger.states import ConnectionState
 from retry_queue.sync import site as sites
 
 routes = APIRouter(tags=["connections"])
+log = structlog.get_logger()
 MINUTES = 15
 PLACE = "authorise"
 """For what states are sealed."""
@@ -55,15 +56,16 @@ async def start(request: Request, key: Key) -> Departure:
         raise problems.Problem("not_found", f"没有连接 {key}", f"no connection {key}")
     connection_api.outside_sandbox(row)
     live = sites.open_connection(row, hub.sealer, hub.site().connectors)
-    spec = live.opened.declaration.authorise if live.opened is not None else None
-    if live.opened is None or spec is None or not scope.applies(spec.when, scope.settings(live.opened)):
+    spec = consent.way(live.opened) if live.opened is not None else None
+    if live.opened is None or spec is None:
         zh, en = "这个连接不需要网页授权", "this connection is not authorised in the browser"
         raise problems.Problem("conflict", zh, en)
     told = {"k": key, "v": row.version, "u": who.name, "x": int(hub.clock()) + MINUTES * 60}
     state = _packed(hub.sealer.seal(json.dumps(told), PLACE))
-    filled = scope.of(live.opened, redirect=callback(hub), state=state)
-    query = {name: str(value) for name, value in (template.render(spec.query, filled) or {}).items()}
-    url = f"{template.render(spec.url, filled)}?{urllib.parse.urlencode(query)}"
+    try:
+        url = consent.address(live.opened, spec, callback(hub), state, hub.clock())
+    except errors.Misdeclared as missing:
+        raise problems.Problem("conflict", missing.hint["zh"], missing.hint["en"]) from None
     return Departure(url=url, redirect=callback(hub))
 
 
@@ -80,10 +82,15 @@ async def finish(request: Request) -> RedirectResponse:
     async with hub.change() as db:
         row = await connections.get(db, key)
         live = sites.open_connection(row, hub.sealer, hub.site().connectors) if row is not None else None
-        spec = live.opened.declaration.authorise if live is not None and live.opened is not None else None
-        if row is None or row.version != version or row.real is not None or spec is None:
+        opened = live.opened if live is not None else None
+        spec = consent.way(opened) if opened is not None else None
+        if row is None or opened is None or row.version != version or row.real is not None or spec is None:
             return _lead(hub, key if row is not None else "", "expired")
-        found = {field: given[name] for field, name in spec.fills.items() if given.get(name)}
+        try:
+            found = consent.found(opened, spec, given, callback(hub))
+        except errors.HookRefused as refused:
+            log.warning("authorisation.refused", connection=key, reason=refused.reason, detail=refused.detail)
+            return _lead(hub, key, "refused")
         if len(found) < len(spec.fills):
             return _lead(hub, key, "refused")
         row = await _keep(db, hub, row, found)

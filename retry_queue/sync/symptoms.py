@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from connectors.core import grant, model
+from connectors.core import grant, model, plan
 from retry_queue.ledger import breakers, reconciliations, secrets, session, tallies, tokens, vitals
 from retry_queue.ledger.states import ConnectionState
 from retry_queue.sync import alarm
@@ -82,9 +82,11 @@ async def granted(
     What the system told goes before what a person entered.
     """
     entered = grant.entered_until(opened) if opened is not None else None
+    told = []
     try:
-        kept = await tokens.get(db, sealer, key)
+        for place in plan.logins(opened) if opened is not None else [""]:
+            kept = await tokens.get(db, sealer, key + place)
+            told.append(grant.granted_until(kept.extra) if kept is not None else None)
     except secrets.SecretUnreadable:
         return entered
-    told = grant.granted_until(kept.extra) if kept is not None else None
-    return entered if told is None else told
+    return min((one for one in told if one is not None), default=entered)

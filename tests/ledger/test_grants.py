@@ -117,10 +117,25 @@ async def test_what_the_system_told_goes_before_an_end_that_a_person_entered(ope
         assert told == pytest.approx(simulator.tokens.refresh_ends, abs=2)
 
 
+async def test_the_end_is_told_whichever_of_several_logins_a_connection_has(open_ledger: Open) -> None:
+    """Only the first login of a connector was looked at: a tool of Youzan was never counted down."""
+    ledger = open_ledger("w1")
+    async with engine.serve(["youzan"], time_scale=0.001) as url, process(ledger) as caller:
+        names = ("client_id", "kdt_id", "client_secret", "refresh_token")
+        known = {name: str(url.simulators["youzan"].settings[name]) for name in names}
+        config = {"base_url": f"{url}/youzan", "app_type": "tool", **known}
+        tool = model.Connection("mall", registry.get("youzan"), config, known)
+        await caller.probe(tool)
+        async with ledger.read() as db:
+            told = await symptoms.granted(db, SEALER, "mall", tool)
+        assert told == pytest.approx(url.simulators["youzan"].now() + 28 * 86400, abs=60)
+
+
 AGREED = {
     "jd": ("app_secret", {"base_url": "/jd/routerjson", "oauth_url": "/jd/oauth2"}, "app_key"),
     "pdd": ("client_secret", {"base_url": "/pdd/api/router"}, "client_id"),
     "taobao": ("app_secret", {"base_url": "/taobao/router/rest"}, "app_key"),
+    "weibo": ("app_secret", {"base_url": "/weibo", "reply_url": "/weibo"}, "app_key"),
 }
 
 

@@ -14,10 +14,10 @@ from urllib.parse import parse_qsl
 from starlette.responses import Response
 
 from connectors.jushuitan.simulated import erp
-from connectors.simulator import control
+from connectors.simulator import consent, control
 
 OK = "执行成功"
-SKEW = 900
+SKEW = CODE = 900
 WEEK = 7 * 86400
 MOMENT = "%Y-%m-%d %H:%M:%S"
 
@@ -41,6 +41,7 @@ class Gate:
         self.tokens: dict[str, float] = {}
         self.renewing: dict[str, str] = {}
         self.used_codes: set[str] = set()
+        self.codes = consent.Codes(now, CODE, "isv-code-")
         self.recent: dict[str, deque[float]] = {}
         self.logins = 0
 
@@ -50,6 +51,11 @@ class Gate:
             form = dict(parse_qsl(body.decode(), keep_blank_values=True))
         except UnicodeDecodeError:
             raise erp.Refused(130, "请求内容不是UTF-8") from None
+        self.signed(form)
+        return form
+
+    def signed(self, form: Mapping[str, str]) -> None:
+        """Raises Refused unless the app's own proof fits, and its clock."""
         if form.get("app_key") != self.settings["app_key"]:
             raise erp.Refused(10, "无效签名")
         stamp = form.get("timestamp", "")
@@ -57,7 +63,6 @@ class Gate:
             raise erp.Refused(140, "时间戳无效")
         if form.get("sign") != proof(str(self.settings["app_secret"]), form):
             raise erp.Refused(10, "无效签名")
-        return form
 
     def admitted(self, path: str, form: Mapping[str, str]) -> Any:
         """The parsed biz of a business call. Raises Refused."""
@@ -94,7 +99,8 @@ class Gate:
         if own is not (self.settings["app_type"] == "own"):
             raise erp.Refused(190, "应用类型不支持此接口")
         if not own:
-            if code != self.settings["auth_code"] or code in self.used_codes:
+            entered = code == self.settings["auth_code"] and code not in self.used_codes
+            if not entered and not self.codes.take(code):
                 raise erp.Refused(150, "授权码无效或已使用")
             self.used_codes.add(code)
         made, renewing = secrets.token_hex(16), secrets.token_hex(16)

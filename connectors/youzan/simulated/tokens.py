@@ -7,9 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from connectors.simulator import consent
 from connectors.youzan.simulated import shop
 
 WEEK, MONTH = 7 * 86400.0, 28 * 86400.0
+CODE = 120.0
 
 
 @dataclass(slots=True)
@@ -28,6 +30,7 @@ class Tokens:
         self.issued: Issued | None = None
         self.refresh, self.refresh_ends = first_refresh, now() + MONTH
         self.seen: set[str] = set()
+        self.codes = consent.Codes(now, CODE)
 
     def problem(self, value: str) -> shop.Refused | None:
         """Why this access token is not accepted now, or None."""
@@ -55,12 +58,14 @@ class Tokens:
                 raise shop.Refused(1103, "店铺与应用没有授权关系")
             if asked.get("refresh") is True or self.issued is None or self.issued.ends <= self.now():
                 self._issue()
+        elif style == "authorization_code":
+            if not self.codes.take(asked.get("code")):
+                raise shop.Refused(1005, "code无效或已过期")
+            refresh = self._follow()
         elif style == "refresh_token":
             if asked.get("refresh_token") != self.refresh or self.refresh_ends <= self.now():
                 raise shop.Refused(1004, "授权已过期")
-            self._issue()
-            refresh = self.refresh = uuid.uuid4().hex
-            self.refresh_ends = self.now() + MONTH
+            refresh = self._follow()
         else:
             raise shop.Refused(1105, "应用类型不支持该授权方式")
         assert self.issued is not None
@@ -71,6 +76,12 @@ class Tokens:
             "authority_id": str(settings["kdt_id"]),
             "refresh_token": refresh,
         }
+
+    def _follow(self) -> str:
+        """A new pair; the refresh token before it is dead."""
+        self._issue()
+        self.refresh, self.refresh_ends = uuid.uuid4().hex, self.now() + MONTH
+        return self.refresh
 
     def _issue(self) -> None:
         if self.issued is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 import urllib.parse
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from connectors.core import registry
 from connectors.simulator import engine
 from retry_queue.ledger import connections
 from tests.unit.gateway import desk as desks
@@ -106,3 +109,68 @@ async def test_who_may_and_what_is_authorised_otherwise(desk: desks.Desk) -> Non
     ways = {name: (await editor.get(f"/connectors/{name}")).json()["authorise"] for name in ("http", "xiaohongshu")}
     assert ways["http"] is None
     assert ways["xiaohongshu"]["fills"] == ["code"]
+
+
+PAGES: dict[str, tuple[dict[str, Any], tuple[str, ...], str]] = {
+    "jushuitan": ({"app_type": "isv", "authorise_url": "/auth"}, ("app_secret",), "auth_code"),
+    "shopify": ({"authorisation": "code"}, ("client_secret",), "code"),
+    "weibo": ({}, ("app_secret",), "code"),
+    "youzan": ({"app_type": "tool", "authorise_url": "/oauth/authorize"}, ("client_secret",), "code"),
+}
+"""Connector -> settings and secrets of a connection that lacks its consent, and the field that the way back fills.
+
+A path is below the simulator's own address.
+"""
+
+
+async def walked(page: str, decision: str) -> dict[str, str]:
+    """What a person brings back who looked at the simulated page and made up their mind."""
+    async with httpx.AsyncClient(trust_env=False) as browser:
+        shown = await browser.get(page)
+        assert shown.status_code == 200, shown.text
+        (link,) = re.findall(f'id="{decision}" href="([^"]+)"', shown.text)
+        led = await browser.get(urllib.parse.urljoin(page, html.unescape(link)))
+    assert led.status_code == 302, led.text
+    address, _, query = led.headers["location"].partition("?")
+    assert address == "http://hub.test/api/v1/authorisations/callback"
+    return dict(urllib.parse.parse_qsl(query))
+
+
+@pytest.mark.parametrize("id", PAGES)
+async def test_a_person_agrees_on_the_platforms_page_and_calls_begin(desk: desks.Desk, id: str) -> None:
+    wish, secrets, field = PAGES[id]
+    async with engine.serve([id], time_scale=0.01) as url:
+        known = url.simulators[id].settings
+        console = {"callback": "http://hub.test/api/v1/authorisations/callback", "app_type": wish.get("app_type")}
+        url.simulators[id].configure({name: value for name, value in console.items() if name in known})
+        config = {key: f"{url}/{id}{value}" if str(value).startswith("/") else value for key, value in wish.items()}
+        asked = {one.key for one in registry.get(id).fields if not one.secret} & known.keys()
+        body = {"key": "shop", "connector": id, "secrets": {name: str(known[name]) for name in secrets},
+                "config": {"base_url": f"{url}/{id}", **{name: known[name] for name in asked}, **config}}  # fmt: skip
+        editor = await desk.as_("editor")
+        assert (await editor.post("/connections", json=body)).status_code == 201
+        page = (await editor.post("/connections/shop/authorise")).json()["url"]
+        assert await back(desk, **(await walked(page, "refuse"))) == "/connections/shop?authorised=refused"
+        brought = await walked((await editor.post("/connections/shop/authorise")).json()["url"], "agree")
+        if {"sign", "hmac"} & brought.keys():
+            assert await back(desk, **{**brought, "code": "another"}) == "/connections/shop?authorised=refused"
+        assert await back(desk, **brought) == "/connections/shop?authorised=yes"
+        shown = (await editor.get("/connections/shop")).json()
+        assert (shown["state"], field in shown["secrets"]) == ("enabled", True)
+        assert await back(desk, **brought) == "/connections/shop?authorised=expired", "once"
+
+
+async def test_a_code_that_comes_encrypted_is_opened_and_a_forged_one_leads_nowhere(desk: desks.Desk) -> None:
+    async with engine.serve(["youzan"], time_scale=0.01) as url:
+        known = url.simulators["youzan"].settings
+        url.simulators["youzan"].configure({"code_in_message": True})
+        config = {"base_url": f"{url}/youzan", "authorise_url": f"{url}/youzan/oauth/authorize", "app_type": "tool"}
+        body = {"key": "shop", "connector": "youzan", "secrets": {"client_secret": known["client_secret"]},
+                "config": {**config, "client_id": known["client_id"], "kdt_id": known["kdt_id"]}}  # fmt: skip
+        editor = await desk.as_("editor")
+        assert (await editor.post("/connections", json=body)).status_code == 201
+        brought = await walked((await editor.post("/connections/shop/authorise")).json()["url"], "agree")
+        assert "code" not in brought
+        forged = {**brought, "message": brought["message"][:-4] + "AAAA"}
+        assert await back(desk, **forged) == "/connections/shop?authorised=refused"
+        assert await back(desk, **brought) == "/connections/shop?authorised=yes"
