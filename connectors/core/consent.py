@@ -12,7 +12,12 @@ from __future__ import annotations
 import urllib.parse
 from collections.abc import Mapping
 
-from connectors.core import declaration, model, registry, scope, template
+from connectors.core import declaration, errors, model, registry, scope, template
+
+_NO_PAGE = {
+    "zh": "授权页的地址必须以 http:// 或 https:// 开头：请检查连接里的地址",
+    "en": "The page of consent must begin with http:// or https://: check the addresses of the connection",
+}
 
 
 def way(connection: model.Connection) -> declaration.Authorise | None:
@@ -22,13 +27,19 @@ def way(connection: model.Connection) -> declaration.Authorise | None:
 
 
 def address(connection: model.Connection, spec: declaration.Authorise, redirect: str, state: str, now: float) -> str:
-    """The page on which a person agrees. ``redirect``: where they come back to; ``now`` in Unix seconds."""
+    """The page on which a person agrees. ``redirect``: where they come back to; ``now`` in Unix seconds.
+
+    Raises Misdeclared: parts of the address may come from the connection, and a browser runs more than web pages.
+    """
     filled = scope.of(connection, redirect=redirect, state=state)
     query = {name: str(value) for name, value in (template.render(spec.query, filled) or {}).items()}
     signer = registry.signer(connection.declaration.id)
     if signer is not None and hasattr(signer, "leaving"):
         query = dict(signer.leaving(query, connection, now))
-    return f"{template.render(spec.url, filled)}?{urllib.parse.urlencode(query)}"
+    page = str(template.render(spec.url, filled))
+    if urllib.parse.urlsplit(page).scheme not in ("http", "https"):
+        raise errors.Misdeclared("no web page to authorise on", hint=_NO_PAGE)
+    return f"{page}?{urllib.parse.urlencode(query)}"
 
 
 def found(

@@ -174,3 +174,15 @@ async def test_a_code_that_comes_encrypted_is_opened_and_a_forged_one_leads_nowh
         forged = {**brought, "message": brought["message"][:-4] + "AAAA"}
         assert await back(desk, **forged) == "/connections/shop?authorised=refused"
         assert await back(desk, **brought) == "/connections/shop?authorised=yes"
+
+
+async def test_nobody_is_led_to_what_is_no_web_page_or_on_without_a_secret(desk: desks.Desk) -> None:
+    editor = await desk.as_("editor")
+    config = {"app_type": "isv", "app_key": "a", "shop_id": 1}
+    for key, change, secrets in (
+        ("script", {"authorise_url": "javascript://x%0aalert(1)"}, {"app_secret": "s"}),
+        ("bare", {}, {}),
+    ):
+        body = {"key": key, "connector": "jushuitan", "config": {**config, **change}, "secrets": secrets}
+        assert (await editor.post("/connections", json=body)).status_code == 201
+        problem(await editor.post(f"/connections/{key}/authorise"), 409, "conflict")
