@@ -172,6 +172,7 @@ class Simulator(engine.Simulator):
             WebSocketRoute("/connect", self.stream_opened),
             Route("/gettoken", self.legacy_token, methods=["GET"]),
             Route("/robot/send", self.legacy(self.part("corp", "robot"), token=False), methods=["POST"]),
+            Route("/robot/sendBySession", self.legacy(self.part("corp", "answer"), token=False), methods=["POST"]),
             Route("/call_back/get_call_back_failed_result", self.legacy(self.failed_list), methods=["GET"]),
             *(Route(path, self.legacy(self.part(*call)), methods=["POST"]) for path, call in calls.LEGACY.items()),
             *(Route(path, self.new(self.part(*call)), methods=[how]) for (how, path), call in calls.NEW.items()),
@@ -378,7 +379,7 @@ class Simulator(engine.Simulator):
         """Somebody writes to the robot; body: ``text``, ``sender`` (a userId), ``msgtype``."""
         message = channel.asked(await control.body(request), str(self.settings["robot_code"]), int(self.now() * 1000))
         self.channel.callback(channel.ROBOT, message)
-        return control.answer(message)
+        return control.answer(self.corp.listen(message))
 
     async def stream_says(self, request: Request) -> Response:
         """``ping``, ``disconnect`` (every socket is closed soon after) or ``cut`` (at once)."""

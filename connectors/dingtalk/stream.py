@@ -2,8 +2,9 @@
 
 A call gives an endpoint and a ticket for one socket. Every frame is answered on the same socket: an event with
 ``SUCCESS`` only after ``accept`` returned, else with ``LATER``, so that it comes again. What is given to ``accept``
-has the shape of the HTTP push, so that both doors share their messages. The platform says ``disconnect`` some seconds
-before it closes a socket: what is in hand is finished, then another socket is opened.
+has the shape of the HTTP push, so that both doors share their messages; where a message to the robot may be answered
+is sealed before. The platform says ``disconnect`` some seconds before it closes a socket: what is in hand is finished,
+then another socket is opened.
 """
 
 from __future__ import annotations
@@ -19,10 +20,11 @@ import websockets
 from websockets.asyncio import client as websocket
 
 from connectors.core import channel, client, jsontext, model, scope
+from connectors.dingtalk import session
 
 ROBOT = "/v1.0/im/bot/messages/get"
 SECRETS = ("sessionWebhook", "sessionWebhookExpiredTime")
-"""Members of a robot message that let anybody answer in its conversation: not kept."""
+"""Members of a robot message that let anybody answer in its conversation: kept sealed, as ``answerKey``."""
 
 log = structlog.get_logger(__name__)
 
@@ -41,11 +43,12 @@ async def _session(
     url = f"{told.get('endpoint')}?ticket={quote_plus(str(told.get('ticket')))}"
     async with channel.opened(url, str(scope.settings(connection)["base_url"])) as socket:
         log.info("channel_open", connection=connection.key)
-        await channel.together(stopped, _receive(socket, accept, connection.key))
+        await channel.together(stopped, _receive(socket, accept, connection))
 
 
-async def _receive(socket: websocket.ClientConnection, accept: channel.Accept, key: str) -> None:
+async def _receive(socket: websocket.ClientConnection, accept: channel.Accept, owner: model.Connection) -> None:
     """Take frames until the platform wants to close."""
+    key = owner.key
     async with channel.Hands() as hands:
         async for data in socket:
             try:
@@ -55,7 +58,7 @@ async def _receive(socket: websocket.ClientConnection, accept: channel.Accept, k
                 log.warning("channel_unreadable", connection=key, reason=type(error).__name__)
                 continue
             if kind in ("EVENT", "CALLBACK"):
-                await hands.take(_take(socket, kind, headers, frame.get("data"), accept, key))
+                await hands.take(_take(socket, kind, headers, frame.get("data"), accept, owner))
                 continue
             known = kind == "SYSTEM"
             await _say(socket, headers, 200 if known else 404, "OK" if known else "unknown type", frame.get("data"))
@@ -69,11 +72,12 @@ async def _take(
     headers: Mapping[str, Any],
     data: Any,
     accept: channel.Accept,
-    key: str,
+    owner: model.Connection,
 ) -> None:
     """Accept one frame, then answer it."""
+    key = owner.key
     try:
-        message = payload(kind, headers, data)
+        message = payload(kind, headers, data, owner.secrets.get("app_secret", ""))
     except ValueError as error:
         # It will never be readable: coming again would not help it.
         log.warning("channel_unreadable", connection=key, reason=str(error))
@@ -87,16 +91,20 @@ async def _take(
         await _say(socket, headers, 200 if taken else 500, "OK" if taken else "not stored", {"response": {}})
 
 
-def payload(kind: str, headers: Mapping[str, Any], data: Any) -> bytes:
+def payload(kind: str, headers: Mapping[str, Any], data: Any, secret: str = "") -> bytes:
     """A frame in the shape of an HTTP push: the business members, and beside them what the headers say.
 
+    ``secret`` seals where a message to the robot may be answered; without it that is dropped.
     Raises ValueError when ``data`` is no JSON object.
     """
     found = jsontext.loads(data) if isinstance(data, str) else data
     if not isinstance(found, dict):
         raise ValueError("the frame's data is no object")
     if kind == "CALLBACK":
-        return jsontext.dumps({name: value for name, value in found.items() if name not in SECRETS})
+        address, until = (str(found.get(name) or "") for name in SECRETS)
+        answer = session.sealed(secret, address, int(until) if until.isdecimal() else 0)
+        kept = {name: value for name, value in found.items() if name not in SECRETS}
+        return jsontext.dumps(kept | ({"answerKey": answer} if answer else {}))
     born = str(headers.get("eventBornTime") or headers.get("time") or "")
     head = {
         "EventType": headers.get("eventType"),

@@ -16,8 +16,8 @@ from starlette.applications import Starlette
 from websockets.asyncio import client as websocket
 from websockets.exceptions import InvalidStatus
 
-from connectors.core import channel, client, decode, errors, registry
-from connectors.dingtalk import simulator, stream
+from connectors.core import channel, client, decode, errors, model, registry
+from connectors.dingtalk import session, simulator, stream
 from connectors.simulator import engine, server
 from mappings import library
 from tests.conformance import messaging, streaming
@@ -90,25 +90,64 @@ async def test_an_approval_comes_as_it_does_by_http(url: engine.Url, calls: clie
     assert (gone["id"], gone["status"]) == (instance, "cancelled")
 
 
-async def test_a_question_is_kept_without_its_reply_address(url: engine.Url, calls: client.Client) -> None:
+async def asked(url: engine.Url, owner: model.Connection) -> bytes:
+    """Somebody writes to the robot; what the stream hands on of it."""
     kept: list[bytes] = []
 
     async def accept(message: bytes) -> None:
         kept.append(message)
 
-    owner = messaging.dingtalk(url)
     async with streaming.receiving(stream.run, owner, accept):
         await do(url, "/ask", text="查订单 T1")
         await streaming.until(lambda: len(kept) == 1)
-    (event,) = decode.events(owner.declaration, "stream", kept[0], owner)
+    return kept[0]
+
+
+async def test_a_question_is_answered_where_it_was_asked(url: engine.Url, calls: client.Client) -> None:
+    owner = messaging.dingtalk(url)
+    kept = await asked(url, owner)
+    (event,) = decode.events(owner.declaration, "stream", kept, owner)
     assert (event.message, event.entity) == ("question", "message")
-    assert b"sessionWebhook" not in kept[0]
-    question = library.shipped("dingtalk", "question").from_native(json.loads(kept[0]), {})
+    question = library.shipped("dingtalk", "question").from_native(json.loads(kept), {})
     assert question["text"] == "查订单 T1"
     answer = {"id": "m1", "recipients": [question["data"]["chat_id"]], "text": "已发货"}
     given = library.shipped("dingtalk", "group").to_native(answer, {})
     await calls.call(owner, "robot.group", given)
-    assert [one["message"] for one in ding_of(url).corp.read("cidsimulated01==")] == [{"content": "已发货"}]
+    answer = {"id": "m2", "recipients": ["sales01"], "text": "明天到"}
+    given = library.shipped("dingtalk", "answer").to_native(answer, {"message": question})
+    told = await calls.call(owner, "robot.answer", given)
+    said = [one["message"] for one in ding_of(url).corp.read("cidsimulated01==")]
+    assert said == [{"content": "已发货"}, {"content": "明天到"}]
+    assert ding_of(url).used == 1, "an answer costs none of the month's calls"
+    # Nothing that is kept of it lets anybody else write there.
+    (secret,) = ding_of(url).corp.sessions
+    assert b"sessionWebhook" not in kept
+    for shown in (kept.decode(), repr(question), repr(told.exchanges)):
+        assert secret not in shown
+
+
+async def test_an_answer_that_can_go_nowhere_is_not_sent(url: engine.Url, calls: client.Client) -> None:
+    owner = messaging.dingtalk(url)
+    kept = json.loads(await asked(url, owner))["answerKey"]
+    changed = messaging.dingtalk(url, app_secret="another")
+    over = session.sealed(owner.secrets["app_secret"], f"https://x{session.PATH}?session=S", 1)
+    assert over is not None
+    wrong = [(changed, kept), (owner, over), (owner, kept[:-6] + "AAAAAA"), (owner, session.PREFIX + "é")]
+    for way, text in wrong:
+        with pytest.raises(errors.Rejected) as refused:
+            await calls.call(way, "robot.answer", {"session": text, "text": {"content": "x"}})
+        assert refused.value.hint["zh"]
+    with pytest.raises(errors.Rejected) as refused:
+        await calls.call(owner, "robot.answer", {"session": "nobodys", "text": {"content": "x"}})
+    assert refused.value.code == "300001"
+    assert ding_of(url).corp.read("cidsimulated01==") == []
+
+
+@pytest.mark.parametrize("address", ["", "https://oapi.dingtalk.com/robot/send?session=S", f"https://x{session.PATH}"])
+def test_only_a_session_is_kept_of_an_address(address: str) -> None:
+    message = {"msgId": "m1", "sessionWebhook": address, "sessionWebhookExpiredTime": 1700000000000}
+    for secret in ("app-secret", ""):
+        assert json.loads(stream.payload("CALLBACK", {}, message, secret)) == {"msgId": "m1"}
 
 
 async def test_an_event_is_confirmed_only_after_it_was_accepted(url: engine.Url) -> None:

@@ -45,6 +45,17 @@ def sign(secret: str, timestamp: str) -> str:
     return base64.b64encode(hmac.new(secret.encode(), text, hashlib.sha256).digest()).decode()
 
 
+def _content(body: Body) -> Body:
+    """The part of a robot's message that its kind names. Raises Refusal."""
+    kind = str(body.get("msgtype", ""))
+    content = body.get(kind)
+    if kind not in ("text", "markdown", "link", "actionCard", "feedCard"):
+        raise Refusal(400105, "unsupported msgtype")
+    if not isinstance(content, dict) or not content:
+        raise Refusal(40035, f"缺少参数 {kind}")
+    return content
+
+
 class Corp:
     """State and rules. ``commit(kind, key, data)`` journals an effect at the moment it becomes final."""
 
@@ -65,6 +76,8 @@ class Corp:
         self.shown: set[tuple[str, str, str]] = set()
         """(day, user, content) of work notifications: the same content reaches a person once a day."""
         self.uuids: set[str] = set()
+        self.sessions: dict[str, tuple[float, str]] = {}
+        """Session of a message to the robot -> until when it may be answered, and where."""
         self.robot_calls: deque[float] = deque()
         self.robot_paused_until = 0.0
 
@@ -86,12 +99,7 @@ class Corp:
         if settings["robot_secret"]:
             self._signed(query)
         self._pace()
-        kind = str(body.get("msgtype", ""))
-        content = body.get(kind)
-        if kind not in ("text", "markdown", "link", "actionCard", "feedCard"):
-            raise Refusal(400105, "unsupported msgtype")
-        if not isinstance(content, dict) or not content:
-            raise Refusal(40035, f"缺少参数 {kind}")
+        content = _content(body)
         text = json.dumps(content, ensure_ascii=False)
         if settings["robot_keyword"] and settings["robot_keyword"] not in text:
             raise Refusal(
@@ -103,6 +111,21 @@ class Corp:
         if uuid:
             self.uuids.add(uuid)
         self.commit("group_message", uuid or digest_of(content), self.keep("robot", "robot", body))
+        return {}
+
+    def listen(self, message: Body) -> Body:
+        """Remember where a message to the robot may be answered; gives it with its ``session``."""
+        found = str(message["sessionWebhook"]).partition("session=")[2]
+        self.sessions[found] = (message["sessionWebhookExpiredTime"] / 1000, message["conversationId"])
+        return {**message, "session": found}
+
+    def answer(self, body: Body, query: Query) -> Body:
+        """sendBySession: no token and no signature, only the session; every call is a message of its own."""
+        until, place = self.sessions.get(query.get("session", ""), (0.0, ""))
+        if until <= self.now():
+            raise Refusal(300001, "session 不存在或已过期")
+        content = _content(body)
+        self.commit("group_message", f"{place}:{digest_of(content)}", self.keep(place, "answer", content))
         return {}
 
     def _signed(self, query: Query) -> None:
