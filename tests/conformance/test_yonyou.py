@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import functools
 import hashlib
 import hmac
 import json
@@ -18,12 +17,12 @@ from connectors.simulator import engine
 from connectors.yonyou import signer, simulator
 from connectors.yonyou.simulated import events
 from mappings import library
-from tests.conformance import panel
+from tests.conformance import yonyou
 
-control = functools.partial(panel.control, "yonyou")
-KNOWN = simulator.Simulator.SETTINGS
+control, connection = yonyou.control, yonyou.connection
+KNOWN = yonyou.KNOWN
 NUMBER = "SN202606270001"
-KEY = "5a0f2d0c-6f0e-5f0b-9d0e-2f6d1c3b4a59"
+KEY = yonyou.KEY
 ORDER: dict[str, Any] = {
     "id": "2026062700000001",
     "number": NUMBER,
@@ -56,17 +55,8 @@ def bip(url: engine.Url) -> model.Connection:
     return connection(url)
 
 
-def connection(url: str, **config: Any) -> model.Connection:
-    names = ("tenant_id", "app_key", "sales_org", "transaction_type", "customer")
-    given = {"lookup_url": f"{url}/yonyou", **{name: KNOWN[name] for name in names}, **config}
-    return model.Connection("bip", registry.get("yonyou"), given, {"app_secret": KNOWN["app_secret"]})
-
-
 def native(order: dict[str, Any] | None = None, entity: str = "order", **context: Any) -> dict[str, Any]:
-    config = {key: KNOWN[key] for key in ("sales_org", "transaction_type", "customer")}
-    mapping = library.shipped("yonyou", entity)
-    written: dict[str, Any] = mapping.to_native(order or ORDER, {"config": config, "event": {"key": KEY}, **context})
-    return written
+    return yonyou.native(entity, order or ORDER, **context)
 
 
 def kinds(tenant: simulator.Simulator) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,10 +12,9 @@ from connectors.core import client, decode, errors, jsontext, model, registry, s
 from connectors.simulator import engine
 from connectors.yonyou import simulator
 from mappings import library
-from tests.conformance import panel
+from tests.conformance import yonyou
 
-control = functools.partial(panel.control, "yonyou")
-KNOWN = simulator.Simulator.SETTINGS
+control, connection = yonyou.control, yonyou.connection
 NUMBER = "SN202606270001"
 ORDER: dict[str, Any] = {
     "id": "1",
@@ -42,17 +40,8 @@ def tenant(url: engine.Url) -> simulator.Simulator:
     return found
 
 
-def connection(url: str, **config: Any) -> model.Connection:
-    names = ("tenant_id", "app_key", "sales_org", "transaction_type", "customer")
-    given = {"lookup_url": f"{url}/yonyou", **{name: KNOWN[name] for name in names}, **config}
-    return model.Connection("bip", registry.get("yonyou"), given, {"app_secret": KNOWN["app_secret"]})
-
-
 def native(entity: str, record: dict[str, Any], books: model.Connection, key: str) -> dict[str, Any]:
-    written: dict[str, Any] = library.shipped("yonyou", entity).to_native(
-        record, {"config": books.config, "event": {"key": key}}
-    )
-    return written
+    return yonyou.native(entity, record, config=books.config, event={"key": key})
 
 
 async def test_an_outbound_document_tells_the_order_behind_its_delivery(
