@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import base64
 import secrets
+from collections.abc import Mapping
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from cryptography.exceptions import InvalidTag
@@ -18,6 +20,8 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 PATH = "/robot/sendBySession"
 PREFIX = "sealed."
+ADDRESS = ("sessionWebhook", "sessionWebhookExpiredTime")
+"""Members of a robot message that let anybody answer in its conversation: kept sealed, as ``answerKey``."""
 _PURPOSE = b"shuniu dingtalk answer"
 _NONCE = 12
 
@@ -51,3 +55,11 @@ def opened(secret: str, text: str) -> tuple[str, int]:
         return found, int(until)
     except (InvalidTag, ValueError):
         raise Unreadable from None
+
+
+def kept(message: Mapping[str, Any], secret: str) -> dict[str, Any]:
+    """A message to the robot as it may be kept; without a ``secret`` it cannot be answered in its conversation."""
+    address, until = (str(message.get(name) or "") for name in ADDRESS)
+    answer = sealed(secret, address, int(until) if until.isdecimal() else 0)
+    rest = {name: value for name, value in message.items() if name not in ADDRESS}
+    return rest | ({"answerKey": answer} if answer else {})

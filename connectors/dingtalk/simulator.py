@@ -43,6 +43,7 @@ class Simulator(engine.Simulator):
         "owner": "app_key",
         "hash_params": ["signature", "msg_signature"],
         "push_url": "",
+        "address_check": True,
         "robot_access_token": "dingtalk-robot-token",
         "robot_secret": "SECdingtalk-robot-secret",
         "robot_keyword": "",
@@ -91,7 +92,7 @@ class Simulator(engine.Simulator):
     def configure(self, settings: dict[str, Any]) -> None:
         """Saving a new callback address checks it, as the console does."""
         super().configure(settings)
-        if settings.get("push_url"):
+        if settings.get("push_url") and self.settings["address_check"]:
             self.check_url()
 
     # Pushes.
@@ -123,6 +124,8 @@ class Simulator(engine.Simulator):
         )
 
     def acknowledged(self, response: httpx.Response) -> bool:
+        if "sign" in response.request.headers:
+            return response.status_code == 200
         return callbacks.received(self.settings, response.status_code, response.content)
 
     # Answers of both hosts.
@@ -311,19 +314,8 @@ class Simulator(engine.Simulator):
 
     def failed_list(self, _body: corp.Body, _query: corp.Query) -> corp.Body:
         """Events given up after three tries; reading takes them off the list."""
-        found = [
-            one
-            for one in self.pushes
-            if one.state == "given_up" and one.seq not in self.collected and one.label in self.events
-        ]
-        page = found[:200]
-        self.collected.update(one.seq for one in page)
         lost, self.lost = self.lost, []
-        rows = []
-        for event in [*(self.events[one.label] for one in page), *lost]:
-            tag = event["EventType"]
-            rows.append({"call_back_tag": tag, "event_time": event["EventTime"], tag: event})
-        return {"has_more": len(found) > len(page), "failed_list": rows}
+        return callbacks.failed(self.pushes, self.events, self.collected, lost)
 
     # What people over there do.
 
@@ -378,7 +370,12 @@ class Simulator(engine.Simulator):
     async def ask(self, request: Request) -> Response:
         """Somebody writes to the robot; body: ``text``, ``sender`` (a userId), ``msgtype``."""
         message = channel.asked(await control.body(request), str(self.settings["robot_code"]), int(self.now() * 1000))
-        self.channel.callback(channel.ROBOT, message)
+        if url := self.settings["push_url"]:
+            self.push(
+                url, compose=lambda _number: callbacks.asked(url, self.settings, message, self.now()), label="robot"
+            )
+        else:
+            self.channel.callback(channel.ROBOT, message)
         return control.answer(self.corp.listen(message))
 
     async def stream_says(self, request: Request) -> Response:

@@ -23,8 +23,6 @@ from connectors.core import channel, client, jsontext, model, scope
 from connectors.dingtalk import session
 
 ROBOT = "/v1.0/im/bot/messages/get"
-SECRETS = ("sessionWebhook", "sessionWebhookExpiredTime")
-"""Members of a robot message that let anybody answer in its conversation: kept sealed, as ``answerKey``."""
 
 log = structlog.get_logger(__name__)
 
@@ -101,10 +99,7 @@ def payload(kind: str, headers: Mapping[str, Any], data: Any, secret: str = "") 
     if not isinstance(found, dict):
         raise ValueError("the frame's data is no object")
     if kind == "CALLBACK":
-        address, until = (str(found.get(name) or "") for name in SECRETS)
-        answer = session.sealed(secret, address, int(until) if until.isdecimal() else 0)
-        kept = {name: value for name, value in found.items() if name not in SECRETS}
-        return jsontext.dumps(kept | ({"answerKey": answer} if answer else {}))
+        return jsontext.dumps(session.kept(found, secret))
     born = str(headers.get("eventBornTime") or headers.get("time") or "")
     head = {
         "EventType": headers.get("eventType"),

@@ -13,7 +13,8 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from connectors.core import cipher, decode, errors, jsontext, model, registry, reply, signing
+from connectors.core import cipher, decode, errors, jsontext, model, registry, reply, signing, verify
+from connectors.dingtalk import session
 from connectors.dingtalk.simulated import callbacks, corp
 from tests.conformance import messaging
 from tests.conformance.messaging import check, flipped
@@ -251,3 +252,31 @@ def test_a_row_of_the_failed_list_is_an_approval_again() -> None:
     assert event.occurred_at is not None
     other = decode.event(registry.get("dingtalk"), "missed", {"call_back_tag": "user_add_org", "event_time": 1})
     assert other.message == decode.UNKNOWN
+
+
+def test_a_question_by_http_comes_through_its_own_door_without_its_reply_address() -> None:
+    """One address, two doors: what the encrypted one refuses the robot's takes, by the Client Secret alone."""
+    owner, now = connection(push="http"), 1_700_000_000.0
+    message = {
+        "msgId": "m1",
+        "conversationId": "cid1",
+        "msgtype": "text",
+        "text": {"content": "查订单"},
+        "sessionWebhook": "https://oapi.dingtalk.com/robot/sendBySession?session=SECRETSESSION",
+        "sessionWebhookExpiredTime": int(now * 1000) + 5_400_000,
+    }
+    post = callbacks.asked("http://hub", DEFAULTS, message, now)
+    hook = model.RawHook("POST", {}, dict(post.headers), post.content)
+    with pytest.raises(errors.HookRefused):
+        check(hook, owner, now)
+    spec = owner.declaration.events["robot"].verify
+    assert spec is not None
+    verified = verify.verify(hook, owner, spec, now)
+    assert b"SECRETSESSION" not in verified.plaintext
+    (event,) = decode.events(owner.declaration, "robot", verified.plaintext, owner, verified)
+    assert (event.message, event.entity, event.record) == ("question", "message", "m1")
+    kept = json.loads(verified.plaintext)["answerKey"]
+    assert session.opened(owner.secrets["app_secret"], kept) == ("SECRETSESSION", message["sessionWebhookExpiredTime"])
+    for body in (b"[]", b"nothing"):
+        with pytest.raises(errors.HookRefused):
+            verify.verify(model.RawHook("POST", {}, dict(post.headers), body), owner, spec, now)

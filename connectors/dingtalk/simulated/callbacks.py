@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from connectors.core import cipher, jsontext
+from connectors.dingtalk.simulated import corp
 from connectors.simulator import push
 
 
@@ -25,6 +26,13 @@ def post(url: str, settings: Mapping[str, Any], event: Mapping[str, Any], now: f
     return push.Post(url, body, {"content-type": "application/json;charset=UTF-8"}, params)
 
 
+def asked(url: str, settings: Mapping[str, Any], message: Mapping[str, Any], now: float) -> push.Post:
+    """A message to the robot: not encrypted, and signed over the time alone."""
+    timestamp = str(int(now * 1000))
+    head = {"content-type": "application/json; charset=utf-8", "timestamp": timestamp}
+    return push.Post(url, jsontext.dumps(message), head | {"sign": corp.sign(settings["app_secret"], timestamp)})
+
+
 def received(settings: Mapping[str, Any], status: int, content: bytes) -> bool:
     """Only an encrypted ``success`` with our own key and a right signature counts; a plain one does not."""
     if status != 200:
@@ -37,3 +45,17 @@ def received(settings: Mapping[str, Any], status: int, content: bytes) -> bool:
     except (ValueError, KeyError, TypeError):
         return False
     return given == right and message == b"success" and receiver == owner(settings)
+
+
+def failed(
+    pushes: Sequence[push.Push], events: Mapping[str, Any], collected: set[int], lost: Sequence[Any]
+) -> dict[str, Any]:
+    """The list of events given up after three tries, and of ``lost`` ones; what was read is ``collected``."""
+    found = [one for one in pushes if one.state == "given_up" and one.seq not in collected and one.label in events]
+    page = found[:200]
+    collected.update(one.seq for one in page)
+    rows = []
+    for event in [*(events[one.label] for one in page), *lost]:
+        tag = event["EventType"]
+        rows.append({"call_back_tag": tag, "event_time": event["EventTime"], tag: event})
+    return {"has_more": len(found) > len(page), "failed_list": rows}
