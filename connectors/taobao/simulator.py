@@ -41,6 +41,7 @@ class Simulator(engine.Simulator):
         "redelivery": 300,
         "retention": 259200,
         "zip_content": False,
+        "tmall": False,
     }
 
     def seed(self) -> None:
@@ -73,6 +74,7 @@ class Simulator(engine.Simulator):
             self.expired, self.authorised_at = False, self.now()
         if "code" in settings:
             self.code = str(settings["code"])
+        self.shop.tmall = bool(self.settings["tmall"])
 
     async def stop(self) -> None:
         await self.channel.close()

@@ -89,6 +89,9 @@ def local(at: float) -> str:
 class Shop:
     """State and rules. ``now`` gives Unix time; ``commit`` journals an effect."""
 
+    tmall = False
+    """A Tmall shop refuses with a picture."""
+
     def __init__(
         self, goods: Sequence[Goods], dice: random.Random, now: Callable[[], float], commit: Commit, tell: Tell
     ) -> None:
