@@ -98,6 +98,7 @@ class Shop:
         self.goods, self.dice, self.now, self.commit, self.tell = goods, dice, now, commit, tell
         self.trades: dict[int, Record] = {}
         self.refunds: dict[str, Record] = {}
+        self.exchanges: dict[str, Record] = {}
         self.off: set[int] = set()
         self.stock: dict[int, int] = {sku.sku_id: 1000 for sku in goods}
         self.waybills: dict[str, str] = {}
