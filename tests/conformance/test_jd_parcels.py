@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from connectors.core import auth, client, errors, pacing
+from connectors.core import client, errors
 from connectors.simulator import engine
 from mappings import library
 from tests.conformance import jd_peer
@@ -20,12 +19,6 @@ CARRIERS = {"SF": 467, "YTO": 463}
 async def url() -> AsyncIterator[engine.Url]:
     async with engine.serve(["jd"]) as base:
         yield base
-
-
-@pytest.fixture
-async def calls() -> AsyncIterator[client.Client]:
-    async with contextlib.aclosing(client.Client(auth.MemoryTokens(), pacing.LocalPacer())) as made:
-        yield made
 
 
 async def order(url: engine.Url, calls: client.Client, number: str) -> Any:
