@@ -2,7 +2,8 @@
 
 The stock ``sorted_params`` scheme fixes one digest per connector; TOP lets each connection choose its
 ``sign_method`` and wraps the text in the secret only for ``md5``. The public parameters of every call
-(app_key, timestamp, format, v, sign_method) are added here, in the form, so that none is in a URL.
+(app_key, timestamp, format, v, sign_method) are added here, in the form, so that none is in a URL. A call with a
+picture is signed without it and becomes a multipart body (``picture``).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 from connectors.core import answer, errors, grant, jsontext, model, scope, signing
+from connectors.taobao import picture
 
 Send = Callable[[model.Request], Awaitable[answer.Answer]]
 
@@ -54,9 +56,12 @@ def sign(request: model.Request, connection: model.Connection, now: float) -> No
         "v": "2.0",
         "sign_method": str(config.get("sign_method", "md5")),
     }
+    pictures = picture.taken(form)
     secret = connection.secrets.get("app_secret", "")
     form["sign"] = digest(form["sign_method"], secret, form)
     request.query, request.form = {}, form
+    if pictures:
+        picture.attach(request, pictures)
 
 
 # The grant

@@ -1,7 +1,8 @@
 """The simulated Taobao: gateway at ``/taobao/router/rest``, TMC at ``/taobao/tmc``, one shop behind both.
 
 Controls, under ``/_sim/taobao``: ``POST orders`` ``{count, customer?, skus?, paid?}`` · ``GET orders/{tid}`` ·
-``POST orders/{tid}/{pay|hold|release|finish|close|refund}`` · ``POST refunds/{id}`` ``{status}`` ·
+``POST orders/{tid}/{pay|hold|release|finish|close|refund|exchange}`` · ``POST refunds/{id}`` ``{status}`` ·
+``POST exchanges/{id}`` ``{status}`` ·
 ``POST goods/{num_iid}/off`` · ``POST expire_session`` ·
 ``POST authorize`` ``{session?}`` · ``POST agree`` (gives a code) · ``POST cut`` (ends every TMC socket).
 """
@@ -21,7 +22,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from connectors.simulator import control, engine, world
-from connectors.taobao.simulated import calls, channel, decisions, gate, refunds, shop
+from connectors.taobao.simulated import calls, channel, decisions, exchanges, gate, refunds, shop
 
 SELLER_ID = 263664221
 
@@ -41,6 +42,7 @@ class Simulator(engine.Simulator):
         "redelivery": 300,
         "retention": 259200,
         "zip_content": False,
+        "tmall": False,
     }
 
     def seed(self) -> None:
@@ -56,7 +58,7 @@ class Simulator(engine.Simulator):
         )
         self.channel = channel.Channel(terms, shop.SELLER, SELLER_ID)
         self.calls = calls.Calls(self.shop, self.channel, self._permit)
-        self.calls.methods |= decisions.methods(self.shop)
+        self.calls.methods |= decisions.methods(self.shop) | exchanges.methods(self.shop)
         self.calls.methods |= {
             "taobao.top.auth.token.create": self.redeem,
             "taobao.top.auth.token.refresh": self.renew,
@@ -73,6 +75,7 @@ class Simulator(engine.Simulator):
             self.expired, self.authorised_at = False, self.now()
         if "code" in settings:
             self.code = str(settings["code"])
+        self.shop.tmall = bool(self.settings["tmall"])
 
     async def stop(self) -> None:
         await self.channel.close()
@@ -92,6 +95,7 @@ class Simulator(engine.Simulator):
             Route("/orders/{tid:int}", control.guarded(self.show_order)),
             post("/orders/{tid:int}/{what}", self.change_order),
             post("/refunds/{number}", self.change_refund),
+            post("/exchanges/{number}", self.change_exchange),
             post("/goods/{num_iid:int}/off", self.take_off),
             post("/expire_session", self.expire_session),
             post("/authorize", self.authorize),
@@ -258,6 +262,8 @@ class Simulator(engine.Simulator):
             return control.answer(
                 refunds.open_refund(self.shop, tid, oid, returning, str(wish.get("reason", "不想要了")))
             )
+        if what == "exchange":
+            return control.answer(exchanges.ask(self.shop, tid, int(wish["sku"]) if wish.get("sku") else None))
         changes: dict[str, Callable[[int], shop.Record]] = {
             "pay": self.shop.pay,
             "finish": self.shop.finish,
@@ -266,12 +272,17 @@ class Simulator(engine.Simulator):
             "release": lambda number: self.shop.hold(number, False),
         }
         if what not in changes:
-            raise LookupError(f"no '{what}' here; there are: refund, {', '.join(changes)}")
+            raise LookupError(f"no '{what}' here; there are: refund, exchange, {', '.join(changes)}")
         return control.answer(changes[what](tid))
 
     async def change_refund(self, request: Request) -> Response:
         wish = await control.body(request)
         return control.answer(refunds.advance(self.shop, request.path_params["number"], str(wish.get("status", ""))))
+
+    async def change_exchange(self, request: Request) -> Response:
+        """The buyer sends goods back or has them, or the platform ends it."""
+        wish = await control.body(request)
+        return control.answer(exchanges.advance(self.shop, request.path_params["number"], str(wish["status"])))
 
     async def take_off(self, request: Request) -> Response:
         """The seller takes a product off the shelf."""

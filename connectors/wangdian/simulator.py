@@ -3,8 +3,9 @@
 ``/wangdian/openapi`` (flagship, query and JSON body), ``/wangdian/openapi2/<file>.php`` (enterprise) and
 ``/wangdian/y/<file>.php`` (web).
 
-Controls under ``/_sim/wangdian``: ``POST ship`` ``{"tid": …, "oids": […]?, "carrier": "SF"?}`` · ``POST stock``
-``{"spec_no": …, "change": -3}`` · ``POST trades`` ``{"tid": …, "platform": 1}`` (an order from a marketplace) ·
+Controls under ``/_sim/wangdian``: ``POST ship`` ``{"tid": …, "oids": […]?, "carrier": "SF"?}`` ·
+``POST cancel`` ``{"tid": …}`` (its outbound order) · ``POST receive`` ``{"refund_no": …}`` (returned goods) ·
+``POST stock`` ``{"spec_no": …, "change": -3}`` · ``POST trades`` ``{"tid": …, "platform": 1}`` (from a marketplace) ·
 ``POST stop`` ``{"spec_no": …}`` (a variant is stopped) · ``POST refunds/{number}`` ``{"status": 90}``.
 """
 
@@ -20,7 +21,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from connectors.simulator import control, engine
-from connectors.wangdian.simulated import books, flagship, forms
+from connectors.wangdian.simulated import books, flagship, forms, shapes
 
 CARRIERS = {
     "SF": (8, "SF", "顺丰速运"),
@@ -54,6 +55,7 @@ class Simulator(engine.Simulator):
             self.tenant.add_goods(sku.ids["product"], sku.code, row)
         self.flagship = flagship.Flagship(self.tenant, lambda: self.settings)
         self.forms = forms.Forms(self.tenant, lambda: self.settings)
+        self.web = forms.Forms(self.tenant, lambda: self.settings, web=True)
 
     def snapshot(self) -> Any:
         tenant = self.tenant
@@ -79,6 +81,8 @@ class Simulator(engine.Simulator):
 
         return [
             post("/ship", self.ship),
+            post("/cancel", self.cancel),
+            post("/receive", self.receive),
             post("/stock", self.change_stock),
             post("/trades", self.add_trade),
             post("/stop", self.stop_variant),
@@ -104,7 +108,8 @@ class Simulator(engine.Simulator):
         given = {**request.query_params, **dict(parse_qsl(body, keep_blank_values=True))}
         try:
             forms.check(given, self.settings, self.now())
-            return _said(self.forms.answer(request.path_params["file"], given))
+            door = self.web if "/y/" in request.url.path else self.forms
+            return _said(door.answer(request.path_params["file"], given))
         except forms.Denied as denied:
             return _said({"code": denied.code, "message": denied.message})
         except books.Refused as refused:
@@ -119,6 +124,14 @@ class Simulator(engine.Simulator):
         oids = [str(one) for one in wish["oids"]] if wish.get("oids") else None
         parcel = self.tenant.ship(str(wish["tid"]), CARRIERS[wish.get("carrier", "SF")], oids)
         return control.answer({"number": parcel.number, "waybill": parcel.waybill})
+
+    async def cancel(self, request: Request) -> Response:
+        parcel = self.tenant.cancel(str((await control.body(request))["tid"]))
+        return control.answer({"number": parcel.number})
+
+    async def receive(self, request: Request) -> Response:
+        arrival = self.tenant.receive(str((await control.body(request))["refund_no"]))
+        return control.answer({"number": arrival.name, "refund": arrival.refund.name})
 
     async def change_stock(self, request: Request) -> Response:
         wish = await control.body(request)
@@ -135,8 +148,8 @@ class Simulator(engine.Simulator):
         buyer = self.world.customers[0]
         head = {
             "tid": str(wish["tid"]),
-            "trade_time": flagship.local(self.now()),
-            "pay_time": flagship.local(self.now()),
+            "trade_time": shapes.local(self.now()),
+            "pay_time": shapes.local(self.now()),
             "receivable": "64.00",
             "paid": "64.00",
             "receiver_name": buyer.name,

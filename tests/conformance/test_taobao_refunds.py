@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import functools
 from collections.abc import AsyncIterator
 
@@ -112,3 +113,43 @@ async def test_a_refund_is_refused_once_with_words_and_a_lost_answer_doubles_not
     assert len(shop.journal.find("refund_refused", made["refund_id"])) == 1
     told = (await calls.call(connection, "refund.get", {"refund_id": made["refund_id"]})).data
     assert library.shipped("taobao", "after_sale").from_native(told, {})["status"] == "refused"
+
+
+# A one-pixel picture, with bytes that no text has.
+DOT = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
+
+
+async def test_a_tmall_shop_refuses_with_the_picture_that_was_given(
+    url: engine.Url, calls: client.Client, connection: model.Connection, shop: simulator.Simulator
+) -> None:
+    shop.configure({"tmall": True})
+    tid = await ordered(url)
+    made = await control(url, f"orders/{tid}/refund")
+    record = {"id": made["refund_id"], "kind": "refund", "status": "refused", "order_id": tid, "note": "商品已发出"}
+    mapping = library.shipped("taobao", "refusal")
+    with pytest.raises(errors.Rejected) as bare:
+        await calls.call(connection, "refund.refuse", mapping.to_native(record, {}))
+    assert "凭证图片" in bare.value.message
+    large = base64.b64decode(DOT) + bytes(range(256)) * 500
+    given = mapping.to_native({**record, "extra": {"refuse_proof": base64.b64encode(large).decode()}}, {})
+    outcome = await calls.call(connection, "refund.refuse", given)
+    (effect,) = shop.journal.find("refund_refused", made["refund_id"])
+    assert effect.data["picture"] == len(large)
+    shown = repr(outcome.exchanges)
+    assert not [secret for secret in connection.secrets.values() if secret and secret in shown]
+    assert "sign=***" in shown
+
+
+@pytest.mark.parametrize(
+    "proof", ["no base64!", base64.b64encode(b"text").decode(), base64.b64encode(b"GIF8" + bytes(130_000)).decode()]
+)
+async def test_what_is_no_picture_is_never_sent(
+    url: engine.Url, calls: client.Client, connection: model.Connection, shop: simulator.Simulator, proof: str
+) -> None:
+    tid = await ordered(url)
+    made = await control(url, f"orders/{tid}/refund")
+    with pytest.raises(errors.Misdeclared):
+        await calls.call(
+            connection, "refund.refuse", {"refund_id": made["refund_id"], "message": "商品已发出", "proof": proof}
+        )
+    assert not shop.journal.find("refund_refused", made["refund_id"])

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from connectors.jd.simulated import refunds, services, shop
+from connectors.jd.simulated import parcels, refunds, services, shop
 
 Params = dict[str, Any]
 Answer = dict[str, Any]
@@ -36,6 +36,9 @@ class Calls:
             "jingdong.pop.order.search": self.search,
             "jingdong.pop.order.get": self.get,
             "jingdong.pop.order.shipment": self.ship,
+            "jingdong.pop.order.sop.logistics.update": lambda given: parcels.change(place, given),
+            "jingdong.pop.order.partial.outship": lambda given: parcels.ship_part(place, given),
+            "jingdong.pop.order.partialship.judge": lambda given: parcels.judge(place, given),
             "jingdong.pop.order.modifyVenderRemark": self.remark,
             "jingdong.stock.write.updateSkuStock": self.stock,
             "jingdong.sku.read.searchSkuList": self.skus,

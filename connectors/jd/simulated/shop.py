@@ -141,7 +141,7 @@ class Shop:
         self.orders[number] = order
         for sku, count in bought:
             self.stock[sku.sku_id] = max(0, self.stock[sku.sku_id] - count)
-        self._moved(order, "order_pay")
+        self.moved(order, "order_pay")
         return order
 
     def split(self, number: str) -> list[Record]:
@@ -159,10 +159,10 @@ class Shop:
             child = parent | prices | {"orderId": str(self._base + self._count), "itemInfoList": [line]}
             child |= {"parentOrderId": number, "directParentOrderId": number, "sellerDiscount": "0.00"}
             self.orders[child["orderId"]] = child
-            self._moved(child, "order_create")
+            self.moved(child, "order_create")
             children.append(child)
         parent |= {"orderState": "PARENT_TRADE_CANCELED", "orderStateRemark": "父单取消"}
-        self._moved(parent, "order_cancel")
+        self.moved(parent, "order_cancel")
         return children
 
     def turn(self, number: str, state: str, remark: str, kind: str) -> Record:
@@ -171,26 +171,28 @@ class Shop:
         order |= {"orderState": state, "orderStateRemark": remark}
         if state in (DONE, CANCELLED):
             order["orderEndTime"] = local(self.now())
-        self._moved(order, kind)
+        self.moved(order, kind)
         return order
 
     # What the seller does by API.
 
     def ship(self, number: str, company: str, waybill: str) -> None:
-        order = self.orders.get(number)
-        if order is None:
-            raise Failed(10400001, "ORDER_NOT_EXIST", "订单不存在")
-        if company not in COMPANIES:
-            raise Failed(10400002, "LOGISTICS_NOT_EXIST", "物流公司编号不正确")
-        if not WAYBILL.fullmatch(waybill):
-            raise Failed(10400003, "WAYBILL_ERROR", "运单号不正确")
+        order = self.known(number)
+        self.fitting(company, waybill)
         if order["orderState"] != WAITING or order["storeOrder"]:
             done = order["orderState"] in (SENT, DONE)
             words = "订单已经出库，请勿重复操作" if done else "订单状态不允许出库"
             raise Failed(10400000, "ORDER_STATE_ERROR", words)
         order |= {"orderState": SENT, "orderStateRemark": "等待确认收货", "waybill": waybill, "logisticsId": company}
         self.commit("shipment", number, {"orderId": number, "logiNo": waybill, "logiCoprId": company})
-        self._moved(order, "order_stockout")
+        self.moved(order, "order_stockout")
+
+    def fitting(self, company: str, waybills: str) -> None:
+        """A courier that exists and waybills (``,`` between them) that can be. Raises Failed."""
+        if company not in COMPANIES:
+            raise Failed(10400002, "LOGISTICS_NOT_EXIST", "物流公司编号不正确")
+        if not all(WAYBILL.fullmatch(one) for one in waybills.split(",")):
+            raise Failed(10400003, "WAYBILL_ERROR", "运单号不正确")
 
     def remark(self, number: str, text: str, flag: str | None) -> None:
         order = self.known(number)
@@ -198,7 +200,7 @@ class Shop:
             return
         order |= {"venderRemark": text, "flag": flag}
         self.commit("memo", number, {"remark": text, "flag": flag})
-        self._moved(order, None)
+        self.moved(order, None)
 
     def set_stock(self, sku: int, quantity: int) -> None:
         if sku not in self.stock or quantity < 0:
@@ -222,7 +224,8 @@ class Shop:
             raise Failed(10400001, "ORDER_NOT_EXIST", "订单不存在")
         return self.orders[number]
 
-    def _moved(self, order: Record, kind: str | None) -> None:
+    def moved(self, order: Record, kind: str | None) -> None:
+        """A change of an order, told to the queue as ``kind`` (None: only its time moves)."""
         order["modified"] = local(self.now())
         if kind is not None:
             content = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -11,6 +12,8 @@ from connectors.taobao.simulated import calls, refunds, shop
 Params = dict[str, str]
 Answer = dict[str, Any]
 RESEND, DUMMY = "isv.logistics-resend-service-error", "isv.logistics-dummy-service-error"
+LARGEST = 130_000
+"""Bytes of a picture."""
 SMALL = 6000_00
 """Fen that may be agreed to without the code from a text message."""
 
@@ -76,7 +79,7 @@ def reasons(given: Params) -> Answer:
 
 
 def refuse(place: shop.Shop, given: Params) -> Answer:
-    """With words of 2 to 200 characters, on the version that was read."""
+    """With words of 2 to 200 characters, on the version that was read; at Tmall with a picture."""
     number, words = calls.need(given, "refund_id"), calls.need(given, "refuse_message")
     one = place.refunds.get(number)
     if one is None:
@@ -87,9 +90,20 @@ def refuse(place: shop.Shop, given: Params) -> Answer:
         raise shop.remote("isv.refund-version-error", "退款版本已变化")
     if one["status"] not in ("WAIT_SELLER_AGREE", "WAIT_SELLER_CONFIRM_GOODS"):
         raise shop.remote("isv.refund-status-error", "退款状态不允许此操作")
+    proof = pictured(place, given, "refuse_proof")
     refunds.advance(place, number, "SELLER_REFUSE_BUYER")
-    place.commit("refund_refused", number, {"message": words})
+    place.commit("refund_refused", number, {"message": words, "picture": len(proof)})
     return {"refund": {"refund_id": int(number), "status": "SELLER_REFUSE_BUYER", "modified": one["modified"]}}
+
+
+def pictured(place: shop.Shop, given: Params, name: str) -> bytes:
+    """The picture of a call, as bytes. Raises Refused where Tmall misses one, or it is too large or none at all."""
+    content = base64.b64decode(given.get(name, ""))
+    if not content and place.tmall:
+        raise shop.remote(f"isv.missing-parameter:{name}", "请上传凭证图片")
+    if len(content) > LARGEST or (content and not content.startswith((b"\xff\xd8\xff", b"\x89PNG", b"GIF8"))):
+        raise shop.Refused(3, "Upload Fail", f"isv.invalid-parameter:{name}", "图片格式不正确或超过大小")
+    return content
 
 
 def resend(place: shop.Shop, given: Params) -> Answer:

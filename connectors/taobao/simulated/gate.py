@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import email.parser
 import email.policy
 import hashlib
@@ -24,15 +25,17 @@ CLOCK = 600
 
 
 async def parameters(request: Request) -> tuple[dict[str, str], dict[str, str]]:
-    """All parameters of a call, and those of them that are signed (no ``sign``, no files, nothing empty)."""
+    """All parameters of a call (files as base64 text), and those that are signed: no ``sign``, no files, none empty."""
     given = dict(parse_qsl(request.url.query, keep_blank_values=True))
+    files: dict[str, str] = {}
     kind, raw = request.headers.get("content-type", ""), await request.body()
     if kind.startswith("multipart/form-data"):
-        given |= _parts(kind, raw)
+        plain, files = _parts(kind, raw)
+        given |= plain
     elif raw:
         given |= dict(parse_qsl(raw.decode(errors="replace"), keep_blank_values=True))
     signed = {name: value for name, value in given.items() if name not in ("", "sign") and value != ""}
-    return given, signed
+    return given | files, signed
 
 
 def style(given: dict[str, str]) -> str:
@@ -80,16 +83,22 @@ def answer(root: str, body: dict[str, Any], wanted: str) -> Response:
     return Response(text, media_type="text/xml;charset=UTF-8")
 
 
-def _parts(kind: str, raw: bytes) -> dict[str, str]:
+def _parts(kind: str, raw: bytes) -> tuple[dict[str, str], dict[str, str]]:
+    """The fields of a multipart body, and its files as base64."""
     head = f"Content-Type: {kind}\r\nMIME-Version: 1.0\r\n\r\n".encode()
     message = email.parser.BytesParser(policy=email.policy.HTTP).parsebytes(head + raw)
     found: dict[str, str] = {}
+    files: dict[str, str] = {}
     for part in message.iter_parts():
         name = part.get_param("name", header="content-disposition")
         content = part.get_payload(decode=True)
-        if isinstance(name, str) and isinstance(content, bytes) and part.get_filename() is None:
+        if not isinstance(name, str) or not isinstance(content, bytes):
+            continue
+        if part.get_filename() is None:
             found[name] = content.decode(errors="replace")
-    return found
+        else:
+            files[name] = base64.b64encode(content).decode()
+    return found, files
 
 
 def _element(name: str, value: Any) -> str:

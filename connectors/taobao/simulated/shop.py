@@ -89,12 +89,16 @@ def local(at: float) -> str:
 class Shop:
     """State and rules. ``now`` gives Unix time; ``commit`` journals an effect."""
 
+    tmall = False
+    """A Tmall shop refuses with a picture."""
+
     def __init__(
         self, goods: Sequence[Goods], dice: random.Random, now: Callable[[], float], commit: Commit, tell: Tell
     ) -> None:
         self.goods, self.dice, self.now, self.commit, self.tell = goods, dice, now, commit, tell
         self.trades: dict[int, Record] = {}
         self.refunds: dict[str, Record] = {}
+        self.exchanges: dict[str, Record] = {}
         self.off: set[int] = set()
         self.stock: dict[int, int] = {sku.sku_id: 1000 for sku in goods}
         self.waybills: dict[str, str] = {}

@@ -63,7 +63,10 @@ class Trade:
 
 @dataclass(slots=True)
 class Parcel:
-    """One row of the queue of shipments to be shown; ``state`` 0 waiting, 2 failed, 3 shown."""
+    """One outbound order. In the queue of shipments to be shown ``state`` is 0 waiting, 2 failed, 3 shown.
+
+    ``at`` is when it left (0: it never did), ``modified`` 0 means then.
+    """
 
     number: int
     trade: Trade
@@ -73,6 +76,12 @@ class Parcel:
     at: float
     carrier: tuple[int, str, str]
     state: int = 0
+    cancelled: bool = False
+    modified: float = 0.0
+
+    @property
+    def changed(self) -> float:
+        return self.modified or self.at
 
 
 @dataclass(slots=True)
@@ -120,10 +129,29 @@ class Refund:
     created: float
     modified: float
     erp: int = 20
+    received: bool = False
 
     @property
     def name(self) -> str:
         return f"TK{self.number:010d}"
+
+    @property
+    def stockin(self) -> int:
+        """0 no goods come back, 1 they are awaited, 3 all of them are in."""
+        return 0 if self.kind not in (2, 3) else 3 if self.received else 1
+
+
+@dataclass(slots=True)
+class Arrival:
+    """An inbound order: the goods of a refund, taken in by the warehouse."""
+
+    number: int
+    refund: Refund
+    at: float
+
+    @property
+    def name(self) -> str:
+        return f"RK{self.number:010d}"
 
 
 @dataclass(slots=True)
@@ -139,6 +167,7 @@ class Books:
     listings: dict[int, Listing] = field(default_factory=dict)
     refunds: dict[str, Refund] = field(default_factory=dict)
     outbound: list[Parcel] = field(default_factory=list)
+    inbound: list[Arrival] = field(default_factory=list)
     owners: dict[str, str] = field(default_factory=dict)
     """oid -> tid: a line's number is used once."""
     last: int = 700000
@@ -254,6 +283,30 @@ class Books:
         self.commit("parcel.out", parcel.waybill, {"tid": tid})
         return parcel
 
+    def cancel(self, tid: str) -> Parcel:
+        """The newest outbound order of a trade is cancelled, also after it left. Raises LookupError."""
+        trade = self.trades.get(tid)
+        if trade is None:
+            raise LookupError(f"no trade of {tid}")
+        live = [one for one in self.outbound if one.trade is trade and not one.cancelled]
+        if live:
+            parcel = live[-1]
+            for line in trade.lines:
+                stock = self.stocks.get(str(line.get("spec_no")))
+                if stock is not None and str(line["oid"]) in parcel.oids:
+                    stock.on_hand += Decimal(str(line["num"]))
+            self._hold_stock([line for line in trade.lines if str(line["oid"]) in parcel.oids], 1)
+        else:
+            oids = [str(line["oid"]) for line in trade.lines]
+            parcel = Parcel(self.number(), trade, "", oids, False, 0.0, (-1, "", ""))
+            self.outbound.append(parcel)
+        if parcel.state == 0:
+            self.parcels.pop(parcel.number, None)
+        parcel.cancelled, parcel.modified = True, self.now()
+        trade.status, trade.modified = 30, self.now()
+        self.commit("parcel.cancelled", str(parcel.number), {"tid": tid})
+        return parcel
+
     def acknowledge(self, number: int, good: bool) -> str | None:
         """The shop says that a shipment is (not) shown; what is wrong with that, if anything."""
         parcel = self.parcels.get(number)
@@ -320,3 +373,22 @@ class Books:
         found = self.refunds[refund_no]
         found.erp = {1: 10, 2: 20, 3: 30, 4: 40, 5: 90}.get(found.status, 20)
         return known is None
+
+    def receive(self, refund_no: str) -> Arrival:
+        """The warehouse takes the goods of a refund in. Raises LookupError or ValueError."""
+        refund = self.refunds.get(refund_no)
+        if refund is None:
+            raise LookupError(f"no refund {refund_no}")
+        if refund.stockin != 1:
+            raise ValueError(f"no goods of {refund_no} are awaited")
+        specs = {str(line["oid"]): str(line.get("spec_no")) for line in self.raws[refund.tid].lines}
+        for line in refund.lines:
+            stock = self.stocks.get(specs.get(str(line["oid"]), ""))
+            if stock is not None:
+                stock.on_hand += Decimal(str(line["num"]))
+                self._stirred(stock)
+        arrival = Arrival(self.number(), refund, self.now())
+        refund.received, refund.modified = True, self.now()
+        self.inbound.append(arrival)
+        self.commit("return.in", arrival.name, {"refund_no": refund_no})
+        return arrival

@@ -6,17 +6,16 @@ import hashlib
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
-from connectors.wangdian.simulated import books
+from connectors.wangdian.simulated import books, shapes
 
 EPOCH = 1325347200
 SKEW = 120
-ZONE = ZoneInfo("Asia/Shanghai")
 PAGED = {
     "sales.LogisticsSync.getSyncListExt",
     "sales.TradeQuery.queryWithDetail",
     "wms.stockout.Sales.queryWithDetail",
+    "wms.stockin.Refund.queryWithDetail",
     "wms.StockSpec.search2",
     "goods.Goods.queryWithSpec",
     "aftersales.refund.Refund.search",
@@ -58,15 +57,10 @@ def check(query: dict[str, str], body: bytes, settings: dict[str, Any], now: flo
         raise Denied(1, "验证失败")
 
 
-def local(at: float) -> str:
-    """Beijing time as the vendor writes it; nothing for 0."""
-    return datetime.fromtimestamp(at, ZONE).strftime("%Y-%m-%d %H:%M:%S") if at else ""
-
-
 def moment(text: Any) -> float:
     """The Unix time of a text in Beijing time. Raises Refused."""
     try:
-        return datetime.strptime(str(text), "%Y-%m-%d %H:%M:%S").replace(tzinfo=ZONE).timestamp()
+        return datetime.strptime(str(text), "%Y-%m-%d %H:%M:%S").replace(tzinfo=shapes.ZONE).timestamp()
     except ValueError:
         raise books.Refused("参数中必须包含起止时间") from None
 
@@ -86,6 +80,7 @@ class Flagship:
             "sales.StockSync.syncSuccess": self.stock_shown,
             "sales.StockSync.syncFail": self.stock_failed,
             "wms.stockout.Sales.queryWithDetail": self.stockouts,
+            "wms.stockin.Refund.queryWithDetail": self.arrivals,
             "wms.StockSpec.search2": self.stock,
             "goods.Goods.queryWithSpec": self.goods,
             "goods.ApiGoods.upload": self.list_goods,
@@ -133,14 +128,14 @@ class Flagship:
         shown = [one for one in self.tenant.trades.values() if one.platform not in books.HIDDEN]
         if given.get("src_tid"):
             wanted = str(given["src_tid"]).split(",")
-            return "order", [_trade(one) for one in shown if one.tid in wanted]
+            return "order", [shapes.trade(one) for one in shown if one.tid in wanted]
         begin, end = _window(given, 3600, "您的查询时间过宽,查询时间不能大于60分钟")
-        return "order", [_trade(one) for one in sorted(shown, key=_modified) if begin <= one.modified <= end]
+        return "order", [shapes.trade(one) for one in sorted(shown, key=_modified) if begin <= one.modified <= end]
 
     def parcels(self, given: dict[str, Any]) -> Any:
         if not given.get("is_own_platform"):
             return None, []
-        return None, [_parcel(one) for one in self.tenant.parcels.values() if one.state == 0]
+        return None, [shapes.parcel(one) for one in self.tenant.parcels.values() if one.state == 0]
 
     def showed(self, rows: list[dict[str, Any]]) -> Any:
         for row in rows:
@@ -193,14 +188,23 @@ class Flagship:
     def stockouts(self, given: dict[str, Any]) -> Any:
         begin, end = _window(given, 3600, "您的查询时间过宽,查询时间不能大于60分钟")
         shown = [one for one in self.tenant.outbound if one.trade.platform not in books.HIDDEN]
-        return "order", [_stockout(one) for one in shown if begin <= one.at <= end]
+        if given.get("status_type") == 1:
+            gone = [one for one in shown if one.cancelled and begin <= one.changed <= end]
+            return "order", [shapes.stockout(one) for one in gone]
+        sent = [one for one in shown if not one.cancelled]
+        return "order", [shapes.stockout(one) for one in sent if begin <= one.at <= end]
+
+    def arrivals(self, given: dict[str, Any]) -> Any:
+        begin, end = _window(given, 30 * 86400, "查询时间不能大于30天")
+        done = [one for one in self.tenant.inbound if "80" in str(given.get("status", "80")).split(",")]
+        return "order", [shapes.arrival(one) for one in done if begin <= one.at <= end]
 
     def stock(self, given: dict[str, Any]) -> Any:
         if given.get("spec_nos"):
-            return "detail_list", [_stock(self.tenant.stocks[one]) for one in given["spec_nos"]]
+            return "detail_list", [shapes.stock(self.tenant.stocks[one]) for one in given["spec_nos"]]
         begin, end = _window(given, 30 * 86400, "查询时间不能大于30天")
         rows = sorted(self.tenant.stocks.values(), key=_modified)
-        return "detail_list", [_stock(one) for one in rows if begin <= one.modified <= end]
+        return "detail_list", [shapes.stock(one) for one in rows if begin <= one.modified <= end]
 
     def goods(self, given: dict[str, Any]) -> Any:
         _window(given, 30 * 86400, "查询时间不能大于30天")
@@ -216,7 +220,7 @@ class Flagship:
                     "unit_name": "件",
                     "class_name": "无",
                     "deleted": 0,
-                    "modified": local(stock.modified),
+                    "modified": shapes.local(stock.modified),
                     "goods_modified": int(stock.modified * 1000),
                     "spec_list": [],
                 },
@@ -238,9 +242,12 @@ class Flagship:
             self.tenant.take_refund(head, [{name: row[name] for name in amounts} for row in lines])
 
     def refunds(self, given: dict[str, Any]) -> Any:
+        if given.get("refund_no"):
+            named = [one for one in self.tenant.refunds.values() if one.name == given["refund_no"]]
+            return "order", [shapes.refund(one) for one in named]
         begin, end = moment(given.get("modified_from")), moment(given.get("modified_to"))
         rows = sorted(self.tenant.refunds.values(), key=_modified)
-        return "order", [_refund(one) for one in rows if begin <= one.modified <= end]
+        return "order", [shapes.refund(one) for one in rows if begin <= one.modified <= end]
 
     def _directory(self, name: str, number: str) -> Any:
         return "details", [{name: number, "is_disabled": False, "modified": "2026-01-01 00:00:00"}]
@@ -267,129 +274,3 @@ def _page(found: tuple[str | None, list[Any]], query: dict[str, str]) -> dict[st
     if name is None:
         return {"status": 0, "data": part, **({"total": len(rows)} if counted else {})}
     return {"status": 0, "data": {name: part, **counted}}
-
-
-def _trade(one: books.Trade) -> dict[str, Any]:
-    head = one.head
-    shown: dict[str, Any] = {
-        "trade_id": one.number,
-        "trade_no": one.name,
-        "platform_id": one.platform,
-        "src_tids": one.tid,
-        "trade_status": one.status,
-        "refund_status": one.refund_status,
-        "trade_time": head.get("trade_time"),
-        "pay_time": head.get("pay_time"),
-        "created": int(one.created * 1000),
-        "modified": local(one.modified),
-        "consign_time": int(one.consigned * 1000) if one.consigned else "",
-        "receivable": head.get("receivable", 0),
-        "goods_count": sum(float(line["num"]) for line in one.lines),
-        "logistics_no": one.waybill,
-        "logistics_code": one.carrier[1],
-        "logistics_name": one.carrier[2],
-        "buyer_message": head.get("buyer_message", ""),
-        "detail_list": [
-            {
-                "rec_id": one.number * 100 + number,
-                "src_tid": one.tid,
-                "src_oid": line["oid"],
-                "spec_no": line["spec_no"],
-                "goods_name": line["goods_name"],
-                "spec_name": line.get("spec_name", ""),
-                "num": line["num"],
-                "price": line["price"],
-                "share_amount": line.get("total_amount", 0),
-                "refund_status": line.get("refund_status", 0),
-                "gift_type": 0,
-            }
-            for number, line in enumerate(one.lines)
-        ],
-    }
-    if one.platform in (books.OWN, 0):
-        names = ("receiver_name", "receiver_mobile", "receiver_area", "receiver_address", "buyer_nick")
-        shown |= {name: head.get(name, "") for name in names}
-    return shown
-
-
-def _parcel(one: books.Parcel) -> dict[str, Any]:
-    return {
-        "sync_id": one.number,
-        "tid": one.trade.tid,
-        "logistics_no": one.waybill,
-        "logistics_code": one.carrier[1],
-        "logistics_name": one.carrier[2],
-        "is_part_sync": int(one.part),
-        "oids": ",".join(one.oids) if one.part else "",
-        "trade_id": one.trade.number,
-        "platform_id": one.trade.platform,
-        "created": local(one.at),
-    }
-
-
-def _stockout(one: books.Parcel) -> dict[str, Any]:
-    lines = [line for line in one.trade.lines if str(line["oid"]) in one.oids]
-    return {
-        "stockout_id": one.number,
-        "order_no": f"CK{one.number:010d}",
-        "src_order_no": one.trade.name,
-        "src_trade_no": one.trade.tid,
-        "status": 110,
-        "trade_status": 95,
-        "consign_time": local(one.at),
-        "trade_time": int(one.trade.created * 1000),
-        "modified": local(one.at),
-        "logistics_no": one.waybill,
-        "logistics_type": one.carrier[0],
-        "logistics_code": one.carrier[1],
-        "logistics_name": one.carrier[2],
-        "details_list": [
-            {"src_oid": line["oid"], "src_tid": one.trade.tid, "spec_no": line["spec_no"], "num": line["num"]}
-            for line in lines
-        ],
-    }
-
-
-def _stock(one: books.Stock) -> dict[str, Any]:
-    return {
-        "rec_id": one.number,
-        "spec_no": one.spec_no,
-        "goods_no": one.goods_no,
-        "warehouse_no": "wh01",
-        "defect": False,
-        "stock_num": float(one.on_hand),
-        "available_send_stock": float(one.available),
-        "sending_num": float(one.sending),
-        "modified": int(one.modified * 1000),
-    }
-
-
-def _refund(one: books.Refund) -> dict[str, Any]:
-    amount = sum(float(line["refund_amount"]) for line in one.lines)
-    return {
-        "refund_id": one.number,
-        "refund_no": one.name,
-        "raw_refund_nos": one.refund_no,
-        "src_tids": one.tid,
-        "tid_list": one.tid,
-        "type": one.kind,
-        "status": one.erp,
-        "guarantee_refund_amount": amount,
-        "actual_refund_amount": amount if one.erp == 90 else 0,
-        "return_logistics_no": one.head.get("logistics_no", ""),
-        "return_logistics_name": one.head.get("logistics_name", ""),
-        "reason_name": one.head.get("reason", ""),
-        "refund_time": one.head.get("refund_time"),
-        "created": int(one.created * 1000),
-        "modified": int(one.modified * 1000),
-        "detail_list": [
-            {
-                "oid": line["oid"],
-                "tid": one.tid,
-                "spec_no": "",
-                "refund_num": line["num"],
-                "refund_amount": line["refund_amount"],
-            }
-            for line in one.lines
-        ],
-    }

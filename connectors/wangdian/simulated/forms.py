@@ -8,7 +8,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
-from connectors.wangdian.simulated import books, flagship
+from connectors.wangdian.simulated import books, flagship, shapes
 
 SKEW = 300
 LONG = 2_700_000_000_000_000_000
@@ -41,10 +41,10 @@ def check(given: dict[str, str], settings: dict[str, Any], now: float) -> None:
 
 
 class Forms:
-    """The files over one tenant."""
+    """The files over one tenant; ``web``: as the web edition answers where the two differ."""
 
-    def __init__(self, tenant: books.Books, settings: Callable[[], dict[str, Any]]) -> None:
-        self.tenant, self.settings = tenant, settings
+    def __init__(self, tenant: books.Books, settings: Callable[[], dict[str, Any]], *, web: bool = False) -> None:
+        self.tenant, self.settings, self.web = tenant, settings, web
         self.files: dict[str, Callable[[dict[str, str]], dict[str, Any]]] = {
             "trade_push": self.push,
             "trade_query": self.trades,
@@ -58,8 +58,11 @@ class Forms:
             "goods_query": self.goods,
             "sales_refund_push": self.refund,
             "refund_query": self.refunds,
+            "stockin_order_query_refund": self.arrivals,
             "shop": lambda _given: {"total_count": 1, "shoplist": [{"shop_no": self.settings()["shop_no"]}]},
         }
+        if web:
+            self.files["stockout_order_query_trade_cancel"] = self.revoked
 
     def answer(self, file: str, given: dict[str, str]) -> dict[str, Any]:
         """The envelope of one call. Raises Denied or books.Refused."""
@@ -97,7 +100,24 @@ class Forms:
     def stockouts(self, given: dict[str, str]) -> dict[str, Any]:
         begin, end = _window(given, 30 * 86400)
         shown = [one for one in self.tenant.outbound if one.trade.platform not in books.HIDDEN]
-        return _page("stockout_list", [_stockout(one) for one in shown if begin <= one.at <= end], given)
+        if given.get("status") == "5":
+            gone = [one for one in shown if one.cancelled and begin <= one.changed <= end]
+            return _page("stockout_list", [_stockout(one) for one in gone], given)
+        sent = [one for one in shown if not one.cancelled]
+        return _page("stockout_list", [_stockout(one) for one in sent if begin <= one.at <= end], given)
+
+    def revoked(self, given: dict[str, str]) -> dict[str, Any]:
+        """Shipments that were taken back: a second row of the order, without the time of its change."""
+        begin, end = _window(given, 30 * 86400)
+        gone = [one for one in self.tenant.outbound if one.cancelled and one.at and begin <= one.changed <= end]
+        bare = {"modified": None, "logistics_no": "", "logistics_type": None, "logistics_type_name": None}
+        rows = [_stockout(one) | bare for one in gone if one.trade.platform not in books.HIDDEN]
+        return _page("stockout_list", rows, given)
+
+    def arrivals(self, given: dict[str, str]) -> dict[str, Any]:
+        begin, end = _window(given, 30 * 86400)
+        done = self.tenant.inbound if given.get("status", "80") == "80" else []
+        return _page("stockin_list", [_arrival(one) for one in done if begin <= one.at <= end], given)
 
     def parcels(self, given: dict[str, str]) -> dict[str, Any]:
         self._shop(given.get("shop_no"))
@@ -161,7 +181,11 @@ class Forms:
         return {"new_count": counts[True], "chg_count": counts[False]}
 
     def refunds(self, given: dict[str, str]) -> dict[str, Any]:
-        begin, end = flagship.moment(given.get("modified_from")), flagship.moment(given.get("modified_to"))
+        if given.get("refund_no") and not self.web:
+            named = [one for one in self.tenant.refunds.values() if one.name == given["refund_no"]]
+            return _page("refunds", [_refund(one) for one in named], given)
+        names = ("modified_from", "modified_to") if self.web else ("start_time", "end_time")
+        begin, end = (flagship.moment(given.get(name)) for name in names)
         rows = sorted(self.tenant.refunds.values(), key=lambda one: one.modified)
         return _page("refunds", [_refund(one) for one in rows if begin <= one.modified <= end], given)
 
@@ -196,7 +220,7 @@ def _money(value: Any) -> str:
 
 
 def _time(at: float) -> str:
-    return flagship.local(at) or "0000-00-00 00:00:00"
+    return shapes.local(at) or "0000-00-00 00:00:00"
 
 
 def _trade(one: books.Trade) -> dict[str, Any]:
@@ -259,14 +283,14 @@ def _parcel(one: books.Parcel) -> dict[str, Any]:
         "logistics_name": one.carrier[2],
         "logistics_code_erp": one.carrier[1],
         "logistics_name_erp": one.carrier[2],
-        "consign_time": flagship.local(one.at),
+        "consign_time": shapes.local(one.at),
         "is_part_sync": int(one.part),
         "oids": ",".join(one.oids),
         "platform_id": one.trade.platform,
         "trade_id": _long(one.trade.number),
         "is_need_sync": 1,
         "sync_status": one.state,
-        "modified": flagship.local(one.at),
+        "modified": shapes.local(one.at),
     }
 
 
@@ -277,9 +301,9 @@ def _stockout(one: books.Parcel) -> dict[str, Any]:
         "order_no": f"CK{one.number:010d}",
         "src_order_no": one.trade.name,
         "src_tids": one.trade.tid,
-        "status": 95,
-        "consign_time": flagship.local(one.at),
-        "modified": flagship.local(one.at),
+        "status": 5 if one.cancelled else 95,
+        "consign_time": shapes.local(one.at),
+        "modified": shapes.local(one.changed),
         "logistics_no": one.waybill,
         "logistics_type": str(one.carrier[0]),
         "logistics_type_name": one.carrier[2],
@@ -299,7 +323,7 @@ def _stock(one: books.Stock) -> dict[str, Any]:
         "defect": 0,
         "stock_num": _money(one.on_hand),
         "available_num": _money(one.available),
-        "modified": flagship.local(one.modified),
+        "modified": shapes.local(one.modified),
     }
 
 
@@ -310,7 +334,8 @@ def _refund(one: books.Refund) -> dict[str, Any]:
         "src_no": one.refund_no,
         "tid": one.tid,
         "type": one.kind,
-        "process_status": one.erp,
+        "process_status": {40: 60}.get(one.erp, one.erp),
+        "stockin_status": one.stockin,
         "guarante_refund_amount": _money(one.head.get("refund_fee")),
         "actual_refund_amount": _money(one.head.get("refund_fee") if one.erp == 90 else 0),
         "refund_reason": one.head.get("reason", ""),
@@ -321,5 +346,28 @@ def _refund(one: books.Refund) -> dict[str, Any]:
         "modified": _time(one.modified),
         "refund_order_list": [
             {"oid": line["oid"], "tid": one.tid, "refund_num": _money(line["num"])} for line in one.lines
+        ],
+    }
+
+
+def _arrival(one: books.Arrival) -> dict[str, Any]:
+    return {
+        "stockin_id": _long(one.number),
+        "order_no": one.name,
+        "status": 80,
+        "refund_id": _long(one.refund.number),
+        "src_order_no": one.refund.name,
+        "check_time": shapes.local(one.at),
+        "stockin_time": shapes.local(one.at),
+        "logistics_no": one.refund.head.get("logistics_no", ""),
+        "modified": shapes.local(one.at),
+        "details_list": [
+            {
+                "rec_id": _long(one.number * 100 + place),
+                "oid": line["oid"],
+                "tid": one.refund.tid,
+                "num": _money(line["num"]),
+            }
+            for place, line in enumerate(one.refund.lines)
         ],
     }
