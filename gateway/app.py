@@ -50,6 +50,7 @@ def create(hub: wiring.Hub, *, embedded_streams: bool = False, stopping: Callabl
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         tasks = [
             asyncio.create_task(wiring.watch(hub), name="watch"),
+            asyncio.create_task(wiring.follow(hub), name="follow"),
             asyncio.create_task(_snapshots(hub, snapshot), name="snapshots"),
             asyncio.create_task(gap.Gaps(hub.ledger, hub.current).run(hub.stopped), name="gaps"),
         ]

@@ -244,7 +244,7 @@ def site(report: Report, now: current.Current) -> None:
         if isinstance(declared, problems.Fault):
             report.say("error", f"connection {key}", declared.zh, declared.en)
             continue
-        hidden = dict.fromkeys(one.sealed, "?" * 43)  # the doctor needs to know that it is set, not what it is
+        hidden = dict.fromkeys(one.sealed, soundness.UNREAD)
         faults = soundness.values(declared, one.config, {})
         if one.state is ConnectionState.ENABLED:
             faults += soundness.gaps(declared, key, one.config, hidden)

@@ -23,9 +23,9 @@ from redis.exceptions import RedisError
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
-from gateway import budget, check, migrate, pages, settings, valkey
+from gateway import budget, check, migrate, outside, pages, settings, valkey
 from retry_queue import redis_address
-from retry_queue.ledger import secrets, session, tallies, workers
+from retry_queue.ledger import session, tallies, workers
 from retry_queue.sync import site as sites
 
 Lines = AsyncIterator[check.Line]
@@ -226,7 +226,7 @@ async def _ledger(ledger: session.Ledger) -> Lines:
 
 
 async def _connections(config: settings.Settings, ledger: session.Ledger) -> Lines:
-    site = await sites.load(ledger, secrets.Sealer(*config.masters))
+    site = await sites.load(ledger, outside.sealer(config))
     for key, live in site.live.items():
         if live.problem:
             yield check.Line("error", key, live.problem.get("zh", ""), live.problem.get("en", ""))

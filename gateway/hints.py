@@ -28,6 +28,10 @@ HINTS: dict[str, tuple[str, str]] = {
         "应为逗号分隔的网段,如 10.0.0.0/8,192.168.1.0/24",
         "expected networks separated by commas, such as 10.0.0.0/8,192.168.1.0/24",
     ),
+    "secret_sources": (
+        "应为逗号分隔的 file:/目录、vault:挂载点/路径、env:变量名",
+        "expected file:/folder, vault:mount/path and env:NAME, separated by commas",
+    ),
     "max_body": ("应为 1KiB–256MiB 的大小,如 1MiB", "expected a size from 1KiB to 256MiB, such as 1MiB"),
     "oidc_roles": ("应为 组名=角色，以逗号分隔", "expected group=role, separated by commas"),
     "scan_roles": ("应为 连接/成员账号=角色，以逗号分隔", "expected connection/member=role, separated by commas"),

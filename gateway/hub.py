@@ -185,10 +185,11 @@ def _connection(row: connections.Row | None, sealer: secrets.Sealer) -> dict[str
     if row is None:
         return None
     try:
-        clear = row.opened(sealer)
+        clear = row.kept(sealer)
     except secrets.SecretUnreadable:
         clear = dict.fromkeys(row.sealed, "")  # differs from anything a file can say, so it is written anew
-    return {"connector": row.connector, "config": row.config, "secrets": clear, "state": str(row.state)}
+    found = {"connector": row.connector, "config": row.config, "secrets": clear, "state": str(row.state)}
+    return found | ({"referred": sorted(row.referred)} if row.referred else {})
 
 
 def _wanted(wanted: hub_file.WantedConnection, row: connections.Row | None, sealer: secrets.Sealer) -> dict[str, Any]:
@@ -198,6 +199,8 @@ def _wanted(wanted: hub_file.WantedConnection, row: connections.Row | None, seal
         "secrets": wanted.secrets,
         "state": str(wanted.state),
     }
+    if wanted.referred:
+        made["referred"] = sorted(wanted.referred)
     waits = row is not None and row.state is ConnectionState.NEEDS_AUTH and wanted.state is ConnectionState.ENABLED
     if waits and _connection(row, sealer) == {**made, "state": str(ConnectionState.NEEDS_AUTH)}:
         made["state"] = str(ConnectionState.NEEDS_AUTH)  # the same refused credentials again mend nothing
@@ -339,7 +342,9 @@ async def _put(
     before = now.connections.get(key)
     gone = {} if before is None else dict.fromkeys(before.sealed.keys() - wanted.secrets.keys(), "")
     clear = {**gone, **wanted.secrets}
-    await connections.put(connection, sealer, key, wanted.connector, wanted.config, clear, wanted.state, at)
+    await connections.put(
+        connection, sealer, key, wanted.connector, wanted.config, clear, wanted.state, at, referred=wanted.referred
+    )
 
 
 async def diff(

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from gateway import current, hub, hub_file
-from retry_queue.ledger import configuration, session
+from retry_queue.ledger import configuration, sandbox, secrets, session
 from retry_queue.ledger.states import ConnectionState
 
 
@@ -29,8 +29,11 @@ def variable(key: str, field: str) -> str:
     return re.sub(r"[^A-Z0-9]+", "_", f"{key}_{field}".upper())
 
 
-async def export(ledger: session.Ledger) -> tuple[str, list[str]]:
-    """The whole configuration as a file, and the variables its secrets are read from."""
+async def export(ledger: session.Ledger, sealer: secrets.Sealer) -> tuple[str, list[str]]:
+    """The whole configuration as a file, and the variables its secrets are read from.
+
+    A secret that lives outside is written as where it lives. Raises SecretUnreadable.
+    """
     async with ledger.read() as connection:
         now = await current.load(connection)
     needed: list[str] = []
@@ -46,8 +49,9 @@ async def export(ledger: session.Ledger) -> tuple[str, list[str]]:
                 name: hub_file.escape(value) if isinstance(value, str) else value for name, value in row.config.items()
             }
         if row.sealed:
-            entry["secrets"] = {name: f"${{{variable(key, name)}}}" for name in sorted(row.sealed)}
-            needed += [variable(key, name) for name in sorted(row.sealed)]
+            known = stored.references(sealer) if stored.real is None else sandbox.references(sealer, stored)
+            entry["secrets"] = {name: known.get(name, f"${{{variable(key, name)}}}") for name in sorted(row.sealed)}
+            needed += [variable(key, name) for name in sorted(row.sealed) if name not in known]
         if row.state in (ConnectionState.PAUSED, ConnectionState.DISABLED):
             entry["state"] = str(row.state)
         document["connections"].append(entry)

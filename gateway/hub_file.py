@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from connectors.core import catalogue
 from connectors.core.own import source
-from gateway import declarations, entity_soundness, settings, soundness
+from gateway import declarations, entity_soundness, outside, settings, soundness
 from gateway.problems import Fault
 from mappings import canonical, check, library, linter, places, yaml_text
 from retry_queue.ledger.states import ConnectionState
@@ -63,6 +63,8 @@ class WantedConnection:
     config: dict[str, Any]
     secrets: dict[str, str] = field(repr=False)
     state: ConnectionState
+    referred: frozenset[str] = frozenset()
+    """Those of ``secrets`` that say where the secret is, for the hub to look it up."""
 
 
 @dataclass(slots=True)
@@ -237,19 +239,27 @@ class _Reader:
             self._draft.say(declared, *place)
             return
         config, missing = self._filled(given.config, (*place, "config"))
-        filled, unset = self._filled({key: str(value) for key, value in given.secrets.items()}, (*place, "secrets"))
+        entered = {key: str(value) for key, value in given.secrets.items()}
+        lasting = {key: value for key, value in entered.items() if outside.is_one(value)}
+        rest = {key: value for key, value in entered.items() if key not in lasting}
+        filled, unset = self._filled(rest, (*place, "secrets"))
         config = soundness.settled(declared, plain(config))
         present = {key: value for key, value in filled.items() if key not in unset}
         checked = {key: value for key, value in config.items() if key not in missing}
         for fault in soundness.values(declared, checked, present):
             self._draft.say(fault, *place)
-        secrets = {key: value for key, value in filled.items() if value}
+        for fault in soundness.values(declared, {}, dict.fromkeys(lasting, "")):
+            self._draft.say(fault, *place)
+        secrets = {key: value for key, value in filled.items() if value} | lasting
         state = _STATES[given.state]
         if state is ConnectionState.ENABLED and (self._lenient or not unset | missing):
-            for fault in soundness.gaps(declared, given.key, config, secrets):
+            for fault in soundness.gaps(
+                declared, given.key, config, secrets | dict.fromkeys(lasting, soundness.UNREAD)
+            ):
                 hint_zh, hint_en = "；暂不使用请写 state: disabled", "; to leave it for later, write state: disabled"
                 self._draft.say(Fault(fault.code, fault.zh + hint_zh, fault.en + hint_en, fault.path), *place)
-        self._draft.connections[given.key] = WantedConnection(given.connector, config, secrets, state)
+        wanted = WantedConnection(given.connector, config, secrets, state, frozenset(lasting))
+        self._draft.connections[given.key] = wanted
 
     def _filled(self, fields: dict[str, Any], place: tuple[str | int, ...]) -> tuple[dict[str, Any], set[str]]:
         out: dict[str, Any] = {}

@@ -1,8 +1,8 @@
 """Secrets that live elsewhere: ``file:/run/secrets/key`` and ``vault:mount/path#field`` in place of a value.
 
-For settings of the operator and for ``hub.yaml``, which are read on the operator's machine; nothing that comes over
-the network is ever looked up here. Vault is asked by its HTTP API for KV version 2; the address is the operator's own
-and may be private.
+For settings of the operator and for ``hub.yaml``, which are read on the operator's machine; what came over the network
+is looked up by ``outside`` only, within what the operator allowed. Vault is asked by its HTTP API for KV version 2; the
+address is the operator's own and may be private.
 """
 
 from __future__ import annotations
@@ -10,13 +10,19 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import httpx
+from pydantic import Field
 
 from gateway import refusal
 
 LARGEST = 1024 * 1024
 SECONDS = 10.0
+Source = Annotated[
+    str, Field(pattern=r"^(file:/[^\s,]*|vault:[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*|env:[A-Za-z_][A-Za-z0-9_]*\*?)$")
+]
+"""A place in which connections may find secrets: a folder, a path of Vault, a variable (``*`` at its end: all such)."""
 _KINDS = re.compile(r"(file|vault):(.+)", re.DOTALL)
 
 
@@ -25,6 +31,10 @@ class Unusable(refusal.Refused):
 
     def __str__(self) -> str:
         return f"{self.zh}\n{self.en}"
+
+
+class Unreachable(Unusable):
+    """Vault does not answer at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +92,16 @@ def _vault(where: str, vault: Vault | None) -> str:
         with httpx.Client(timeout=SECONDS, trust_env=False, follow_redirects=False) as client:
             answer = client.get(url, headers=headers)
         found = answer.json()["data"]["data"] if answer.status_code == 200 else None
+    except httpx.TransportError as error:
+        raise Unreachable(*_unread(where, type(error).__name__)) from None
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError) as error:
-        raise _unread(where, type(error).__name__) from None
+        raise Unusable(*_unread(where, type(error).__name__)) from None
     if found is None:
-        raise _unread(where, f"HTTP {answer.status_code}")
+        raise Unusable(*_unread(where, f"HTTP {answer.status_code}"))
     if not isinstance(found, dict) or not isinstance(found.get(name), str):
-        raise _unread(where, f"no field {name}")
+        raise Unusable(*_unread(where, f"no field {name}"))
     return str(found[name])
 
 
-def _unread(where: str, why: str) -> Unusable:
-    return Unusable(f"无法从 Vault 读取 {where}（{why}）", f"{where} cannot be read from Vault ({why})")
+def _unread(where: str, why: str) -> tuple[str, str]:
+    return f"无法从 Vault 读取 {where}（{why}）", f"{where} cannot be read from Vault ({why})"

@@ -90,8 +90,9 @@ async def _check_redis(config: settings.Settings) -> None:
 async def _api(config: settings.Settings) -> int:
     import uvicorn
 
-    from gateway import app, wiring
+    from gateway import app, listening, wiring
 
+    listening.room()
     hub = await wiring.build(config, "api")
     server: uvicorn.Server
     server = uvicorn.Server(
@@ -100,7 +101,7 @@ async def _api(config: settings.Settings) -> int:
             host=config.host,
             port=config.port,
             loop="uvloop",
-            http="httptools",
+            http=listening.Line,
             lifespan="on",
             access_log=False,
             log_config=None,

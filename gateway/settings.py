@@ -51,6 +51,8 @@ class Settings(BaseSettings):
     vault_token: SecretStr = SecretStr("")
     vault_namespace: str = ""
     """HashiCorp Vault (KV version 2), for values that read ``vault:mount/path#field``."""
+    secret_sources: Annotated[tuple[references.Source, ...], NoDecode] = ()
+    """Where secrets of connections may be, as ``file:/run/secrets/shops,vault:kv/shops,env:SHOP_*``; empty: nowhere."""
     data_dir: Path = Field(default_factory=lambda: _default_data_dir())  # noqa: PLW0108  # defined further down
     database_url: str = Field(default="", repr=False)
     """Always the asynchronous form: ``sqlite+aiosqlite:///…`` or ``postgresql+asyncpg://…``."""
@@ -134,13 +136,8 @@ class Settings(BaseSettings):
             if value:
                 raise ValueError("not a database address")
             return value
-        known = {
-            "sqlite": "sqlite+aiosqlite",
-            "sqlite+aiosqlite": "sqlite+aiosqlite",
-            "postgres": "postgresql+asyncpg",
-            "postgresql": "postgresql+asyncpg",
-            "postgresql+asyncpg": "postgresql+asyncpg",
-        }.get(scheme)
+        names = {"sqlite+aiosqlite": ("sqlite",), "postgresql+asyncpg": ("postgres", "postgresql")}
+        known = next((whole for whole, short in names.items() if scheme in (whole, *short)), None)
         if known is None:
             raise ValueError("not a database address")
         if known.startswith("postgresql"):
@@ -185,7 +182,7 @@ class Settings(BaseSettings):
             return {group.strip(): role.strip() for group, _, role in pairs}
         return value
 
-    @field_validator("scan_login", mode="before")
+    @field_validator("scan_login", "secret_sources", mode="before")
     @classmethod
     def _keys(cls, value: object) -> object:
         return tuple(part for part in re.split(r"[,\s]+", value) if part) if isinstance(value, str) else value
@@ -305,10 +302,8 @@ def load(**overrides: object) -> Settings:
             )
         secret = _own_secret(settings.data_dir / "secret_key")
     if any(len(one) < MIN_SECRET for one in (secret, *settings.masters[1:])):
-        raise Unusable(
-            f"SHUNIU_SECRET_KEY 太短:至少 {MIN_SECRET} 个字符",
-            f"SHUNIU_SECRET_KEY is too short: at least {MIN_SECRET} characters",
-        )
+        zh, en = f"太短:至少 {MIN_SECRET} 个字符", f"is too short: at least {MIN_SECRET} characters"
+        raise Unusable(f"SHUNIU_SECRET_KEY {zh}", f"SHUNIU_SECRET_KEY {en}")
     return settings.model_copy(update={"secret_key": SecretStr(secret)})
 
 
@@ -329,6 +324,12 @@ def unknown() -> dict[str, str]:
     }
 
 
+def vault() -> references.Vault:
+    """Vault as the environment names it; a token that lives in a file is read again, since others renew it."""
+    address, token, space = (os.environ.get(f"{PREFIX}VAULT_{name}", "") for name in ("ADDR", "TOKEN", "NAMESPACE"))
+    return references.Vault(address, references.resolved(token, None), space)
+
+
 def expand(text: str, extra: Mapping[str, str] | None = None) -> str:
     """Fill ``${NAME}`` from the environment (or ``extra`` first), as ``hub.yaml`` does for secrets.
 
@@ -339,9 +340,7 @@ def expand(text: str, extra: Mapping[str, str] | None = None) -> str:
     def value(found: re.Match[str]) -> str:
         name = found[1]
         if references.is_one(name):
-            token = references.resolved(os.environ.get(PREFIX + "VAULT_TOKEN", ""), None)
-            place = os.environ.get(PREFIX + "VAULT_ADDR", ""), token, os.environ.get(PREFIX + "VAULT_NAMESPACE", "")
-            return references.resolved(name, references.Vault(*place))
+            return references.resolved(name, vault())
         known = (extra or {}).get(name, os.environ.get(name))
         if known is None:
             raise Unusable(

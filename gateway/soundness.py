@@ -18,6 +18,8 @@ from connectors.core import catalogue, declaration, errors, model, registry, sco
 from gateway.problems import Fault, words
 
 ModelT = TypeVar("ModelT", bound=pydantic.BaseModel)
+UNREAD = "?" * 43
+"""In place of a secret of which it counts that it is there, not what it is."""
 
 
 def nearest(name: str, known: Iterable[str]) -> tuple[str, str]:

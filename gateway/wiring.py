@@ -12,9 +12,11 @@ from dataclasses import dataclass, field
 import structlog
 
 from connectors.core import client, egress, model
+from gateway import outside
 from gateway import settings as settings_
 from retry_queue import append, credentials, dispatch, pacer, rest
-from retry_queue.ledger import configuration, secrets, session, workers
+from retry_queue.ledger import audit, configuration, connections, logins, secrets, session, workers
+from retry_queue.ledger.states import ConnectionState
 from retry_queue.sync import site as sites
 
 log = structlog.get_logger()
@@ -34,6 +36,7 @@ class Hub:
     role: str
     tokens: credentials.LedgerTokens
     pacer: pacer.SharedPacer
+    outside: outside.Outside
     stopped: asyncio.Event = field(default_factory=asyncio.Event)
 
     def current(self) -> sites.Site:
@@ -79,6 +82,7 @@ class Hub:
         await self.bell.close()
         await self.calls.aclose()
         await self.pacer.aclose()
+        self.outside.close()
         async with self.ledger.write() as connection:
             await workers.bury(connection, [self.ledger.owner])
         await self.ledger.close()
@@ -90,7 +94,9 @@ async def build(config: settings_.Settings, role: str) -> Hub:
     host = socket.gethostname()[:80]
     owner = f"{role}-{os.getpid()}-{tokens.token_hex(4)}"
     ledger = session.open_ledger(config.database_url, owner=owner, steps=True)
+    elsewhere = outside.of(config)
     sealer = secrets.Sealer(*config.masters)
+    sealer.outside = elsewhere
     ledger.slot = await workers.register(ledger, owner, role, os.getpid(), host)
     try:
         site = await sites.load(ledger, sealer)
@@ -111,6 +117,7 @@ async def build(config: settings_.Settings, role: str) -> Hub:
         role=role,
         tokens=store,
         pacer=paced,
+        outside=elsewhere,
     )
 
 
@@ -130,3 +137,40 @@ async def watch(hub: Hub) -> None:
             log.warning("watch.waiting", error=str(error))
         except Exception:  # without a heartbeat the others would take a process for dead that answers
             log.exception("watch.failed")
+
+
+async def follow(hub: Hub) -> None:
+    """Takes up secrets that live outside when they change, and connections that were refused with those before."""
+    epoch, tried = hub.site.epoch, dict[str, float]()
+    while not await hub.rest(outside.FILE_SECONDS):
+        site = hub.site
+        mine = {key: set(live.references.values()) for key, live in site.live.items() if live.references}
+        waiting = {key for key in mine if site.live[key].state is ConnectionState.NEEDS_AUTH}
+        sooner = {one for key in waiting for one in mine[key]}
+        soon, epoch = site.epoch != epoch, site.epoch
+        try:
+            if await hub.outside.renew({one for names in mine.values() for one in names}, sooner, soon=soon):
+                await hub.reload()
+            for key in waiting:
+                at = hub.outside.changed(mine[key])
+                if at is not None and tried.get(key) != at:
+                    tried[key] = at  # once for each change: the new secret may be refused as well
+                    await _go_on(hub, key)
+        except session.LedgerUnavailable as error:
+            log.warning("outside.waiting", error=str(error))
+        except Exception:  # whoever follows must not end: nobody would notice the next change
+            log.exception("outside.failed")
+
+
+async def _go_on(hub: Hub, key: str) -> None:
+    now = await hub.ledger.now()
+    async with hub.ledger.write() as connection:
+        await audit.lock(connection)
+        if not await connections.go_on(connection, key):
+            return
+        await logins.end(connection, key)
+        await audit.append(connection, hub.sealer, now, "shuniu", "connection.enabled", f"connection/{key}",
+                           {"by": "its secret changed where it lives"})  # fmt: skip
+    log.info("connection.goes_on", connection=key)
+    await hub.reload()
+    hub.bell.ring()

@@ -17,7 +17,7 @@ async def run(hub: wiring.Hub, *, polls: bool = True, pumps: bool = True, pace: 
     """Works until ``hub.stopped``; what is under way is finished first (up to 25 s)."""
     rule = breaker.Rule(probe=hub.settings.probe_seconds)
     engine = pump.Pumps(hub.ledger, hub.calls, hub.sealer, hub.current, hub.reload, rule)
-    work: list[asyncio.Task[None]] = []
+    work = [asyncio.create_task(wiring.follow(hub), name="follow")]
     if pumps:
         work.append(asyncio.create_task(engine.run(hub.stopped), name="pumps"))
         work.append(asyncio.create_task(bulk.Replayer(hub.ledger).run(hub.stopped), name="replayer"))

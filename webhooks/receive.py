@@ -42,6 +42,10 @@ class UnknownDoor(Exception):
     """No connection of that key takes hooks."""
 
 
+class ShutDoor(Exception):
+    """A connection that takes hooks, but cannot be opened here and now: the sender is asked to come again."""
+
+
 class Receiver:
     """Accepts hooks. ``door`` looks a connection up by its key, in memory."""
 
@@ -65,10 +69,12 @@ class Receiver:
         self._formers = formers
 
     def door(self, key: str) -> Door:
-        """The connection behind a hook address; raises UnknownDoor."""
+        """The connection behind a hook address; raises UnknownDoor or ShutDoor."""
         found = self._door(key)
-        if found is None or found.state is ConnectionState.DISABLED or found.opened is None:
+        if found is None or found.state is ConnectionState.DISABLED:
             raise UnknownDoor(key)
+        if found.opened is None:
+            raise ShutDoor(key)
         if not self._hooks(found.opened):
             raise UnknownDoor(key)
         return found

@@ -72,6 +72,10 @@ class Hooks:
         except receive.UnknownDoor:
             outcome = "unknown"
             await _problem(scope, send, 404)
+        except receive.ShutDoor as shut:
+            outcome = "shut"
+            log.error("hook.shut", connection=str(shut))
+            await _problem(scope, send, 503)
         except TooLarge:
             outcome = "too_large"
             await _problem(scope, send, 413)

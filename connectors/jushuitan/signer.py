@@ -157,7 +157,7 @@ def verify(
         given = hook.query.get("token")
         if not given:
             raise errors.HookRefused("unsigned", "the token is missing")
-        if not any(checks.equal(given, one) for one in accepted):
+        if not sum(checks.equal(given, one) for one in accepted):  # all are asked: time tells nothing
             raise errors.HookRefused("forged", "wrong token")
         form = {} if hook.body.lstrip()[:1] in (b"{", b"[") else _form(hook.body)
         text = form["biz"].encode() if "biz" in form else hook.body

@@ -10,7 +10,7 @@ from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from connectors.core import scope
-from gateway import alerting, current, problems, schema, security, soundness
+from gateway import alerting, current, outside, problems, schema, security, soundness
 from gateway.api import breakers as breaker_api
 from gateway.api import paging, probing, services
 from retry_queue.ledger import audit, breakers, configuration, connections, logins
@@ -25,7 +25,12 @@ Key = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=60, exam
 Config = Annotated[dict[str, Any], Field(examples=[{"base_url": "https://crm.example.com/api/v1"}])]
 Secrets = Annotated[
     dict[str, str],
-    Field(description="Only what changes; an empty text removes one", examples=[{"api_key": "…"}], repr=False),
+    Field(
+        description="Only what changes; an empty text removes one. In place of a secret, where the operator keeps it: "
+        "file:/folder/name, vault:mount/path#field, env:NAME",
+        examples=[{"api_key": "…"}],
+        repr=False,
+    ),
 ]
 
 
@@ -38,6 +43,10 @@ class Connection(paging.Part):
     reason: paging.Words | None = None
     config: Config
     secrets: list[str]
+    references: Annotated[
+        dict[str, str],
+        Field(description="Of secrets that live elsewhere: where", examples=[{"api_key": "env:CRM_KEY"}]),
+    ] = Field(default_factory=dict)
     former_secrets: list[Former] = Field(default_factory=list)
     hook_url: str | None = None
     missing: list[str] = Field(default_factory=list, description="Pointers to what keeps it from being enabled")
@@ -100,7 +109,7 @@ def _shown(
     return Connection(
         key=row.key, connector=row.connector, state=str(row.state),
         reason=paging.Words.model_validate(said) if said else None, config=row.config, secrets=sorted(row.sealed),
-        former_secrets=_former(hub, row), sandbox=row.real is not None,
+        references=dict(live.references), former_secrets=_former(hub, row), sandbox=row.real is not None,
         hook_url=hook, missing=missing, authorised_until=paging.moment(until),
         breaker=breaker_api.shown(shut.get((row.key, ""))),
         operation_breakers=[
@@ -134,6 +143,28 @@ def outside_sandbox(row: connections.Row) -> None:
     if row.real is not None:
         zh, en = "正在用模拟器，请先切回真实系统", "a simulator stands in for it: switch back first"
         raise problems.Problem("conflict", zh, en)
+
+
+async def resolved(hub: services.Services, secrets: dict[str, str]) -> dict[str, str]:
+    """Secrets as they were entered, with references looked up. Raises the problem ``invalid``.
+
+    Whoever may enter a secret may refer to one; where to is the operator's word (``SHUNIU_SECRET_SOURCES``).
+    """
+    named = {name: text for name, text in secrets.items() if outside.is_one(text)}
+    await hub.sealer.outside.read(set(named.values()))
+    found, faults = dict(secrets), []
+    for name, text in named.items():
+        try:
+            found[name] = hub.sealer.outside.value(text)
+        except sealing.SecretUnreadable as error:
+            faults.append(problems.Fault("reference", error.zh, error.en, ("secrets", name)))
+    if faults:
+        raise problems.Problem("invalid", faults=faults)
+    return found
+
+
+def _referred(secrets: dict[str, str]) -> set[str]:
+    return {name for name, text in secrets.items() if outside.is_one(text)}
 
 
 def _checked(hub: services.Services, connector: str, config: dict[str, Any], secrets: dict[str, str]) -> dict[str, Any]:
@@ -203,14 +234,15 @@ async def create(request: Request, response: Response, body: NewConnection) -> C
     """Makes a connection."""
     hub, who = services.of(request), security.principal(request)
     _trusted(hub, who, body.key)
-    config = _checked(hub, body.connector, body.config, body.secrets)
+    config = _checked(hub, body.connector, body.config, await resolved(hub, body.secrets))
     async with hub.change() as connection:
         if await connections.get(connection, body.key) is not None:
             raise problems.Problem("exists", f"已有连接 {body.key}", f"there is a connection {body.key}")
         state = ConnectionState.ENABLED if body.enable else ConnectionState.DISABLED
         row = await connections.put(
-            connection, hub.sealer, body.key, body.connector, config, body.secrets, state, hub.clock()
-        )
+            connection, hub.sealer, body.key, body.connector, config, body.secrets, state, hub.clock(),
+            referred=_referred(body.secrets),
+        )  # fmt: skip
         if body.enable:
             _complete(hub, row)
         detail = {"connector": body.connector, "config": sorted(config), "secrets": sorted(body.secrets)}
@@ -233,17 +265,18 @@ async def update(
     """
     hub, who = services.of(request), security.principal(request)
     _trusted(hub, who, key)
+    secrets = await resolved(hub, body.secrets)
     async with hub.change() as connection:
         before = await get(connection, key)
         outside_sandbox(before)
         paging.check_match(if_match, paging.etag(before.version, before.updated_at))
-        config = _checked(hub, before.connector, body.config, body.secrets)
+        config = _checked(hub, before.connector, body.config, secrets)
         state = before.state
         if state is ConnectionState.NEEDS_AUTH:
             state = ConnectionState.ENABLED
         row = await connections.put(
             connection, hub.sealer, key, before.connector, config, body.secrets, state, hub.clock(),
-            overlap=body.overlap_hours * 3600,
+            overlap=body.overlap_hours * 3600, referred=_referred(body.secrets),
         )  # fmt: skip
         if state is ConnectionState.ENABLED:
             _complete(hub, row)

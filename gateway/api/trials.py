@@ -43,7 +43,8 @@ async def connection(request: Request, body: Draft) -> probing.TestResult:
     spec = soundness.declared(body.connector, hub.site().connectors)
     if isinstance(spec, problems.Fault):
         raise problems.Problem("invalid", faults=[spec])
-    secrets = {name: text for name, text in body.secrets.items() if text}
+    entered = {name: text for name, text in body.secrets.items() if text}
+    secrets = await connection_api.resolved(hub, entered)
     if body.key is not None:
         secrets = {**await _stored(hub, body.key, body.connector), **secrets}
     config = soundness.settled(spec, body.config)

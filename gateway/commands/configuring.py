@@ -100,7 +100,7 @@ def export(
     as_json: shell.Json = False,
 ) -> None:
     """导出当前配置（密钥写成 ${变量}） / write the configuration, secrets as ${VARIABLES}."""
-    text, needed = shell.run(lambda one: hub_export.export(one.ledger))
+    text, needed = shell.run(lambda one: hub_export.export(one.ledger, one.sealer))
     if as_json:
         shell.show({"file": text, "variables": needed})
         return

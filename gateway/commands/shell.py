@@ -19,7 +19,7 @@ from rich.console import Console
 from sqlalchemy import exc
 
 from connectors.core import egress
-from gateway import settings
+from gateway import outside, settings
 from retry_queue.ledger import keyring, secrets, session
 
 ResultT = TypeVar("ResultT")
@@ -82,7 +82,7 @@ async def opened() -> AsyncIterator[Opened]:
     egress.allow(found.egress_allow)
     if not found.production:
         await migrate.upgrade(found.database_url)
-    sealer = secrets.Sealer(*found.masters)
+    sealer = outside.sealer(found)
     async with session.opened(found.database_url, owner="cli", pool=2) as ledger:
         await keyring.load(ledger, sealer)
         yield Opened(found, ledger, sealer)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,6 +14,8 @@ from retry_queue.ledger import configuration, secrets, sql, tables
 from retry_queue.ledger.states import ConnectionState
 
 T = tables.connections
+AT = "~at"
+"""Behind a field's name, in the JSON of sealed texts: not the secret itself, but where it is (``file:/run/…``)."""
 FORMER = "~former"
 """Behind a field's name, in the JSON of sealed texts: what the field was before."""
 REAL = "~real"
@@ -22,6 +24,12 @@ _PAUSE = sql.Statement(
     """
     UPDATE connections SET state = {2}, reason = {3}, updated_at = {now}
     WHERE key = {1} AND state = 'enabled' RETURNING key
+    """
+)
+_GO_ON = sql.Statement(
+    """
+    UPDATE connections SET state = 'enabled', reason = NULL, updated_at = {now}
+    WHERE key = {1} AND state = 'needs_auth' RETURNING key
     """
 )
 
@@ -45,6 +53,8 @@ class Row:
     """While a simulator stands in: {config, secrets (names), state, since} of the real system."""
     held: str | None = None
     """Sealed: what else is put aside for its return."""
+    referred: frozenset[str] = frozenset()
+    """Fields of ``sealed`` that hold where the secret is, not the secret."""
 
     def formers(self, sealer: secrets.Sealer, now: float) -> dict[str, tuple[str, float]]:
         """Field -> its secret before and until when it counts; raises SecretUnreadable."""
@@ -56,8 +66,31 @@ class Row:
         return found
 
     def opened(self, sealer: secrets.Sealer) -> dict[str, str]:
-        """The secrets in clear; raises SecretUnreadable."""
-        return {field: sealer.open(text, place(self.key, field)) for field, text in self.sealed.items()}
+        """The secrets in clear, those that live elsewhere as they were read last; raises SecretUnreadable."""
+        kept = self.kept(sealer)
+        return {name: sealer.outside.value(text) if name in self.referred else text for name, text in kept.items()}
+
+    def kept(self, sealer: secrets.Sealer) -> dict[str, str]:
+        """What was entered: secrets in clear, references as references; raises SecretUnreadable."""
+        return {
+            name: sealer.open(text, place(self.key, name + AT if name in self.referred else name))
+            for name, text in self.sealed.items()
+        }
+
+    def earlier(self, sealer: secrets.Sealer, name: str) -> str | None:
+        """A secret as it counts now; None when it lives elsewhere and cannot be read there."""
+        if name not in self.referred:
+            return sealer.open(self.sealed[name], place(self.key, name))
+        try:
+            return sealer.outside.value(sealer.open(self.sealed[name], place(self.key, name + AT)))
+        except secrets.SecretUnreadable:
+            return None
+
+    def references(self, sealer: secrets.Sealer) -> dict[str, str]:
+        """Field -> where its secret is; raises SecretUnreadable. Nothing secret."""
+        if self.real is not None:  # the simulator's secrets stand in the row
+            return {}
+        return {name: sealer.open(self.sealed[name], place(self.key, name + AT)) for name in sorted(self.referred)}
 
     def really(self) -> Row:
         """The connection as it is without the simulator; its secrets are named only."""
@@ -65,7 +98,8 @@ class Row:
             return self
         told = self.real
         sealed, state = dict.fromkeys(told["secrets"], ""), ConnectionState(told["state"])
-        return replace(self, config=told["config"], sealed=sealed, state=state, real=None, held=None)
+        none: frozenset[str] = frozenset()
+        return replace(self, config=told["config"], sealed=sealed, state=state, real=None, held=None, referred=none)
 
 
 def place(key: str, field: str) -> str:
@@ -76,13 +110,15 @@ def place(key: str, field: str) -> str:
 def _row(row: Any) -> Row:
     stored, config = json.loads(row.secrets), json.loads(row.config)
     held, real = stored.pop(REAL, None), config.pop(REAL, None)
+    plain = {name: text for name, text in stored.items() if not name.endswith(FORMER)}
     return Row(
         key=row.key,
         connector=row.connector,
         config=config,
         real=real,
         held=held,
-        sealed={name: text for name, text in stored.items() if not name.endswith(FORMER)},
+        sealed={name.removesuffix(AT): text for name, text in plain.items()},
+        referred=frozenset(name.removesuffix(AT) for name in plain if name.endswith(AT)),
         former={name.removesuffix(FORMER): text for name, text in stored.items() if name.endswith(FORMER)},
         state=ConnectionState(row.state),
         reason=json.loads(row.reason) if row.reason else None,
@@ -113,10 +149,12 @@ async def put(
     now: float,
     *,
     overlap: float = 0.0,
+    referred: Collection[str] = (),
 ) -> Row:
     """Creates or changes a connection. Secrets that are not given stay as they are; an empty one goes.
 
     ``overlap``: for so many seconds the door goes on taking what is proven with a secret that changes here.
+    ``referred``: those of ``clear`` that say where the secret is.
     Raises ValueError while a simulator stands in for it: what was put aside would be lost.
     """
     before = await get(connection, key)
@@ -125,17 +163,24 @@ async def put(
     same = before is not None and before.connector == connector
     sealed = dict(before.sealed) if before and same else {}
     former = dict(before.former) if before and same else {}
+    elsewhere = set(before.referred) if before and same else set()
     for name, value in clear.items():
-        if overlap > 0 and name in sealed:
-            kept = json.dumps({"value": sealer.open(sealed[name], place(key, name)), "until": now + overlap})
+        earlier = before.earlier(sealer, name) if before is not None and overlap > 0 and name in sealed else None
+        if earlier is not None:
+            kept = json.dumps({"value": earlier, "until": now + overlap})
             former[name] = sealer.seal(kept, place(key, name + FORMER))
         elif name in sealed:
             former.pop(name, None)  # changed without an overlap: what was before counts no more
+        elsewhere.discard(name)
         if value == "":
             sealed.pop(name, None)
+        elif name in referred:
+            elsewhere.add(name)
+            sealed[name] = sealer.seal(value, place(key, name + AT))
         else:
             sealed[name] = sealer.seal(value, place(key, name))
-    stored_as = sealed | {name + FORMER: text for name, text in former.items()}
+    stored_as = {name + AT if name in elsewhere else name: text for name, text in sealed.items()}
+    stored_as |= {name + FORMER: text for name, text in former.items()}
     values = {
         "connector": connector,
         "config": json.dumps(dict(config), ensure_ascii=False, sort_keys=True),
@@ -171,6 +216,14 @@ async def refuse(connection: AsyncConnection, key: str, reason: dict[str, str]) 
     """
     text = json.dumps(reason, ensure_ascii=False)
     first = bool(await _PAUSE.run(connection, (), key, str(ConnectionState.NEEDS_AUTH), text))
+    if first:
+        await configuration.touch(connection)
+    return first
+
+
+async def go_on(connection: AsyncConnection, key: str) -> bool:
+    """Takes up a connection whose credentials were refused, because they are others now; True only for the first."""
+    first = bool(await _GO_ON.run(connection, (), key))
     if first:
         await configuration.touch(connection)
     return first

@@ -51,7 +51,8 @@ async def enter(
 ) -> None:  # fmt: skip
     """Puts aside what the connection is, and gives it the simulator's config and secrets."""
     aside = {
-        "secrets": row.opened(sealer),
+        "secrets": row.kept(sealer),
+        "referred": sorted(row.referred),
         "former": {name: [value, until] for name, (value, until) in row.formers(sealer, now).items()},
         "tokens": await _tokens(connection, sealer, row.key),
         "cursors": {one.source: one.value for one in await _cursors(connection, row.key)},
@@ -70,7 +71,9 @@ async def leave(connection: AsyncConnection, sealer: secrets.Sealer, row: connec
         raise ValueError(f"{row.key} has nothing put aside")
     aside = json.loads(sealer.open(row.held, connections.place(row.key, connections.REAL)))
     place = connections.place
-    sealed = {name: sealer.seal(text, place(row.key, name)) for name, text in aside["secrets"].items()}
+    referred = set(aside.get("referred", ()))
+    stored = {name + connections.AT if name in referred else name: text for name, text in aside["secrets"].items()}
+    sealed = {name: sealer.seal(text, place(row.key, name)) for name, text in stored.items()}
     for name, (value, until) in aside["former"].items():
         kept = json.dumps({"value": value, "until": until})
         sealed[name + connections.FORMER] = sealer.seal(kept, place(row.key, name + connections.FORMER))
@@ -81,6 +84,12 @@ async def leave(connection: AsyncConnection, sealer: secrets.Sealer, row: connec
         values = {**_over(text), "expires_at": one["expires_at"] if one else 0}
         await connection.execute(update(K).where(K.c.key == key).values(values))
     await _turn_cursors(connection, row.key, aside["cursors"], now)
+
+
+def references(sealer: secrets.Sealer, row: connections.Row) -> dict[str, str]:
+    """Where the secrets live that were put aside as references: field -> reference. Raises SecretUnreadable."""
+    aside = json.loads(sealer.open(row.held or "", connections.place(row.key, connections.REAL)))
+    return {name: str(aside["secrets"][name]) for name in aside.get("referred", ())}
 
 
 def _over(value: str | None) -> dict[str, Any]:

@@ -12,8 +12,8 @@ import base64
 import hashlib
 import hmac
 import os
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -25,7 +25,35 @@ DIGESTS = "digests"
 
 
 class SecretUnreadable(Exception):
-    """A sealed text does not open: another SECRET_KEY, or it was moved or altered."""
+    """A secret cannot be had: another SECRET_KEY, a sealed text that was moved or altered, nothing where it lives."""
+
+    def __init__(self, en: str, zh: str = "") -> None:
+        super().__init__(f"{en} / {zh}" if zh else en)
+        self.en, self.zh = en, zh or en
+
+
+class Outside(Protocol):
+    """Secrets that live in files, in Vault or in the environment, as this process knows them."""
+
+    async def look(self, wanted: Iterable[str]) -> None:
+        """Reads those that were never read; never within a transaction."""
+
+    async def read(self, wanted: Iterable[str]) -> None:
+        """Reads these again; never within a transaction."""
+
+    def value(self, reference: str) -> str:
+        """What was read last. Raises SecretUnreadable, which names the reference."""
+
+
+class _Nothing:
+    async def look(self, wanted: Iterable[str]) -> None:
+        return
+
+    async def read(self, wanted: Iterable[str]) -> None:
+        return
+
+    def value(self, reference: str) -> str:
+        raise SecretUnreadable(f"{reference} is not looked up here", f"此处不读取 {reference}")
 
 
 def _derive(master: str, purpose: bytes) -> bytes:
@@ -59,6 +87,8 @@ class Sealer:
         # The oldest: what the ledger holds before a rotation was made with it, and digests must stay the same.
         self.current = list(self._own)[-1]
         """The id of the data key that seals."""
+        self.outside: Outside = _Nothing()
+        """Looks up what a sealed reference names."""
         self._digest_key = _derive(masters[-1], b"shuniu digests")
 
     @property

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pydantic
@@ -31,6 +32,8 @@ class Live:
     """The connection with secrets of before, and until when its door takes what is proven with them."""
     sandbox: bool = False
     """Whether a simulator stands in for the real system."""
+    references: Mapping[str, str] = field(default_factory=dict)
+    """Secrets that live elsewhere: field -> where."""
 
     @property
     def delivers(self) -> bool:
@@ -216,17 +219,21 @@ def open_connection(
     row: connections.Row, sealer: secrets.Sealer, connectors: catalogue.Catalogue = catalogue.SHIPPED
 ) -> Live:
     """A stored connection, opened; what stands in the way becomes ``problem``."""
+    references: dict[str, str] = {}
     try:
+        references = row.references(sealer)
         declared = connectors.get(row.connector)
         opened = model.Connection(row.key, declared, with_defaults(declared, row.config), row.opened(sealer))
         former = row.formers(sealer, 0.0)
     except (registry.UnknownConnector, registry.DeclarationError, secrets.SecretUnreadable) as error:
-        return Live(row.key, row.connector, row.state, None, {"zh": str(error), "en": str(error)})
+        known = error if isinstance(error, secrets.SecretUnreadable) else None
+        said = {"zh": known.zh, "en": known.en} if known else {"zh": str(error), "en": str(error)}
+        return Live(row.key, row.connector, row.state, None, said, references=references)
     formers = tuple(
         (until, replace(opened, secrets={**opened.secrets, **_until(former, until)}))
         for until in sorted({until for _, until in former.values()})
     )
-    return Live(row.key, row.connector, row.state, opened, row.reason, formers, row.real is not None)
+    return Live(row.key, row.connector, row.state, opened, row.reason, formers, row.real is not None, references)
 
 
 def _until(former: Mapping[str, tuple[str, float]], until: float) -> dict[str, str]:
@@ -237,6 +244,14 @@ def with_defaults(declared: declaration.Declaration, config: Mapping[str, Any]) 
     """A connection's config with the declaration's defaults under it."""
     base = {field.key: field.default for field in declared.fields if not field.secret and field.default is not None}
     return {**base, **config}
+
+
+def _references(rows: Iterable[connections.Row], sealer: secrets.Sealer) -> set[str]:
+    found: set[str] = set()
+    for row in rows:
+        with contextlib.suppress(secrets.SecretUnreadable):  # opening the connection says so
+            found.update(row.references(sealer).values())
+    return found
 
 
 async def load(ledger: session.Ledger, sealer: secrets.Sealer) -> Site:
@@ -256,6 +271,7 @@ async def load(ledger: session.Ledger, sealer: secrets.Sealer) -> Site:
         entities = await configuration.setting(connection, "entities") or {}
         connectors = catalogue.Catalogue(await configuration.declarations(connection))
         restored = await configuration.setting(connection, recovery.SETTING) or {}
+    await sealer.outside.look(_references(rows, sealer))
     overrides, texts = {}, {}
     for row in mapping_rows:
         file = f"{row.connector}/{row.name}@{row.version}"

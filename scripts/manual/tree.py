@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from scripts.manual import api_page, command_page, connector_page, dialect, links, recipe_page, words
+from scripts.manual import api_page, command_page, connector_page, dialect, links, recipe_page, trial_table, words
 from scripts.manual.words import Language, Page, say
 
 CONFIG = "mkdocs.yml"
@@ -50,9 +50,9 @@ def written(root: Path, language: Language) -> Iterator[Page]:
     files |= {site: root / name for name, site in ROOTS.items()}
     for site, file in files.items():
         own = docs / "zh" / site
-        if language == "zh" and own.is_file():
-            file = own
         body = file.read_text(encoding="utf-8")
+        if language == "zh" and own.is_file():
+            file, body = own, trial_table.shown(own.read_text(encoding="utf-8"), body)
         if language == "zh" and not own.is_file() and "中文摘要" not in body:
             note = "> 这一页目前只有英文。"
             body = TITLE.sub(lambda found, note=note: f"{found[0]}\n\n{note}", body, count=1)

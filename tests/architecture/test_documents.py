@@ -191,9 +191,10 @@ def _metrics() -> dict[str, tuple[str, ...]]:
     return found
 
 
-def test_every_metric_is_told_with_its_labels_and_no_other() -> None:
+@pytest.mark.parametrize("document", ["docs/metrics.md", "docs/zh/metrics.md"])
+def test_every_metric_is_told_with_its_labels_and_no_other(document: str) -> None:
     told = {}
-    for cells in rows(prose("docs/metrics.md")):
+    for cells in rows(prose(document)):
         if re.fullmatch(r"`shuniu_\w+`", cells[0]):
             told[cells[0].strip("`")] = tuple(CODE.findall(cells[2]))
     assert told == _metrics()
@@ -204,7 +205,17 @@ def test_every_metric_is_told_with_its_labels_and_no_other() -> None:
 
 
 def test_alarms_ask_for_metrics_that_exist() -> None:
-    assert set(re.findall(r"shuniu_\w+", section("docs/metrics.md", "Alarms"))) <= set(_metrics())
+    english, chinese = section("docs/metrics.md", "Alarms"), section("docs/zh/metrics.md", "值得设的告警")
+    assert set(re.findall(r"shuniu_\w+", english)) <= set(_metrics())
+    assert [cells[0] for cells in rows(english)] == [cells[0] for cells in rows(chinese)]
+
+
+def test_what_faults_found_is_told_in_both_languages() -> None:
+    english, chinese = (rows(prose(f"docs/{place}reliability.md")) for place in ("", "zh/"))
+    ours = [cells for cells in english if cells[0] != "trial" and len(cells) <= 3]
+    assert [len(cells) for cells in ours] == [len(cells) for cells in chinese]
+    for mine, theirs in zip(ours, chinese, strict=True):
+        assert {one for one in spans(" ".join(mine)) if not CJK.search(one)} == spans(" ".join(theirs)), mine[0]
 
 
 # --- decisions and words ------------------------------------------------------------------------------
@@ -314,7 +325,9 @@ REFERENCES = {
 }  # fmt: skip
 
 
-REFERENCES |= {f"docs/zh/{name}.md": REFERENCES[f"docs/{name}.md"] for name in ("hub-yaml", "mapping-files")}
+REFERENCES |= {
+    f"docs/zh/{name}.md": REFERENCES[f"docs/{name}.md"] for name in ("hub-yaml", "mapping-files", "connectors")
+}
 
 
 @pytest.mark.parametrize("document", REFERENCES)

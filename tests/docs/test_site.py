@@ -19,8 +19,8 @@ from connectors.core import registry
 from gateway import cli
 from gateway.recipes import recipe
 from mappings import check, functions, library, linter, spec
-from scripts import docs, openapi
-from scripts.manual import connector_page, dialect, links, tree, words
+from scripts import docs, faults, openapi
+from scripts.manual import connector_page, dialect, links, tree, trial_table, words
 from tests import services
 from tests.docs import serving
 
@@ -43,6 +43,9 @@ FOR_ADMINS = (
     "comparison",
     "first-connector",
     "openapi",
+    "reliability",
+    "metrics",
+    "connectors",
 )
 """What an admin reads is written in Chinese, not only translated in part."""
 
@@ -78,6 +81,19 @@ def test_what_an_admin_reads_is_there_in_chinese(trees: dict[words.Language, tre
     for language in ("sh", "yaml", "python", "json", "markdown"):
         shown = [[body for _, kind, body in FENCE.findall(one.body) if kind == language] for one in (zh, en)]
         assert shown[0] == shown[1], f"{name}: the {language} blocks differ"
+
+
+def test_the_table_of_faults_is_the_same_in_both_languages(trees: dict[words.Language, tree.Tree]) -> None:
+    zh, en = (trees[one].pages["reliability.md"].body for one in ("zh", "en"))
+    rows = [trial_table.between(one).strip().splitlines() for one in (zh, en)]
+    assert len(rows[0]) == len(rows[1]) > 0
+    made = {"trial": "kill \\| all", "size": "9 lines", "result": "held", "figures": "lost 0", "seed": "1",
+            "seconds": "2", "run": "2026-11-11"}  # fmt: skip
+    english = f"x\n{faults.BEGIN}\n{faults.table([made, {**made, 'result': '**FAILED**'}])}\n{faults.END}\ny"
+    chinese = trial_table.shown(f"甲\n{faults.BEGIN}\n无\n{faults.END}\n乙", english)
+    assert [line.strip("| ").split(" | ")[2] for line in chinese.splitlines()[4:6]] == ["成立", "**不成立**"]
+    assert chinese.splitlines()[0] + chinese.splitlines()[-1] == "甲乙"
+    assert "| 试验 | 规模 | 结果 |" in chinese
 
 
 def test_every_page_is_in_the_navigation(trees: dict[words.Language, tree.Tree]) -> None:

@@ -4,6 +4,7 @@ What may be asked for, all of it from outside and none of it in the product:
 
     backoff   pauses of the supervisor after a death, in seconds (a hundred kills would take an hour otherwise)
     schedule  factor over the retry schedule: hours of a dead vendor in seconds
+    patience  seconds that the head and the body of a request may take to come
     clock     instance name -> seconds by which that process's own clock is wrong
     store     {"rate", "flag", "seed"}: that share of all statements and commits of the ledger fails while the file
               ``flag`` is there: an error before, a timeout before, or a timeout after the deed was done
@@ -26,9 +27,10 @@ from typing import Any
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway import serve, supervisor
+from gateway import listening, serve, supervisor
 from retry_queue.ledger import session, sql
 from retry_queue.sync import backoff
+from webhooks import router
 
 _given: dict[str, Any] = {}
 
@@ -95,6 +97,8 @@ def _inject(given: dict[str, Any]) -> None:
     if "schedule" in given:
         backoff.SCHEDULE = tuple(max(one * given["schedule"], 0.05) for one in backoff.SCHEDULE)
         backoff.after.__kwdefaults__ = {"at_least": 0.0, "schedule": backoff.SCHEDULE}
+    if "patience" in given:
+        listening.HEAD_SECONDS = router.BODY_SECONDS = given["patience"]
     if "store" in given:
         Store(**given["store"]).install()
     wrong = float(given.get("clock", {}).get(os.environ.get("SHUNIU_INSTANCE", ""), 0.0))

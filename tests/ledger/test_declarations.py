@@ -215,7 +215,7 @@ connections:
   - {{key: front, connector: office, config: {{base_url: "{house.url}"}}, secrets: {{api_key: k}}}}
 """
     assert [one.line for one in await apply(ledger, short)] == ["+ connection front"]
-    exported, _ = await hub_export.export(ledger)
+    exported, _ = await hub_export.export(ledger, hubs.SEALER)
     again = hub_file.read(exported, "out.yaml", variables={"FRONT_API_KEY": "k"})
     assert await hub.diff(ledger, hubs.SEALER, again, prune=True) == []
     with pytest.raises(hub_file.Broken) as caught:

@@ -2,13 +2,15 @@
 import { Button, Form, Input, InputNumber, Select, Switch, type FormInstance } from 'antd'
 import { useTranslation } from 'react-i18next'
 import { useSay } from '@/i18n'
-import { applies, type FormField, type Values } from '@/lib/form-values'
+import { applies, refers, type FormField, type Values } from '@/lib/form-values'
 
 interface Props {
   form: FormInstance<Values>
   fields: FormField[]
   /** Names of secrets that are stored already. */
   stored: string[]
+  /** Of those, where they are kept when they live elsewhere. */
+  references?: Record<string, string>
   cleared: ReadonlySet<string>
   clear: (keys: ReadonlySet<string>) => void
   /** Fields that are filled in another way later, and need not be typed. */
@@ -23,7 +25,7 @@ export function SchemaFields(props: Props) {
   return <>{shown.map((field) => <Field key={field.key} field={field} {...props} />)}</>
 }
 
-function Field({ field, stored, cleared, clear, disabled, focused, later }: Props & { field: FormField }) {
+function Field({ field, stored, references, cleared, clear, disabled, focused, later }: Props & { field: FormField }) {
   const { t } = useTranslation()
   const say = useSay()
   const kept = field.secret && stored.includes(field.key)
@@ -31,7 +33,12 @@ function Field({ field, stored, cleared, clear, disabled, focused, later }: Prop
   const rules = []
   const needed = field.required && !later?.includes(field.key)
   if (needed && !kept) rules.push({ required: true, message: `${say(field.label)}：${t('required')}` })
-  if (field.pattern) rules.push({ pattern: new RegExp(field.pattern, 'u'), message: say(field.help) || field.pattern })
+  if (field.pattern) {
+    const fits = new RegExp(field.pattern, 'u')
+    const message = say(field.help) || field.pattern
+    if (field.secret) rules.push({ validator: (_: unknown, value?: string) => (!value || refers(value) || fits.test(value) ? Promise.resolve() : Promise.reject(new Error(message))) })
+    else rules.push({ pattern: fits, message })
+  }
   const help = say(field.help)
   return (
     <Form.Item
@@ -44,7 +51,7 @@ function Field({ field, stored, cleared, clear, disabled, focused, later }: Prop
       validateTrigger="onBlur"
     >
       {field.secret ? (
-        <Secret id={field.key} kept={kept} gone={gone} disabled={disabled} optional={!field.required} onFocus={() => focused?.(field)}
+        <Secret id={field.key} kept={kept} reference={references?.[field.key]} gone={gone} disabled={disabled} optional={!field.required} onFocus={() => focused?.(field)}
           toggle={() => {
             const next = new Set(cleared)
             if (!next.delete(field.key)) next.add(field.key)
@@ -79,10 +86,12 @@ function input(field: FormField, say: ReturnType<typeof useSay>, disabled: boole
 
 /** A secret is write-only: what is stored is never shown, only that it is there. */
 function Secret(props: {
-  id: string; value?: string; onChange?: (value: string) => void; kept: boolean; gone: boolean; optional: boolean; disabled?: boolean; toggle: () => void; onFocus: () => void
+  id: string; value?: string; onChange?: (value: string) => void; kept: boolean; reference?: string; gone: boolean; optional: boolean; disabled?: boolean; toggle: () => void; onFocus: () => void
 }) {
   const { t } = useTranslation()
+  const kept = props.reference ? t('secretElsewhere', { place: props.reference }) : `•••••• ${t('secretKept')}`
   return (
+    <>
     <div className="row">
       <Input.Password
         id={props.id}
@@ -91,10 +100,12 @@ function Secret(props: {
         onChange={(event) => props.onChange?.(event.target.value)}
         onFocus={props.onFocus}
         disabled={props.disabled || props.gone}
-        placeholder={props.gone ? t('secretWillClear') : props.kept ? `•••••• ${t('secretKept')}` : t('secretEmpty')}
+        placeholder={props.gone ? t('secretWillClear') : props.kept ? kept : t('secretEmpty')}
         autoComplete="new-password"
       />
       {props.kept && props.optional && <Button onClick={props.toggle} disabled={props.disabled}>{props.gone ? t('undo') : t('secretClear')}</Button>}
     </div>
+    {refers(props.value) && <small className="dim" role="status">{t('secretRefers')}</small>}
+    </>
   )
 }

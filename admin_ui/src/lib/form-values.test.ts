@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { applies, split, starting, type FormField } from './form-values'
+import { applies, refers, split, starting, type FormField } from './form-values'
 
 const field = (key: string, more: Partial<FormField> = {}): FormField => ({ key, label: { zh: key, en: key }, type: 'string', secret: false, required: false, choices: [], when: {}, ...more }) as FormField
 const FIELDS = [field('style', { type: 'choice', default: 'signed' }), field('url', { type: 'url', required: true }), field('key', { secret: true, when: { style: ['signed', 'app'] } }), field('password', { secret: true, when: { style: 'password' } }), field('extra', { type: 'json' }), field('on', { type: 'boolean' })]
@@ -17,6 +17,11 @@ describe('what a form sends', () => {
     expect(secrets).toEqual({})
     expect(split(FIELDS, { url: 'x', key: 's3' }, new Set()).secrets).toEqual({ key: 's3' })
     expect(split(FIELDS, { url: 'x' }, new Set(['key'])).secrets).toEqual({ key: '' })
+  })
+
+  it('knows a place from a secret', () => {
+    expect(['file:/run/x', 'vault:kv/a#b', 'env:KEY'].every(refers)).toBe(true)
+    expect(['file:', 'profile:/x', 's3cret', '', undefined].some(refers)).toBe(false)
   })
 
   it('parses JSON and refuses what is none', () => {

@@ -14,6 +14,11 @@ export function applies(field: Pick<FormField, 'when'>, values: Values, fields: 
   })
 }
 
+/** Whether what was typed in place of a secret says where it is. */
+export function refers(value: unknown): boolean {
+  return typeof value === 'string' && /^(file|vault|env):./.test(value)
+}
+
 /** The form's starting values: what is stored, else the declared default. */
 export function starting(fields: FormField[], config: Values): Values {
   const made: Values = {}

@@ -132,7 +132,7 @@ async def test_by_file_it_is_applied_once_exported_checked_and_pruned(desk: desk
     made = await hub.apply(ledger, sealer, hub_file.read(text, "hub.yaml"), actor="test")
     assert [one.line for one in made] == ["+ alert ops"]
     assert await hub.apply(ledger, sealer, hub_file.read(text, "hub.yaml"), actor="test") == []
-    exported, _ = await hub_export.export(ledger)
+    exported, _ = await hub_export.export(ledger, sealer)
     assert yaml.safe_load(exported)["alerts"][0]["hours"] == {"from": "09:00", "to": "18:00"}
     given = {"SHOP_HOOK_SECRET": "canary-secret-of-the-shop"}
     again = hub_file.read(exported, "out.yaml", variables=given)

@@ -139,7 +139,7 @@ async def test_a_file_does_not_change_what_a_simulator_stands_in_for(
     desk: desks.Desk, editor: httpx.AsyncClient
 ) -> None:
     assert (await turned(editor, on=True)).status_code == 200
-    text, _ = await hub_export.export(desk.ledger)
+    text, _ = await hub_export.export(desk.ledger, desk.hub.sealer)
     assert REAL["config"]["base_url"] in text  # type: ignore[index]
     assert "/kuaishou" not in text
     file = "apiVersion: shuniu/v1\nconnections:\n  - {key: shop, connector: kuaishou, config: {app_key: x}}\n"

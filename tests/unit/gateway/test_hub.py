@@ -266,7 +266,7 @@ async def test_an_exported_file_changes_nothing(ledger: session.Ledger) -> None:
         await configuration.put_route(connection, "off", route, False)
     before, _ = await stored(ledger)
     assert before.connections["notes"].config["base_url"] == "http://127.0.0.1/${odd}"
-    exported, needed = await hub_export.export(ledger)
+    exported, needed = await hub_export.export(ledger, SEALER)
     assert needed == ["CRM_MAIN_API_KEY", "CRM_MAIN_WEBHOOK_SECRET", "SHOP_HOOK_SECRET"]
     for secret in ENV.values():
         assert secret not in exported
@@ -277,7 +277,7 @@ async def test_an_exported_file_changes_nothing(ledger: session.Ledger) -> None:
         for table in (tables.connections, tables.routes, tables.settings, tables.mapping_versions):
             await connection.execute(table.delete())
     await hub.apply(ledger, SEALER, hub_file.read(exported, "out.yaml", variables=given), actor="test")
-    assert (await hub_export.export(ledger))[0] == exported
+    assert (await hub_export.export(ledger, SEALER))[0] == exported
 
 
 async def test_prune_removes_what_the_file_does_not_name(ledger: session.Ledger) -> None:

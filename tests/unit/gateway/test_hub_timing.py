@@ -72,7 +72,7 @@ async def test_timing_survives_being_applied_and_exported(ledger: session.Ledger
     assert [one.over for one in site.templates["remind"].quota] == ["skip"]
     assert [rule.by for rule in site.match.rules] == [["unionid"], ["masked_phone", "name"]]
     assert site.match.merge_at == 0.95
-    text, needed = await hub_export.export(ledger)
+    text, needed = await hub_export.export(ledger, SEALER)
     given = {name: "secret-of-shop" if name.startswith("SHOP") else "another-one" for name in needed}
     assert await hub.diff(ledger, SEALER, hub_file.read(text, "out.yaml", variables=given), prune=True) == []
 

@@ -65,7 +65,6 @@ async def test_closed_and_disabled_doors_look_like_unknown_ones(tmp_path: Path) 
     closed = [
         doors.door("off", state=ConnectionState.DISABLED),
         doors.door("shut", {"verify_style": "closed"}),
-        doors.Door("broken", "http", ConnectionState.ENABLED, None),
     ]
     async with doors.front(tmp_path, *closed) as front:
         nobody = await front.call(BODY, key="nobody")
@@ -73,6 +72,16 @@ async def test_closed_and_disabled_doors_look_like_unknown_ones(tmp_path: Path) 
             answer = await front.call(BODY, [doors.signed(BODY)], key=one.key)
             problem(answer, 404, "unknown_connection")
             assert answer == nobody
+
+
+async def test_a_door_that_cannot_be_opened_now_asks_the_sender_to_come_again(tmp_path: Path) -> None:
+    """A 404 would be taken for the last word, and what was pushed meanwhile would be lost."""
+    broken = doors.Door("broken", "http", ConnectionState.ENABLED, None)
+    async with doors.front(tmp_path, broken) as front:
+        answer = await front.call(BODY, [doors.signed(BODY)], key="broken")
+        problem(answer, 503, "ledger_unavailable")
+        assert answer is not None
+        assert answer.headers["retry-after"] == "2"
 
 
 async def test_a_paused_connection_still_takes_in(tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ export function Editor({ connector, connection, touch }: { connector: Connector;
               </Form.Item>
             )}
             {!connection && connector.sandbox && <BeginWith on={invented} set={setInvented} />}
-            {!invented && <SchemaFields form={form} later={later} fields={connector.fields} stored={connection?.secrets ?? []} cleared={cleared} clear={(keys) => { setCleared(keys); setDirty(true); touch?.(true) }} disabled={fixed} />}
+            {!invented && <SchemaFields form={form} later={later} fields={connector.fields} stored={connection?.secrets ?? []} references={connection?.references} cleared={cleared} clear={(keys) => { setCleared(keys); setDirty(true); touch?.(true) }} disabled={fixed} />}
           </Form>
           {changing && <Overlap hours={overlap} set={setOverlap} />}
           {!invented && <p className="dim">{t('secretNote')}</p>}
