@@ -2,7 +2,8 @@
 
 Events go to ``push_url`` where one is set, else to the long connections. Controls under ``/_sim/feishu``:
 ``GET messages?receiver=&after=`` (what people received), ``POST ask`` (somebody writes to the bot),
-``POST subscribe`` (to a definition's approvals), ``POST approvals`` (somebody fills in a form),
+``POST cards/{message}/click`` (somebody taps a button: sender, key), ``POST subscribe`` (to a definition's approvals),
+``POST approvals`` (somebody fills in a form),
 ``POST approvals/{instance}/{approve|reject|cancel|delete|revert}``, ``POST events`` (any v2 event: kind, event),
 ``POST tokens/expire``, ``POST check`` (the address check), ``POST cut`` (ends every long connection).
 """
@@ -145,6 +146,7 @@ class Simulator(engine.Simulator):
             ("GET", "/bot/v3/info", self.part("tenant", "bot")),
             ("POST", "/im/v1/messages", self.part("tenant", "send")),
             ("POST", "/im/v1/messages/{message_id}/reply", self.part("tenant", "reply")),
+            ("PATCH", "/im/v1/messages/{message_id}", self.part("tenant", "update")),
             ("POST", "/contact/v3/users/batch_get_id", self.part("tenant", "find")),
             ("GET", "/contact/v3/users/{user_id}", self.part("tenant", "user")),
             ("GET", "/contact/v3/departments/{department_id}/children", self.part("tenant", "departments")),
@@ -256,6 +258,7 @@ class Simulator(engine.Simulator):
         return [
             Route("/messages", self.inbox, methods=["GET"]),
             post("/ask", self.ask),
+            post("/cards/{message}/click", self.click),
             post("/subscribe", self.subscribe),
             post("/approvals", self.hand_in),
             post("/approvals/{instance}/{decision}", self.decide),
@@ -291,6 +294,14 @@ class Simulator(engine.Simulator):
         }
         self.announce(pushes.modern(self.settings, "im.message.receive_v1", event, self.now()), "im.message.receive_v1")
         return control.answer({"message_id": message})
+
+    async def click(self, request: Request) -> Response:
+        """Somebody taps a button of a card; body: ``sender`` (a userid), ``key``."""
+        wish = await control.body(request)
+        event = self.tenant.click(request.path_params["message"], str(wish["sender"]), str(wish["key"]))
+        whole = pushes.modern(self.settings, "card.action.trigger", event, self.now())
+        self.announce(whole, "card.action.trigger")
+        return control.answer(whole)
 
     async def subscribe(self, request: Request) -> Response:
         """The events of a definition are subscribed to, as an administrator does once; body: ``approval_code``."""

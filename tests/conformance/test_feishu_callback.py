@@ -119,7 +119,6 @@ def test_every_event_has_its_meaning() -> None:
         "contact.user.created_v3": "staff",
         "contact.user.deleted_v3": "staff",
         "contact.department.updated_v3": "department",
-        "card.action.trigger": "card_button",
         "im.chat.updated_v1": "other",
     }
     for kind, message in kinds.items():
@@ -127,6 +126,9 @@ def test_every_event_has_its_meaning() -> None:
             spec, "callback", json.dumps(pushes.modern(stage.DEFAULTS, kind, {}, stage.NOW)).encode()
         )
         assert (event.message, event.entity) == (message, None)
+    told = pushes.modern(stage.DEFAULTS, "card.action.trigger", {"context": {"open_message_id": "om_1"}}, stage.NOW)
+    (event,) = decode.events(spec, "callback", json.dumps(told).encode())
+    assert (event.message, event.entity, event.record) == ("card_button", "message", "om_1")
     for kind, message in {"approval_task": "approval_task", "leave_approvalV2": "other_v1"}.items():
         told = pushes.classic(stage.DEFAULTS, {"type": kind, "instance_code": "I"}, stage.NOW)
         (event,) = decode.events(spec, "callback", json.dumps(told).encode())

@@ -61,6 +61,8 @@ class Tenant:
         self.members = {f"ou_{one.ids['staff.userid']}": one for one in people.staff}
         self.delivered: list[Body] = []
         self.uuids: dict[str, tuple[float, Body]] = {}
+        self.cards: dict[str, Body] = {}
+        """Message id -> what was delivered, for messages that are cards."""
         self.bot_calls: deque[float] = deque()
 
     def read(self, receiver: str | None = None, after: int = 0) -> list[Body]:
@@ -140,8 +142,41 @@ class Tenant:
             self.uuids[uuid] = (self.now(), message)
         kept = {"seq": len(self.delivered) + 1, "receiver": receiver, "kind": kind, "message": said, "parent": parent}
         self.delivered.append(kept)
+        if kind == "interactive":
+            self.cards[message["message_id"]] = kept
         self.commit("message", uuid or digest_of(receiver, said), kept)
         return message
+
+    def update(self, path: Texts, _query: Texts, body: Body) -> Body:
+        """Another card in the place of one of the bot's own."""
+        kept = self.cards.get(path["message_id"])
+        if kept is None:
+            raise Refusal(230011, "The message was withdrawn or does not exist.")
+        try:
+            said = jsontext.loads(str(body.get("content") or ""))
+        except jsontext.JsonError:
+            said = None
+        if not isinstance(said, dict) or not said.get("elements"):
+            raise Refusal(230099, "Failed to create card content, ext=invalid json.")
+        if said != kept["message"]:
+            kept["message"] = said
+            self.commit("card", f"{path['message_id']}:{digest_of(said)}", said)
+        return {}
+
+    def click(self, message: str, userid: str, key: str) -> Body:
+        """Somebody taps a button of a card: the event's own members. Raises LookupError, ValueError."""
+        kept = self.cards[message]
+        parts = [one for one in kept["message"]["elements"] if one.get("tag") == "action"]
+        values = [button.get("value") for one in parts for button in one["actions"]]
+        if {"key": key} not in values:
+            raise ValueError(f"no button '{key}'")
+        chat = kept["receiver"] if kept["receiver"] in CHATS else f"oc_p2p{kept['receiver'][3:]}"
+        return {
+            "operator": {"open_id": f"ou_{userid}", "user_id": userid, "union_id": f"on_{userid}"},
+            "token": f"c-{secrets.token_hex(16)}",
+            "action": {"tag": "button", "value": {"key": key}},
+            "context": {"open_message_id": message, "open_chat_id": chat},
+        }
 
     def group_bot(self, path: Texts, _query: Texts, body: Body) -> Body:
         """The custom bot of a group: known by its address, proven by its signature, kept slow."""
