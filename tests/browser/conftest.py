@@ -29,7 +29,8 @@ def hub(built: Path, run_dir: Path, worker_id: str) -> Iterator[living.Living]:
     if mine.exists() and mine.read_text() != worker_id:
         raise RuntimeError(f"{mine.read_text()} has such a hub already: tests/browser is spread over workers")
     mine.write_text(worker_id)
-    with tempfile.TemporaryDirectory(prefix="sb-", dir="/tmp") as name:
+    with tempfile.TemporaryDirectory(prefix="sb-", dir="/tmp") as name, pytest.MonkeyPatch.context() as patched:
+        patched.setenv("SHUNIU_SECRET_SOURCES", f"file:{name}/outside")
         made = living.Living(Path(name)).start()
         try:
             made.configure()

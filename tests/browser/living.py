@@ -44,7 +44,7 @@ class Living:
     """The hub, in a thread of its own; tests are plain functions that ask it for things."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self._ready = threading.Event()
         self._end: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -77,7 +77,7 @@ class Living:
 
     async def _run(self) -> None:
         self._loop, self._end = asyncio.get_running_loop(), asyncio.Event()
-        async with stage.running(self._folder, time_scale=0.02) as place:
+        async with stage.running(self.folder, time_scale=0.02) as place:
             self.place = place
             await self._people()
             self._ready.set()

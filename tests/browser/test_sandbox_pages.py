@@ -1,8 +1,9 @@
-"""A rehearsal by clicks: a connection without keys, one switched over and back; a hook's secret with overlap."""
+"""A rehearsal by clicks: a connection without keys, one switched over and back; a hook's secret that changes."""
 
 from __future__ import annotations
 
 import re
+import time
 from typing import Any
 
 import pytest
@@ -99,3 +100,32 @@ def test_a_hook_secret_is_changed_with_an_overlap(hub: living.Living, visit: Any
     expect(page.get_by_text("已保存").first).to_be_visible()
     assert hub.push(living.order("WITH-BACK")) == 200
     assert not visitor.complaints, visitor.complaints[:3]
+
+
+def test_a_secret_stays_where_the_operator_keeps_it(hub: living.Living, visit: Any) -> None:
+    kept = hub.folder / "outside" / "own-shop"
+    kept.parent.mkdir()
+    kept.write_text(FRESH)
+    visitor = visit("editor")
+    page = visitor.go("/connections/own-shop")
+    field = page.locator("#hook_secret")
+    field.fill("file:/etc/hostname")
+    expect(page.get_by_text("密钥会从那里读取")).to_be_visible()
+    page.get_by_role("button", name="保存").click()
+    expect(page.get_by_text("SHUNIU_SECRET_SOURCES").first).to_be_visible()
+    field.fill(f"file:{kept}")
+    page.get_by_role("spinbutton", name="旧密钥继续接受").fill("0")
+    page.get_by_role("button", name="保存").click()
+    expect(field).to_have_attribute("placeholder", re.compile(f"读自 file:{re.escape(str(kept))}"), timeout=LONG)
+    expect(page.get_by_text(FRESH)).to_have_count(0)
+    assert hub.push(living.order("OUTSIDE-1"), secret=FRESH) == 200
+    kept.write_text(living.HOOK_SECRET)
+    until = time.monotonic() + 40.0
+    while (said := hub.push(living.order("OUTSIDE-2"))) != 200 and time.monotonic() < until:
+        time.sleep(0.2)
+    assert said == 200, "what changed where it lives is taken up by the running processes"
+    field.fill(living.HOOK_SECRET)
+    page.get_by_role("button", name="保存").click()
+    expect(field).to_have_attribute("placeholder", re.compile("已保存"), timeout=LONG)
+    refused = [one for one in visitor.complaints if "422" not in one]
+    assert not refused, refused[:3]
