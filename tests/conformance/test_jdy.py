@@ -166,6 +166,7 @@ async def test_a_return_that_a_person_audits_is_news_only_then(
         return [row["bill_no"] async for page in hub.pages(star, "return.list", {}, window) for row in page]
 
     assert await listed() == []
+    assert not mapping.reads, "what is written and read alike would be taken for our own write coming back"
     await control(url, "/audit_return", number="RF1")
     assert await listed() == ["RF1"]
 
