@@ -190,7 +190,7 @@ def _delivery(one: deliveries.Found, attempts: list[deliveries.Attempt], *, mask
     if not masked:
         return {**asdict(one), "attempts": tries}
     for each in tries:
-        each["message"] = privacy.said(each["message"])
+        each["words"] = each["words"] and {name: privacy.said(text) for name, text in each["words"].items()}
         each["exchanges"] = [{name: privacy.said(text) for name, text in part.items()} for part in each["exchanges"]]
     return {**asdict(one), "detail": privacy.masked(one.detail), "attempts": tries}
 

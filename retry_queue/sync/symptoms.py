@@ -84,7 +84,7 @@ async def granted(
     entered = grant.entered_until(opened) if opened is not None else None
     told = []
     try:
-        for place in plan.logins(opened) if opened is not None else [""]:
+        for place in {"", *plan.logins(opened)} if opened is not None else {""}:
             kept = await tokens.get(db, sealer, key + place)
             told.append(grant.granted_until(kept.extra) if kept is not None else None)
     except secrets.SecretUnreadable:

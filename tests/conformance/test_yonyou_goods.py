@@ -73,7 +73,7 @@ async def test_a_material_is_made_then_changed_and_each_once(
         assert (await hub.call(books, "product.save", given)).record_id == "SKU-9"
     assert [one.kind for one in tenant.journal.effects] == ["product", "product.update"]
     found = (await hub.call(books, "product.find", {"code": "SKU-9"})).data
-    assert library.shipped("yonyou", "product").from_native(found)["title"] == "龙井 50g"
+    assert library.shipped("yonyou", "material").from_native(found)["title"] == "龙井 50g"
     with pytest.raises(errors.Rejected, match="manageClassCode"):
         await hub.call(books, "product.save", native("product", TEA, connection(url), "k3"))
 
