@@ -139,7 +139,7 @@ class Gates:
         if result.banned is not None:
             return [((target, ""), breaker.Call(True, banned=result.banned))]
         found: dict[breakers.Place, breaker.Call] = {}
-        if result.tried and result.reason in breaker.FAILED:
+        if result.tried and result.called and result.reason in breaker.FAILED:
             words = {"code": result.reason, **orjson.loads(result.detail or "{}")}
             place = own if _answered(result) else (target, "")
             found[place] = breaker.Call(False, words, probe=place == probed)

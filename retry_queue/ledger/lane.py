@@ -118,6 +118,8 @@ class Result:
     """The lane waits for this delivery while it is not ended."""
     tried: bool = True
     """False when nothing was attempted (the connection is paused, a slot ran out): no attempt row."""
+    called: bool = True
+    """False when the attempt ended without asking the system anything, which then shows nothing of it."""
     binding: records.Binding | None = None
     """What the delivery leaves on the target's record row."""
     banned: float | None = None

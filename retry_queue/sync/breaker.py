@@ -1,13 +1,15 @@
 """The breaker 熔断, decided: recent calls of a target -> may it be called, how wide, when to look again. Pure.
 
 It opens after failures in a row that last a while, or when half of many calls fail; a ban opens it until the ban is
-over. While it is open one probe goes out per period: an ordinary delivery, whose failure is not counted against it.
-A probe that is answered begins a recovery, in which calls under way double every second, so that a system that is
-back is not met by everything at once.
+over. A system that loses some of its answers all the time is called on: what fails is repeated. While it is open one
+probe goes out per period: an ordinary delivery, whose failure is not counted against it. A probe that is answered
+begins a recovery, in which calls under way double every second, so that a system that is back is not met by
+everything at once.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -36,7 +38,10 @@ class Rule:
     span: float = 3.0
     """``streak`` failures in a row open it once they last so long: a restart of the other side is no outage."""
     window: float = 30.0
+    """After so long what was counted before counts half."""
     least: int = 20
+    chance: float = 1e-5
+    """How likely such a row may be, going by how many failed before it."""
     share: float = 0.5
     """Or: of at least ``least`` calls within ``window`` this share failed."""
     probe: float = 30.0
@@ -44,7 +49,7 @@ class Rule:
     """Calls under way double this often during a recovery."""
     recovery: float = 8.0
     again: int = 3
-    """Failures in a row that open it again during a recovery."""
+    """Failures in a row that open it again during a recovery, where half of its calls failed."""
 
 
 USUAL = Rule()
@@ -90,7 +95,7 @@ def _after(rule: Rule, row: breakers.Row, call: Call, now: float) -> breakers.Ro
     if call.ok is None:
         return row
     if now - row.window_at > rule.window:
-        row = replace(row, good=0, bad=0, window_at=now)
+        row = replace(row, good=row.good // 2, bad=row.bad // 2, window_at=now)
     if call.ok:
         return replace(row, streak=0, good=row.good + 1)
     row = replace(row, streak=row.streak + 1, streak_at=row.streak_at if row.streak else now, bad=row.bad + 1)
@@ -98,12 +103,22 @@ def _after(rule: Rule, row: breakers.Row, call: Call, now: float) -> breakers.Ro
 
 
 def _trips(rule: Rule, row: breakers.Row, now: float) -> bool:
-    if row.state == breakers.RAMPING:
-        return row.streak >= rule.again
-    lasting = row.streak >= rule.streak and now - row.streak_at >= rule.span
     calls = row.good + row.bad
-    many = calls >= rule.least and row.bad >= calls * rule.share and now - row.window_at >= rule.span
+    half = row.bad >= calls * rule.share
+    if row.state == breakers.RAMPING and row.streak >= rule.again and half:
+        return True
+    lasting = row.streak >= _streak(rule, row) and now - row.streak_at >= rule.span
+    many = calls >= rule.least and half and now - row.window_at >= rule.span
     return lasting or many
+
+
+def _streak(rule: Rule, row: breakers.Row) -> float:
+    """Failures in a row that mean an outage: where some fail all the time, a row of them is chance for longer."""
+    before, failed = row.good + row.bad - row.streak, row.bad - row.streak
+    if before < rule.least or failed <= 0:
+        return rule.streak
+    share = failed / before
+    return max(rule.streak, math.log(rule.chance) / math.log(share)) if share < 1 else math.inf
 
 
 def _opened(row: breakers.Row, now: float, probe_at: float, words: dict[str, str] | None) -> breakers.Row:

@@ -6,6 +6,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -138,9 +139,9 @@ class Courier:
         hold = site.policies.get(job.delivery.route_key) != lane.SKIP
         if job.delivery.interrupted and operation.idempotent is declaration.Idempotency.NO and not operation.flow:
             ruling = verdict.restored() if site.doubts(job.delivery) else verdict.unknown()
-            return self._result(job, ruling, started, hold, None)
+            return replace(self._result(job, ruling, started, hold, None), called=False)
         if job.delivery.crashes >= verdict.MAX_CRASHES:
-            return self._result(job, verdict.crashing(job.delivery.crashes), started, hold, None)
+            return replace(self._result(job, verdict.crashing(job.delivery.crashes), started, hold, None), called=False)
         early = self._early(job, hold)
         if early is not None:
             return early

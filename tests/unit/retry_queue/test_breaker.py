@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 
 import pytest
@@ -69,6 +70,25 @@ def test_a_recovery_that_fails_is_an_outage_again() -> None:
     there = after(opened(), (35.0, replace(GOOD, probe=True)))
     again = after(there, (36.0, BAD), (36.1, BAD), (36.2, BAD))
     assert (again.state, again.next_probe_at) == (breakers.OPEN, pytest.approx(66.2))
+
+
+def test_a_system_that_loses_some_answers_is_called_on() -> None:
+    """With 30 % lost a row of failures is chance: opened for it again and again, a queue hardly moved for good."""
+    dice = random.Random(7)
+    row, shut = ROW, 0
+    for n in range(20_000):
+        row = after(row, (0.7 * n, BAD if dice.random() < 0.3 else GOOD))
+        if row.shut:
+            shut += 1
+            row = after(row, (0.7 * n, replace(GOOD, probe=True)))
+    assert shut <= 2
+    steady = after(ROW, *((0.5 * n, BAD if n % 3 == 0 else GOOD) for n in range(30)))
+    assert after(steady, *((15.0 + n, BAD) for n in range(6))).state == breakers.CLOSED
+    assert after(steady, *((15.0 + n, BAD) for n in range(12))).state == breakers.OPEN, "it is down for all that"
+    long = after(ROW, *((n / 10, GOOD) for n in range(299)), *((29.9 + n / 100, BAD) for n in range(40)))
+    assert after(long, (33.5, BAD)).state == breakers.OPEN, "a row that is longer than what is counted of it"
+    there = after(opened(), (35.0, replace(GOOD, probe=True)), *((35.1 + n / 50, GOOD) for n in range(20)))
+    assert after(there, *((36.0 + n / 50, BAD) for n in range(4))).state == breakers.RAMPING
 
 
 def test_a_ban_opens_until_it_is_over() -> None:
