@@ -100,6 +100,7 @@ def test_a_connection_is_made_and_a_question_answered_without_a_mouse(hub: livin
     page.keyboard.press("Escape")
     expect(dialog).to_be_hidden()
     expect(page.get_by_role("button", name="切回真实系统")).to_be_focused()
+    hub.quiet()  # what the simulator told is planned, else the switch waits for it
     hub.api("POST", "/connections/by-keyboard/sandbox", {"on": False})
     assert not walker.wrong, walker.wrong
     assert not visitor.complaints, visitor.complaints[:3]
