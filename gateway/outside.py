@@ -247,8 +247,8 @@ def of(config: settings.Settings) -> Outside:
     return Outside(config.secret_sources, own)
 
 
-def sealer(config: settings.Settings) -> secrets.Sealer:
-    """A sealer that also finds what lives outside."""
+def sealer(config: settings.Settings, known: Outside | None = None) -> secrets.Sealer:
+    """A sealer that also finds what lives outside; ``known`` by somebody who keeps it fresh."""
     made = secrets.Sealer(*config.masters)
-    made.outside = of(config)
+    made.outside = known or of(config)
     return made

@@ -95,8 +95,7 @@ async def build(config: settings_.Settings, role: str) -> Hub:
     owner = f"{role}-{os.getpid()}-{tokens.token_hex(4)}"
     ledger = session.open_ledger(config.database_url, owner=owner, steps=True)
     elsewhere = outside.of(config)
-    sealer = secrets.Sealer(*config.masters)
-    sealer.outside = elsewhere
+    sealer = outside.sealer(config, elsewhere)
     ledger.slot = await workers.register(ledger, owner, role, os.getpid(), host)
     try:
         site = await sites.load(ledger, sealer)

@@ -17,6 +17,7 @@ from connectors.core import decode, errors, model, registry, reply, verify
 from connectors.dingtalk import simulator as dingtalk_simulator
 from connectors.simulator import engine, server
 from connectors.wecom import simulator as wecom_simulator
+from mappings import library
 
 WECOM = wecom_simulator.Simulator.SETTINGS
 DINGTALK = dingtalk_simulator.Simulator.SETTINGS
@@ -48,6 +49,12 @@ def check(hook: model.RawHook, owner: model.Connection, now: float) -> model.Ver
     spec = owner.declaration.events["callback"].verify
     assert spec is not None
     return verify.verify(hook, owner, spec, now)
+
+
+def written(connector: str, mapping: str, record: dict[str, Any], **context: Any) -> dict[str, Any]:
+    """A canonical record as a shipped mapping writes it."""
+    native: dict[str, Any] = library.shipped(connector, mapping).to_native(record, context)
+    return native
 
 
 def flipped(text: str, at: int) -> str:

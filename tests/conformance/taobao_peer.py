@@ -5,8 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from connectors.core import model, registry
+from connectors.simulator import engine
+from connectors.taobao import simulator
 
 SETTINGS = {"app_key": "12129701", "app_secret": "simulated-app-secret", "session": "6100simulated-session"}
+
+
+def shop_of(url: engine.Url) -> simulator.Simulator:
+    """The simulator behind ``url``."""
+    found = url.simulators["taobao"]
+    assert isinstance(found, simulator.Simulator)
+    return found
 
 
 def connection(url: str, *, secrets: dict[str, str] | None = None, **config: Any) -> model.Connection:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
 
@@ -23,9 +23,7 @@ async def url() -> AsyncIterator[engine.Url]:
         yield base
 
 
-def written(name: str, record: dict[str, Any], **context: Any) -> dict[str, Any]:
-    native: dict[str, Any] = library.shipped("feishu", name).to_native(record, context)
-    return native
+written = functools.partial(messaging.written, "feishu")
 
 
 async def test_a_click_comes_back_and_the_card_says_what_came_of_it(url: engine.Url, caller: client.Client) -> None:

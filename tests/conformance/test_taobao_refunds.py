@@ -25,9 +25,7 @@ async def url() -> AsyncIterator[engine.Url]:
 
 @pytest.fixture
 def shop(url: engine.Url) -> simulator.Simulator:
-    found = url.simulators["taobao"]
-    assert isinstance(found, simulator.Simulator)
-    return found
+    return taobao_peer.shop_of(url)
 
 
 @pytest.fixture

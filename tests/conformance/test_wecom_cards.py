@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
 
@@ -25,9 +25,7 @@ async def url() -> AsyncIterator[engine.Url]:
         yield base
 
 
-def written(name: str, record: dict[str, Any], **context: Any) -> dict[str, Any]:
-    native: dict[str, Any] = library.shipped("wecom", name).to_native(record, context)
-    return native
+written = functools.partial(messaging.written, "wecom")
 
 
 async def test_a_click_comes_back_and_its_card_is_updated_once(url: engine.Url, caller: client.Client) -> None:

@@ -68,4 +68,4 @@ async def test_a_write_given_up_in_the_middle_lets_others_write(database_url: st
                 task.cancel()
             kept.append(await asyncio.gather(*tasks, return_exceptions=True))
         async with asyncio.timeout(8), ledger.write() as connection:
-            await connection.execute(text("SELECT count(*) FROM inbox"))
+            assert (await connection.execute(text("SELECT count(*) FROM inbox"))).scalar_one() == 0
