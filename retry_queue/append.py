@@ -35,6 +35,10 @@ class Overloaded(session.LedgerUnavailable):
     """More is waiting to be written than the ledger can take right now."""
 
 
+class Switched(session.LedgerUnavailable):
+    """The connection went over to a simulator, or came back, since this was read: it belongs to the other one."""
+
+
 class Appender:
     """Writes hand-ins in groups. One per process; ``woken`` is called after each commit with new events."""
 
@@ -121,7 +125,11 @@ class Appender:
         past = bool(flat) and all(event.priority >= inbox.BACKFILL for event in flat)
         async with self._ledger.write(patient=past) as connection:
             ids = await inbox.append(connection, flat)
+            known = [event for event, made in zip(flat, ids, strict=True) if made is None and not event.reread]
+            gone = await inbox.switched(connection, known) if known else set()
             for event, made in zip(flat, ids, strict=True):
+                if made is None and event.connection_key in gone:
+                    continue
                 if made is not None or not event.reread:
                     counts[(event.connection_key, "received")] += 1
                 if made is None:
@@ -130,7 +138,11 @@ class Appender:
             await quarantine.add(connection, refused)
         at = 0
         for events, future in group:
-            if not future.done():
+            if future.done():
+                pass
+            elif lost := {event.connection_key for event in events} & gone:
+                future.set_exception(Switched(f"{min(lost)} went over to another system"))
+            else:
                 future.set_result(ids[at : at + len(events)])
             at += len(events)
         if any(made is not None for made in ids):
@@ -160,13 +172,15 @@ def _refuse(group: list[Waiting], error: Exception) -> None:
             future.set_exception(error)
 
 
-def new_event(key: str, source: str, found: model.SourceEvent, *, reread: bool = False) -> inbox.NewEvent:
-    """A source event as the inbox takes it.
+def new_event(
+    connection: model.Connection, source: str, found: model.SourceEvent, *, reread: bool = False
+) -> inbox.NewEvent:
+    """A source event, read with this connection, as the inbox takes it.
 
     Its trace follows from what it is: told again to a ledger that was put back or made anew, it leads to the same
     idempotency keys.
     """
-    dedupe = _fit(found.dedupe, 120)
+    key, dedupe = connection.key, _fit(found.dedupe, 120)
     return inbox.NewEvent(
         connection_key=key,
         source=source,
@@ -179,6 +193,7 @@ def new_event(key: str, source: str, found: model.SourceEvent, *, reread: bool =
         trace=hashlib.sha256(f"{key}\x00{dedupe}".encode()).hexdigest()[:32],
         priority=inbox.FAST if found.fast else inbox.LIVE,
         reread=reread,
+        switches=connection.switches,
     )
 
 

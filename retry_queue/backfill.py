@@ -175,7 +175,7 @@ class Backfiller(rest.Jobber[backfills.Row]):
 
     def _event(self, row: backfills.Row, opened: model.Connection, native: Any, span: Span | None) -> inbox.NewEvent:
         found = decode.event(opened.declaration, row.source, native, opened, window=span)
-        made = append.new_event(row.connection_key, row.source, found, reread=True)
+        made = append.new_event(opened, row.source, found, reread=True)
         return replace(made, priority=max(made.priority, row.priority)) if row.cause != "gap" else made
 
 

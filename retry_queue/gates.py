@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
 import orjson
@@ -138,19 +138,18 @@ class Gates:
         probed = result.delivery.probe
         if result.banned is not None:
             return [((target, ""), breaker.Call(True, banned=result.banned))]
-        found: dict[breakers.Place, breaker.Call] = {}
         if result.tried and result.called and result.reason in breaker.FAILED:
             words = {"code": result.reason, **orjson.loads(result.detail or "{}")}
-            place = own if _answered(result) else (target, "")
-            found[place] = breaker.Call(False, words, probe=place == probed)
-            if probed is not None:
-                found[probed] = breaker.Call(False, words, probe=True)
-        elif result.tried and result.exchanges is not None:
-            found = {place: breaker.Call(True, probe=place == probed) for place in {own, (target, "")}
-                     if place in self._rows or place == probed}  # fmt: skip
-        elif probed is not None:
-            found[probed] = breaker.Call(None, probe=True)
-        return list(found.items())
+            failed, answers = breaker.Call(False, words), _answers(result)
+            # It answered: this operation is in trouble. It did not: one call was lost, those before it were not.
+            place, calls = (own, [failed]) if answers[-1:] == [True] else ((target, ""), [*_earlier(answers), failed])
+            found = _placed(place, calls, place == probed)
+            return found if probed in (None, place) else [*found, *_placed(probed, [failed], True)]
+        if result.tried and result.exchanges is not None:
+            some = [place for place in {own, (target, "")} if place in self._rows or place == probed]
+            calls = [*_earlier(_answers(result)), breaker.Call(True)] if some else []
+            return [one for place in some for one in _placed(place, calls, place == probed)]
+        return [] if probed is None else [(probed, breaker.Call(None, probe=True))]
 
 
 def method_limited(site: sites.Site, target: str, operation: str) -> bool:
@@ -165,10 +164,20 @@ def method_limited(site: sites.Site, target: str, operation: str) -> bool:
     )
 
 
-def _answered(result: lane.Result) -> bool:
-    """Whether the system said anything at all: then it is this operation that is in trouble."""
-    exchanges = orjson.loads(result.exchanges) if result.exchanges else []
-    return bool(exchanges) and exchanges[-1].get("status") is not None
+def _placed(
+    place: breakers.Place, calls: Sequence[breaker.Call], probe: bool
+) -> list[tuple[breakers.Place, breaker.Call]]:
+    """The calls of one attempt; the last of them is the probe, if it was one."""
+    return [(place, one) for one in (*calls[:-1], replace(calls[-1], probe=probe))]
+
+
+def _answers(result: lane.Result) -> list[bool]:
+    """Of every call of the attempt whether the system said anything at all."""
+    return [one.get("status") is not None for one in orjson.loads(result.exchanges or "[]")]
+
+
+def _earlier(answers: Sequence[bool]) -> list[breaker.Call]:
+    return [breaker.Call(answered) for answered in answers[:-1]]
 
 
 def told(change: Change) -> None:

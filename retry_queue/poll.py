@@ -128,7 +128,7 @@ class Poller:
         self, connection: model.Connection, name: str, row: Any, window: tuple[datetime, datetime]
     ) -> inbox.NewEvent:
         found = decode.event(connection.declaration, name, row, connection, window=window)
-        return append.new_event(connection.key, name, found, reread=True)
+        return append.new_event(connection, name, found, reread=True)
 
     async def _failed(self, connection: model.Connection, name: str, held: cursors.Claim, error: Exception) -> None:
         failures = held.failures + 1

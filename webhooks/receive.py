@@ -108,7 +108,7 @@ class Receiver:
             connection, name, source, verified = self._proven(connection, hook, now)
             if verified.handshake is None:
                 found = decode.events(connection.declaration, name, verified.plaintext, connection, verified)
-                made = [append.new_event(connection.key, name, one) for one in found]
+                made = [append.new_event(connection, name, one) for one in found]
                 await self._stored(made, hook.headers.get(tracing.HEADER, ""))
             return reply.reply(connection, source, verified, now)
         except errors.HookRefused as error:

@@ -110,7 +110,7 @@ class Streams:
 
         async def accept(payload: bytes) -> None:
             found = decode.events(connection.declaration, name, payload, connection)
-            await self._appender.append([append.new_event(connection.key, name, one) for one in found])
+            await self._appender.append([append.new_event(connection, name, one) for one in found])
 
         try:
             await module.run(connection, accept, halt)

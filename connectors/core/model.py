@@ -18,6 +18,8 @@ class Connection:
     declaration: declaration.Declaration
     config: Mapping[str, Any]
     secrets: Mapping[str, str] = field(repr=False)
+    switches: int = 0
+    """How often it went over to a simulator or came back; what is read carries it (``inbox.NewEvent``)."""
     memo: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
     """What follows from the other fields alone, worked out once: they never change."""
 

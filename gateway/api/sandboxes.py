@@ -6,6 +6,7 @@ with a real system; so both are looked at before the switch, in either direction
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Request
@@ -21,6 +22,8 @@ from retry_queue.ledger.states import ConnectionState
 from retry_queue.sync import route as sync_route
 
 routes = APIRouter(prefix="/connections", tags=["connections"])
+PATIENCE, LOOK = 3.0, 0.1
+"""Seconds until what has just come in is planned, which is not a reason to refuse; and between two looks."""
 OVER = {"zh": "模拟器结束，不再投递", "en": "the simulator is gone; not delivered"}
 
 
@@ -49,7 +52,9 @@ async def turn(request: Request, key: str, body: SandboxTurn) -> connection_api.
         raise problems.Problem("conflict", "这里没有它的模拟器", "there is no simulator for it here")
     hook = f"{hub.settings.public_url}/hooks/{key}"
     config, clear = await sandbox.fitting(hub.settings, spec, hook) if body.on else ({}, {})
+    await _planned(hub, key)
     async with hub.change() as db:
+        await stored.alone(db)
         row = await connection_api.get(db, key)
         if (row.real is not None) != body.on:
             stopped = await _routes(db, hub, who.name, row, body)
@@ -114,6 +119,15 @@ async def _routes(
 def _joins(one: sync_route.Route, key: str, invented: frozenset[str]) -> bool:
     named = {one.source.connection, *(placed.target.connection for placed in one.targets)}
     return key in named and bool(named & invented) and not named <= invented
+
+
+async def _planned(hub: services.Services, key: str) -> None:
+    until = asyncio.get_running_loop().time() + PATIENCE
+    while asyncio.get_running_loop().time() < until:
+        async with hub.ledger.read() as db:
+            if not await stored.unplanned(db, key):
+                return
+        await asyncio.sleep(LOOK)
 
 
 async def _still(db: AsyncConnection, hub: services.Services, row: connections.Row) -> None:

@@ -55,6 +55,8 @@ class Row:
     """Sealed: what else is put aside for its return."""
     referred: frozenset[str] = frozenset()
     """Fields of ``sealed`` that hold where the secret is, not the secret."""
+    switches: int = 0
+    """How often it went over to a simulator or came back: what was read before belongs to the other one."""
 
     def formers(self, sealer: secrets.Sealer, now: float) -> dict[str, tuple[str, float]]:
         """Field -> its secret before and until when it counts; raises SecretUnreadable."""
@@ -125,6 +127,7 @@ def _row(row: Any) -> Row:
         version=row.version,
         created_at=row.created_at,
         updated_at=row.updated_at,
+        switches=row.switches,
     )
 
 

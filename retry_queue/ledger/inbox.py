@@ -40,6 +40,8 @@ class NewEvent:
     hop: int = 0
     reread: bool = False
     """From a poll, whose windows overlap on purpose: seeing it twice is no duplicate delivery."""
+    switches: int | None = None
+    """Of the connection it was read with; None: it is of our own making."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +93,16 @@ class Ruling:
 _APPEND = sql.Statement(
     """
     INSERT INTO inbox (connection_key, dedupe, state, priority, next_at, received_at)
-    SELECT connection_key, dedupe, 'received', priority, {now}, {now} FROM {src} {more}
+    SELECT connection_key, dedupe, 'received', priority, {now}, {now} FROM {src}
+    WHERE NOT EXISTS (SELECT 1 FROM connections c WHERE c.key = src.connection_key AND c.switches <> src.switches)
     ON CONFLICT (connection_key, dedupe) DO NOTHING
     RETURNING id, connection_key, dedupe, received_at
     """,
-    "connection_key text, dedupe text, priority small",
+    "connection_key text, dedupe text, priority small, switches int",
+)
+_SWITCHED = sql.Statement(
+    "SELECT DISTINCT c.key FROM {src} JOIN connections c ON c.key = src.connection_key AND c.switches <> src.switches",
+    "connection_key text, switches int",
 )
 _BODY = sql.Statement(
     """
@@ -229,12 +236,12 @@ _DUE = sql.Statement("SELECT min(next_at) - {now} AS wait FROM inbox WHERE state
 
 
 async def append(connection: AsyncConnection, events: Sequence[NewEvent]) -> list[int | None]:
-    """Appends a batch; returns the new id per event, or None where it was there already."""
+    """Appends a batch; returns the new id per event, or None where it was there already, or is ``switched``."""
     first: dict[tuple[str, str], int] = {}
     for place, event in enumerate(events):
         first.setdefault((event.connection_key, event.dedupe), place)
     keyed = [events[place] for place in first.values()]
-    made = await _APPEND.run(connection, [(e.connection_key, e.dedupe, e.priority) for e in keyed])
+    made = await _APPEND.run(connection, [(e.connection_key, e.dedupe, e.priority, e.switches) for e in keyed])
     ids: list[int | None] = [None] * len(events)
     bodies = []
     for row in made:
@@ -258,6 +265,11 @@ async def append(connection: AsyncConnection, events: Sequence[NewEvent]) -> lis
         )
     await _BODY.run(connection, bodies)
     return ids
+
+
+async def switched(connection: AsyncConnection, events: Sequence[NewEvent]) -> set[str]:
+    """Connections that speak to another system now, a simulator or the real one, than when these were read."""
+    return {row.key for row in await _SWITCHED.run(connection, list({(e.connection_key, e.switches) for e in events}))}
 
 
 async def claim(

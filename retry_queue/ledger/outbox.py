@@ -144,7 +144,8 @@ _BUSY = sql.Statement(
     UNION SELECT x.lane, l.next_at FROM {src} JOIN lanes l ON l.connection_key = src.connection_key
     JOIN detours x ON x.behind = l.lane WHERE l.owner IS NOT NULL
     UNION SELECT d.lane, d.created_at + {1} FROM {src} JOIN deliveries d ON d.connection_key = src.connection_key
-    WHERE d.state = 'retrying' AND d.kind = 'state' AND d.attempt > 0 AND d.created_at > {now} - {2}
+    WHERE d.state IN ('in_flight', 'retrying') AND d.kind = 'state' AND d.created_at > {now} - {2}
+      AND d.attempt > CASE d.state WHEN 'in_flight' THEN 1 ELSE 0 END
     """,
     "connection_key text",
 )
@@ -379,7 +380,8 @@ async def history(connection: AsyncConnection) -> set[str]:
 async def busy(connection: AsyncConnection, targets: Iterable[str]) -> dict[str, float]:
     """Lane -> since when something of ours may have happened there that is not settled, for these targets.
 
-    Lanes that are being worked on, and those whose write is between two tries: a part of it may have been done.
+    Lanes that are being worked on, and those whose write is between two tries, or in a later one: a part of it may
+    have been done since the first.
     """
     rows = await _BUSY.run(connection, [(key,) for key in sorted(set(targets))], lane.LEASE, lane.HALF_DONE)
     return {row.lane: float(row.next_at) - lane.LEASE for row in sorted(rows, key=lambda one: -one.next_at)}

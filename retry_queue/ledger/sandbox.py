@@ -1,7 +1,7 @@
 """A connection that speaks to a simulator for a while: what it really is is put aside, whole, and comes back whole.
 
 Put aside are config, secrets (with those that doors still accept), login tokens, how far each poll has read, and the
-state. A refresh token works once and a cursor passes each change once, so the simulator must touch neither. What is put
+state. What was read before a switch and comes to be stored after it is refused (``inbox.append``). A refresh token works once and a cursor passes each change once, so the simulator must touch neither. What is put
 aside stays in the connection's own row, sealed like its other secrets, so that a rotation of keys finds it.
 """
 
@@ -20,16 +20,29 @@ from retry_queue.ledger.states import WAITING_DELIVERY, ConnectionState, Deliver
 C, K, U, D, B = tables.connections, tables.tokens, tables.cursors, tables.deliveries, tables.inbox
 
 
+async def alone(connection: AsyncConnection) -> None:
+    """Nobody appends events until this transaction ends: what is under way is there to be seen, the rest comes late.
+
+    SQLite has one writer anyway.
+    """
+    if connection.dialect.name == "postgresql":
+        await connection.exec_driver_sql("LOCK TABLE inbox IN SHARE ROW EXCLUSIVE MODE")
+
+
 async def owed(connection: AsyncConnection, key: str) -> int:
     """Events from this connection that are not planned, and deliveries to it that are not over.
 
     They belong to the system it speaks to now; at the other one they would be lost, or do harm.
     """
-    came = select(func.count()).where(
-        B.c.connection_key == key, B.c.state.in_((EventState.RECEIVED, EventState.PARKED))
-    )
+    came = await unplanned(connection, key, EventState.RECEIVED, EventState.PARKED)
     goes = select(func.count()).where(D.c.connection_key == key, D.c.state.in_(WAITING_DELIVERY))
-    return int((await connection.execute(came)).scalar_one()) + int((await connection.execute(goes)).scalar_one())
+    return came + int((await connection.execute(goes)).scalar_one())
+
+
+async def unplanned(connection: AsyncConnection, key: str, *states: EventState) -> int:
+    """Events from this connection that are in one of these states; in none given: that were just taken in."""
+    query = select(func.count()).where(B.c.connection_key == key, B.c.state.in_(states or (EventState.RECEIVED,)))
+    return int((await connection.execute(query)).scalar_one())
 
 
 async def given_up(connection: AsyncConnection, key: str, since: float) -> list[int]:
@@ -103,7 +116,7 @@ async def _write(
     values = {
         "config": json.dumps(dict(config), ensure_ascii=False, sort_keys=True),
         "secrets": json.dumps(dict(sealed), sort_keys=True), "state": str(state), "reason": None,
-        "version": row.version + 1, "updated_at": now,
+        "version": row.version + 1, "updated_at": now, "switches": row.switches + 1,
     }  # fmt: skip
     await connection.execute(update(C).where(C.c.key == row.key).values(values))
 

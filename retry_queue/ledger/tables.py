@@ -58,6 +58,7 @@ connections = Table(
     Column("version", Integer, nullable=False, server_default="1"),
     Column("created_at", Double, nullable=False),
     Column("updated_at", Double, nullable=False),
+    Column("switches", Integer, nullable=False, server_default="0"),  # between the real system and a simulator
 )
 
 tokens = Table(

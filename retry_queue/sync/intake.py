@@ -25,7 +25,9 @@ from retry_queue.sync import about, aim, claiming, draft, identity, plan, readin
 from retry_queue.sync import site as sites
 
 LEASE = 60.0
-ECHO_WAIT = 60.0  # seconds an event waits at most for a write of ours that may have caused it
+ECHO_WAIT = 60.0
+"""Seconds an event of an unknown record waits at most for a write of ours that may have made it. A known record waits
+for its own lane alone, as long as a write between two tries counts as half done."""
 PEOPLE = "customer"
 HISTORY, PAST = 4, (inbox.BACKFILL, inbox.BACKFILL)
 """Events of imported history planned in one go, at most, and only while nothing live waits; and their priority."""
@@ -220,8 +222,9 @@ class Intake:
             before = known.get(one.ref)
             at = one.event.received_at
             unsettled = busy and plan.under_way(one.ref, before, busy, at)
-            if time.time() - at < ECHO_WAIT and (unsettled or plan.read_too_early(before, one.read_at)):
-                one.delay = 0.5
+            waited = time.time() - at
+            if waited < (ECHO_WAIT if before is None else lane.HALF_DONE) and (unsettled or plan.read_too_early(before, one.read_at)):
+                one.delay = min(max(0.5, waited / 10), 5.0)
                 one.plan = plan.Plan(EventState.RECEIVED, "own_write_under_way")
                 continue
             wrote = orjson.loads(before.wrote) if before is not None and before.wrote else None

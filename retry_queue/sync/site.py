@@ -223,7 +223,8 @@ def open_connection(
     try:
         references = row.references(sealer)
         declared = connectors.get(row.connector)
-        opened = model.Connection(row.key, declared, with_defaults(declared, row.config), row.opened(sealer))
+        config = with_defaults(declared, row.config)
+        opened = model.Connection(row.key, declared, config, row.opened(sealer), row.switches)
         former = row.formers(sealer, 0.0)
     except (registry.UnknownConnector, registry.DeclarationError, secrets.SecretUnreadable) as error:
         known = error if isinstance(error, secrets.SecretUnreadable) else None

@@ -157,7 +157,26 @@ class Living:
                 )
                 return told.in_flight == told.parked + waiting.one().n
 
-        self.run(lambda: stage.until(settled, seconds, "quiescence"), seconds + 10)
+        try:
+            self.run(lambda: stage.until(settled, seconds, "quiescence"), seconds + 10)
+        except TimeoutError as error:
+            raise AssertionError(f"not quiet after {seconds} s: {self.run(self._busy)}") from error
+
+    async def _busy(self) -> list[str]:
+        """What is still on its way, what closed breakers say, and which sources wait."""
+        async with self.place.ledger.read() as db:
+            told = [str(await self.place.balance())]
+            for asked in (
+                "SELECT * FROM breakers",
+                "SELECT id, event_id, connection_key, operation, state, attempts, due_at FROM deliveries"
+                " WHERE state NOT IN ('delivered', 'dead', 'skipped', 'cancelled') LIMIT 30",
+                "SELECT id, state, route_key FROM events WHERE state IN ('received', 'planned') LIMIT 30",
+            ):
+                try:
+                    told += [str(row) for row in await db.exec_driver_sql(asked)]
+                except Exception as error:
+                    told.append(str(error))
+        return told
 
 
 def order(number: str, **more: Any) -> dict[str, Any]:

@@ -38,6 +38,14 @@ def choose(page: Page, scope: Locator, label: str, words: str) -> None:
             return
 
 
+def tab(page: Page, name: str) -> Locator:
+    """Opens a tab; returns its panel. What looks the same in the tab before is hidden by then, and no click waits for it."""
+    page.get_by_role("tab", name=re.compile(name)).click()
+    panel = page.get_by_role("tabpanel", name=re.compile(name))
+    expect(panel).to_be_visible()
+    return panel
+
+
 def shown(page: Page) -> Locator:
     """The rows of the tab that is open."""
     return page.get_by_role("tabpanel").locator("tr.ant-table-row:visible")
@@ -58,11 +66,10 @@ def test_a_comparison_is_made_read_and_repaired(hub: living.Living, visit: Any) 
     dialog.get_by_role("button", name="开始对账").click()
     expect(page.locator("main h1")).to_contain_text("crm 与 k3 的客户")
     expect(page.locator(".state").filter(has_text="已完成").first).to_be_visible(timeout=LONG)
-    page.get_by_role("tab", name=re.compile("漏单")).click()
-    repair = page.get_by_role("button", name=re.compile("修复全部"))
+    repair = tab(page, "漏单").get_by_role("button", name=re.compile("修复全部"))
     missing = int(re.sub(r"\D", "", repair.inner_text()))
     assert missing >= 3
-    page.get_by_role("tab", name=re.compile("字段不一致")).click()
+    tab(page, "字段不一致")
     expect(shown(page).filter(has_text="待处理").first).to_be_visible()
     opened = page.locator(".differences:visible").first
     closed = shown(page).first.locator(".ant-table-row-expand-icon-collapsed")
@@ -77,8 +84,7 @@ def test_a_comparison_is_made_read_and_repaired(hub: living.Living, visit: Any) 
     one = shown(page).filter(has_text="待处理").first
     one.get_by_role("button", name="修复").click()
     expect(page.get_by_text("修复进度").or_(page.get_by_text("全部修复完成"))).to_be_visible(timeout=LONG)
-    page.get_by_role("tab", name=re.compile("漏单")).click()
-    page.get_by_role("button", name=f"修复全部 {missing} 条").click()
+    tab(page, "漏单").get_by_role("button", name=f"修复全部 {missing} 条").click()
     page.locator(".ant-popconfirm").get_by_role("button", name=re.compile("确.*定|OK")).click()
     expect(shown(page).filter(has_text="已修复")).to_have_count(missing, timeout=LONG)
     hub.quiet()

@@ -7,6 +7,7 @@ import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,11 @@ import pytest
 from sqlalchemy import event as sa_event
 from sqlalchemy import text
 
-from connectors.core import model
+from connectors.core import model, registry
 from gateway import migrate
 from gateway.trial import postgres
 from retry_queue import append
-from retry_queue.ledger import inbox, quarantine, session, tallies
+from retry_queue.ledger import inbox, quarantine, sandbox, session, tallies
 from tests.ledger import making
 
 Open = Callable[[str], session.Ledger]
@@ -189,6 +190,39 @@ def a_source_event(**more: Any) -> model.SourceEvent:
     return model.SourceEvent(**given)
 
 
+def of(key: str, switches: int = 0) -> model.Connection:
+    return model.Connection(key, registry.get("http"), {}, {}, switches)
+
+
+async def test_what_was_read_before_a_switch_is_refused_after_it(
+    ledger: session.Ledger, appender: append.Appender
+) -> None:
+    """An invented order that was under way when a rehearsal ended would otherwise belong to the real shop."""
+    await making.change(
+        ledger,
+        "INSERT INTO connections (key, connector, config, secrets, state, created_at, updated_at)"
+        " VALUES ('shop', 'http', '{}', '{}', 'enabled', 0, 0)",
+    )
+    assert await appender.append([append.new_event(of("shop"), "hook", a_source_event(dedupe="a"))]) != [None]
+    late = append.new_event(of("shop"), "hook", a_source_event(dedupe="b"))
+    read = append.new_event(of("shop"), "poll", a_source_event(dedupe="c"), reread=True)
+    async with ledger.write() as connection:
+        await sandbox.alone(connection)
+        going = asyncio.create_task(appender.append([late]))
+        await asyncio.sleep(0.3)
+        assert await sandbox.owed(connection, "shop") == 1, "nothing is appended while the switch is decided"
+        await connection.execute(text("UPDATE connections SET switches = switches + 1"))
+    with pytest.raises(append.Switched):
+        await going
+    assert await appender.append([read]) == [None], "a poll finds that out by its cursor"
+    now = append.new_event(of("shop", 1), "hook", a_source_event(dedupe="b"))
+    assert await appender.append([now]) != [None]
+    await appender.append([replace(now, switches=None)])
+    balance = await making.rows(ledger, "SELECT kind, sum(n) AS n FROM tallies GROUP BY kind ORDER BY kind")
+    assert [(row.kind, int(row.n)) for row in balance] == [("duplicate", 1), ("received", 3), ("reread", 1)]
+    assert len(await making.rows(ledger, "SELECT id FROM inbox")) == 2
+
+
 async def test_what_a_sender_makes_up_fits_its_column(ledger: session.Ledger, appender: append.Appender) -> None:
     long = "record:" + "长" * 160
     found = [
@@ -196,7 +230,7 @@ async def test_what_a_sender_makes_up_fits_its_column(ledger: session.Ledger, ap
         a_source_event(dedupe=long + "b", record="N\x00UL"),
         a_source_event(dedupe=long + "a", record=None, fast=True),
     ]
-    made = await appender.append([append.new_event("shop", "hook", one) for one in found])
+    made = await appender.append([append.new_event(of("shop"), "hook", one) for one in found])
     assert [ids is not None for ids in made] == [True, True, False]
     rows = await making.rows(
         ledger, "SELECT e.record, i.dedupe FROM inbox i JOIN events e ON e.id = i.id ORDER BY e.id"
@@ -207,16 +241,16 @@ async def test_what_a_sender_makes_up_fits_its_column(ledger: session.Ledger, ap
 
 
 def test_a_source_event_becomes_an_event_of_the_inbox() -> None:
-    made = append.new_event("shop", "hook", a_source_event(fast=True), reread=True)
+    made = append.new_event(of("shop"), "hook", a_source_event(fast=True), reread=True)
     assert (made.priority, made.reread, made.occurred_at, made.record) == (inbox.FAST, True, 1704067200.0, "T1")
 
 
 def test_an_event_told_again_to_another_ledger_has_the_same_trace() -> None:
     """Idempotency keys follow from it: after a restore a target that recognises repeats must recognise them."""
-    one = append.new_event("shop", "hook", a_source_event(dedupe="a")).trace
-    assert one == append.new_event("shop", "poll", a_source_event(dedupe="a"), reread=True).trace
-    assert one != append.new_event("shop", "hook", a_source_event(dedupe="b")).trace
-    assert one != append.new_event("store", "hook", a_source_event(dedupe="a")).trace
+    one = append.new_event(of("shop"), "hook", a_source_event(dedupe="a")).trace
+    assert one == append.new_event(of("shop"), "poll", a_source_event(dedupe="a"), reread=True).trace
+    assert one != append.new_event(of("shop"), "hook", a_source_event(dedupe="b")).trace
+    assert one != append.new_event(of("store"), "hook", a_source_event(dedupe="a")).trace
     assert len(one) == 32
 
 

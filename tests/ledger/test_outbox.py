@@ -331,6 +331,13 @@ async def test_a_write_between_two_tries_may_have_been_done_in_part(ledger: sess
         since = await outbox.busy(connection, ["erp"])
     assert list(since) == [found.lane]
     assert since[found.lane] <= await ledger.now()
+    await making.change(ledger, "UPDATE lanes SET next_at = 0")
+    later = await ledger.now()
+    await making.claim(ledger)
+    async with ledger.read() as connection:
+        since = await outbox.busy(connection, ["erp"])
+    assert since[found.lane] < later, "during the second try, what came before it may still be of the first"
+    await making.change(ledger, "UPDATE lanes SET owner = NULL")
     await making.change(ledger, "UPDATE deliveries SET created_at = created_at - 700")
     async with ledger.read() as connection:
         assert await outbox.busy(connection, ["erp"]) == {}
