@@ -138,17 +138,6 @@ _FREE = sql.Statement(
 _RELEASE = sql.Statement(
     "UPDATE lanes SET owner = NULL, next_at = {now} WHERE owner IN (SELECT owner FROM {src})", "owner text"
 )
-_BUSY = sql.Statement(
-    """
-    SELECT lane, next_at FROM {src} JOIN lanes ON lanes.connection_key = src.connection_key WHERE owner IS NOT NULL
-    UNION SELECT x.lane, l.next_at FROM {src} JOIN lanes l ON l.connection_key = src.connection_key
-    JOIN detours x ON x.behind = l.lane WHERE l.owner IS NOT NULL
-    UNION SELECT d.lane, d.created_at + {1} FROM {src} JOIN deliveries d ON d.connection_key = src.connection_key
-    WHERE d.state IN ('in_flight', 'retrying') AND d.kind = 'state' AND d.created_at > {now} - {2}
-      AND d.attempt > CASE d.state WHEN 'in_flight' THEN 1 ELSE 0 END
-    """,
-    "connection_key text",
-)
 _HISTORY = sql.Statement("SELECT DISTINCT connection_key FROM lanes WHERE priority = {1} AND next_at <= {now}")
 _DUE = sql.Statement("SELECT connection_key, min(next_at) - {now} AS wait FROM lanes GROUP BY connection_key")
 # What is behind a parked delivery has no lane on purpose: its route holds until a person decides.
@@ -375,16 +364,6 @@ async def due(connection: AsyncConnection) -> dict[str, float]:
 async def history(connection: AsyncConnection) -> set[str]:
     """Targets that imported history is owed to now."""
     return {row.connection_key for row in await _HISTORY.run(connection, (), inbox.BACKFILL)}
-
-
-async def busy(connection: AsyncConnection, targets: Iterable[str]) -> dict[str, float]:
-    """Lane -> since when something of ours may have happened there that is not settled, for these targets.
-
-    Lanes that are being worked on, and those whose write is between two tries, or in a later one: a part of it may
-    have been done since the first.
-    """
-    rows = await _BUSY.run(connection, [(key,) for key in sorted(set(targets))], lane.LEASE, lane.HALF_DONE)
-    return {row.lane: float(row.next_at) - lane.LEASE for row in sorted(rows, key=lambda one: -one.next_at)}
 
 
 async def depth(connection: AsyncConnection) -> Sequence[Any]:

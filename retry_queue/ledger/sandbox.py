@@ -1,8 +1,9 @@
 """A connection that speaks to a simulator for a while: what it really is is put aside, whole, and comes back whole.
 
 Put aside are config, secrets (with those that doors still accept), login tokens, how far each poll has read, and the
-state. What was read before a switch and comes to be stored after it is refused (``inbox.append``). A refresh token works once and a cursor passes each change once, so the simulator must touch neither. What is put
-aside stays in the connection's own row, sealed like its other secrets, so that a rotation of keys finds it.
+state. A refresh token works once and a cursor passes each change once, so the simulator must touch neither. What is put
+aside stays in the connection's own row, sealed like its other secrets, so that a rotation of keys finds it. What was
+read before a switch and comes to be stored after it is refused (``inbox.append``).
 """
 
 from __future__ import annotations

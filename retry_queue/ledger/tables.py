@@ -285,6 +285,7 @@ deliveries = Table(
     partial("ix_deliveries_lane", "lane", "id", where="state IN ('pending', 'in_flight', 'retrying', 'parked')"),
     partial("ix_deliveries_dead", "connection_key", "id", where="state = 'dead'"),
     partial("ix_deliveries_parked", "connection_key", "id", where="state = 'parked'"),
+    partial("ix_deliveries_retrying", "connection_key", "id", where="state = 'retrying'"),
     Index("ix_deliveries_record_id", "record_id", "id"),
     sqlite_autoincrement=True,
 )

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import orjson
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from retry_queue.ledger import merged, outbox, records
+from retry_queue.ledger import merged, records, unsettled
 from retry_queue.ledger.states import EventState
 from retry_queue.sync import draft, merge, plan, route
 from retry_queue.sync import site as sites
@@ -39,7 +39,7 @@ async def judge(
     links = {places[one.ref][1]: one.entity for one in those}
     held: dict[int, merge.Fields] = await merged.hold(connection, links)
     # After the lock: a write that is under way read what counted before these claims, and may go over them.
-    busy = await outbox.busy(connection, {one.ref[0] for one in those})
+    busy = await unsettled.busy(connection, {one.ref[0] for one in those})
     changed: set[int] = set()
     notes: list[merged.Note] = []
     agreed: list[tuple[int, str, str | None, str, Mapping[str, str] | None]] = []

@@ -19,15 +19,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from connectors.core import client
 from mappings import errors as mapping_errors
 from retry_queue import tracing
-from retry_queue.ledger import configuration, inbox, lane, outbox, records, secrets, session, tallies
+from retry_queue.ledger import configuration, inbox, lane, outbox, records, secrets, session, tallies, unsettled
 from retry_queue.ledger.states import EventState
 from retry_queue.sync import about, aim, claiming, draft, identity, plan, reading, timers, watch
 from retry_queue.sync import site as sites
 
 LEASE = 60.0
-ECHO_WAIT = 60.0
-"""Seconds an event of an unknown record waits at most for a write of ours that may have made it. A known record waits
-for its own lane alone, as long as a write between two tries counts as half done."""
 PEOPLE = "customer"
 HISTORY, PAST = 4, (inbox.BACKFILL, inbox.BACKFILL)
 """Events of imported history planned in one go, at most, and only while nothing live waits; and their priority."""
@@ -213,7 +210,7 @@ class Intake:
             return
         known = await records.find(connection, [one.ref for one in open_])
         written = [one.ref[0] for one in open_ if site.writes(one.ref[0], one.entity)]
-        busy = await outbox.busy(connection, written) if written else {}
+        busy = await unsettled.busy(connection, written) if written else {}
         now = max(one.event.received_at for one in open_)
         for one in open_:
             if one.canonical is None:
@@ -221,9 +218,8 @@ class Intake:
             one.decided = True
             before = known.get(one.ref)
             at = one.event.received_at
-            unsettled = busy and plan.under_way(one.ref, before, busy, at)
-            waited = time.time() - at
-            if waited < (ECHO_WAIT if before is None else lane.HALF_DONE) and (unsettled or plan.read_too_early(before, one.read_at)):
+            waited, open_write = time.time() - at, busy and plan.under_way(one.ref, before, busy, at)
+            if waited < plan.patience(before) and (open_write or plan.read_too_early(before, one.read_at)):
                 one.delay = min(max(0.5, waited / 10), 5.0)
                 one.plan = plan.Plan(EventState.RECEIVED, "own_write_under_way")
                 continue

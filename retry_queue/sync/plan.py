@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from retry_queue.ledger import records
+from retry_queue.ledger.lane import HALF_DONE
 from retry_queue.ledger.states import EventState
 from retry_queue.sync import echo
 from retry_queue.sync import route as routes
@@ -18,6 +19,7 @@ RESTORE = 100
 HOP_LIMIT = 5
 HOP_FAR = 100
 """The limit for changes that bring something nobody said before: two people at work are no loop."""
+UNKNOWN_WAITS = 60.0
 HOP_MEMORY = 600.0
 """Seconds after our own write during which a change of that record counts as caused by it."""
 
@@ -171,6 +173,15 @@ def under_way(ref: records.Ref, known: records.Known | None, busy: Mapping[str, 
         return busy.get(lane(ref[0], ref[1], known.link_id), at + 1.0) <= at
     prefix = f"{ref[0]}/{ref[1]}/"
     return any(name.startswith(prefix) and claimed <= at for name, claimed in busy.items())
+
+
+def patience(known: records.Known | None) -> float:
+    """Seconds an event waits at most for a write of ours. Pure.
+
+    One of an unknown record waits for every write that may have made it; a known one for its own lane alone, as long
+    as a write between two tries counts as half done.
+    """
+    return UNKNOWN_WAITS if known is None else HALF_DONE
 
 
 def read_too_early(known: records.Known | None, read_at: float | None) -> bool:

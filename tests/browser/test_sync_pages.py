@@ -39,7 +39,7 @@ def choose(page: Page, scope: Locator, label: str, words: str) -> None:
 
 
 def tab(page: Page, name: str) -> Locator:
-    """Opens a tab; returns its panel. What looks the same in the tab before is hidden by then, and no click waits for it."""
+    """Opens a tab; returns its panel. What looked the same in the tab before is hidden by then."""
     page.get_by_role("tab", name=re.compile(name)).click()
     panel = page.get_by_role("tabpanel", name=re.compile(name))
     expect(panel).to_be_visible()

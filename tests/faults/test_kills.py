@@ -75,6 +75,8 @@ async def _between(ground: harness.Ground, times: int) -> int:
         old = {name: ground.hub.kill(name) for name in ("worker-1", "worker-2")}
         for name, pid in old.items():
             await ground.hub.back(name, pid)
+        # What was cut off is taken up first: killed again at once, the same few would be, until they count as poison.
+        await asyncio.sleep(1.0)
         busy = False
 
     ground.sink.committed = committed

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import event
 
 from gateway.bench import growth
-from retry_queue.ledger import deliveries, events, inbox, outbox, partitions, session
+from retry_queue.ledger import deliveries, events, inbox, lane, outbox, partitions, session, unsettled
 from retry_queue.ledger import timers as ledger_timers
 from tests.ledger import making, test_claim_plan
 
@@ -87,6 +87,24 @@ async def test_a_timer_looks_up_what_came_for_its_record(ledger: session.Ledger)
     rows = [(1, i, i - i % 2) for i in await newest(ledger, 20)]
     found = pieces(await test_claim_plan.explained(ledger, ledger_timers._NEWS, rows), "events")
     assert sum(found.values()) <= 60, found
+
+
+async def test_what_is_not_settled_is_found_without_reading_what_waits(ledger: session.Ledger) -> None:
+    """Each planned batch asks; in a burst a hundred thousand deliveries wait for their turn."""
+    await making.change(ledger, "UPDATE deliveries SET state = 'pending', settled_at = NULL")
+    some = "SELECT id FROM deliveries ORDER BY id DESC LIMIT 5"
+    await making.change(ledger, f"UPDATE deliveries SET state = 'retrying', attempt = 1 WHERE id IN ({some})")
+    await making.change(
+        ledger,
+        "INSERT INTO lanes (lane, connection_key, priority, next_at, fence, seq)"
+        " SELECT lane, min(connection_key), 1, 0, 0, 1 FROM deliveries GROUP BY lane ON CONFLICT DO NOTHING",
+    )
+    await making.change(ledger, "UPDATE lanes SET owner = 'w' WHERE lane IN (SELECT lane FROM lanes LIMIT 10)")
+    await growth.vacuum(ledger)
+    targets = [(row.key,) for row in await making.rows(ledger, "SELECT DISTINCT connection_key AS key FROM deliveries")]
+    nodes = await test_claim_plan.explained(ledger, unsettled._BUSY, targets, lane.LEASE, lane.HALF_DONE)
+    assert sum(pieces(nodes, "deliveries").values()) <= 100, nodes
+    assert sum(pieces(nodes, "lanes").values()) <= 20, nodes
 
 
 # --- what people ask ------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from retry_queue.ledger import deliveries, lane, outbox, records, revival, session, workers
+from retry_queue.ledger import deliveries, lane, outbox, records, revival, session, unsettled, workers
 from retry_queue.ledger.states import DeliveryState as State
 from tests.ledger import making
 
@@ -325,19 +325,19 @@ async def test_a_write_between_two_tries_may_have_been_done_in_part(ledger: sess
     await making.owe(ledger, "a", kind="state", version=1.0)
     (found,) = await making.claim(ledger)
     async with ledger.read() as connection:
-        assert list(await outbox.busy(connection, ["erp"])) == [found.lane]
+        assert list(await unsettled.busy(connection, ["erp"])) == [found.lane]
     await making.settle(ledger, making.result(found, State.RETRYING, 30.0, reason="throttled", detail="{}"))
     async with ledger.read() as connection:
-        since = await outbox.busy(connection, ["erp"])
+        since = await unsettled.busy(connection, ["erp"])
     assert list(since) == [found.lane]
     assert since[found.lane] <= await ledger.now()
     await making.change(ledger, "UPDATE lanes SET next_at = 0")
     later = await ledger.now()
     await making.claim(ledger)
     async with ledger.read() as connection:
-        since = await outbox.busy(connection, ["erp"])
+        since = await unsettled.busy(connection, ["erp"])
     assert since[found.lane] < later, "during the second try, what came before it may still be of the first"
     await making.change(ledger, "UPDATE lanes SET owner = NULL")
     await making.change(ledger, "UPDATE deliveries SET created_at = created_at - 700")
     async with ledger.read() as connection:
-        assert await outbox.busy(connection, ["erp"]) == {}
+        assert await unsettled.busy(connection, ["erp"]) == {}
