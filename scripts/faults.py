@@ -59,7 +59,7 @@ def rows(report: Path, when: str) -> list[dict[str, str]]:
             for row in made:
                 row["result"] = "held"
             made.append({**empty, "trial": own})
-        found += made
+        found += [{**row, "test": own} for row in made]
     return found
 
 
@@ -79,7 +79,8 @@ def write(found: list[dict[str, str]]) -> None:
         cells = [cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", line.strip())[1:-1]]
         if len(cells) == len(COLUMNS) and cells[0] != COLUMNS[0] and set(cells[0]) != {"-"}:
             kept[cells[0]] = dict(zip(COLUMNS, cells, strict=True))
-    kept |= {one["trial"]: one for one in found}
+    named = {one["test"] for one in found}  # a row of the function's own name, from when it failed
+    kept = {name: row for name, row in kept.items() if name not in named} | {one["trial"]: one for one in found}
     whole = f"{BEGIN}\n{table(list(kept.values()))}\n{END}"
     PAGE.write_text(page.replace(f"{BEGIN}{before}{END}", whole), encoding="utf-8")
 
