@@ -51,3 +51,31 @@ def port_is_free(port: int) -> bool:
         except OSError:
             return False
     return True
+
+
+GATE = "SHUNIU_GATE"
+"""In the environment of a child: the pipe whose end tells it that all it needs is there."""
+
+
+class Gate:
+    """Lets children in that have loaded meanwhile: a pipe that nobody writes to, and whose end is the word."""
+
+    def __init__(self) -> None:
+        self._ends: tuple[int, ...] = os.pipe()
+
+    def told(self) -> tuple[dict[str, str], tuple[int, ...]]:
+        """Environment and file descriptors for a child that is to wait; nothing once it is open."""
+        return ({GATE: str(self._ends[0])} if self._ends else {}), self._ends[:1]
+
+    def open(self) -> None:
+        """For all of them, and for good."""
+        for end in self._ends:
+            os.close(end)
+        self._ends = ()
+
+
+def admitted() -> None:
+    """In a child: returns when the gate is open; at once where there is none."""
+    if end := os.environ.pop(GATE, ""):  # noqa: TID251 - a word between two processes, no setting
+        os.read(int(end), 1)
+        os.close(int(end))

@@ -14,7 +14,7 @@ import sys
 import structlog
 import uvloop
 
-from gateway import settings, supervisor, telemetry
+from gateway import children, settings, supervisor, telemetry
 
 log = structlog.get_logger()
 
@@ -43,24 +43,28 @@ def run(config: settings.Settings, role: str = "all", pace: float = 1.0, sandbox
 
 
 async def _all(config: settings.Settings, pace: float, sandbox: int | None) -> int:
-    from gateway import migrate
     from retry_queue.ledger import session, users, workers
 
-    await migrate.upgrade(config.database_url)
-    if not config.embedded_redis:
-        await _check_redis(config)
     command = [sys.executable, "-P", "-m", "gateway.serve"]
     roles = [
-        supervisor.Role("api", [*command, "api"]),
-        supervisor.Role("worker", [*command, "worker", str(pace)], count=config.workers),
+        supervisor.Role("api", [*command, "api"], waits=True),
+        supervisor.Role("worker", [*command, "worker", str(pace)], count=config.workers, waits=True),
     ]
     if sandbox is not None:
         simulators = [sys.executable, "-P", "-m", "connectors.simulator", "--port", str(sandbox)]
         roles.append(supervisor.Role("sandbox", simulators))
     async with session.opened(config.database_url, owner="supervisor", pool=2) as ledger:
-        async with ledger.read() as connection:
-            if not await users.all_rows(connection):
-                log.warning("serve.nobody_may_sign_in", zh="还没有用户", do="shuniu user add NAME --role owner")
+
+        async def prepare() -> None:
+            """Beside the loading of the roles, which takes as long."""
+            from gateway import migrate
+
+            await migrate.upgrade(config.database_url)
+            if not config.embedded_redis:
+                await _check_redis(config)
+            async with ledger.read() as connection:
+                if not await users.all_rows(connection):
+                    log.warning("serve.nobody_may_sign_in", zh="还没有用户", do="shuniu user add NAME --role owner")
 
         async def bury(pid: int, role: supervisor.Role) -> None:
             """A dead process's leases go back at once; nobody waits for them to end."""
@@ -68,7 +72,7 @@ async def _all(config: settings.Settings, pace: float, sandbox: int | None) -> i
                 owners = await workers.by_pid(connection, socket.gethostname()[:80], pid)
                 await workers.bury(connection, owners)
 
-        return await supervisor.Supervisor(config, roles, on_exit=bury).run()
+        return await supervisor.Supervisor(config, roles, on_exit=bury, prepare=prepare).run()
 
 
 async def _check_redis(config: settings.Settings) -> None:
@@ -93,6 +97,7 @@ async def _api(config: settings.Settings) -> int:
     from gateway import app, listening, wiring
 
     listening.room()
+    children.admitted()
     hub = await wiring.build(config, "api")
     server: uvicorn.Server
     server = uvicorn.Server(
@@ -129,6 +134,7 @@ def _settle_memory() -> None:
 async def _worker(config: settings.Settings, *, polls: bool, pumps: bool, pace: float) -> int:
     from gateway import beacon, wiring, worker
 
+    children.admitted()
     hub = await wiring.build(config, "worker" if pumps else "poller")
     _settle_memory()
     loop = asyncio.get_running_loop()

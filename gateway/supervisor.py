@@ -38,19 +38,19 @@ STEADY_SECONDS = 60.0
 VALKEY = "valkey"
 
 OnExit = Callable[[int, "Role"], Awaitable[None] | None]
+Prepare = Callable[[], Awaitable[None]]
 
 
 @dataclass(frozen=True)
 class Role:
-    """A kind of child: ``count`` processes of ``argv``, with ``env`` over the hub's environment.
-
-    Each also gets ``SHUNIU_INSTANCE`` (``worker-2``).
-    """
+    """``count`` processes of ``argv``; ``env`` over the hub's environment, and ``SHUNIU_INSTANCE`` (``worker-2``)."""
 
     name: str
     argv: Sequence[str]
     env: Mapping[str, str] = field(default_factory=dict)
     count: int = 1
+    waits: bool = False
+    """It calls ``children.admitted`` when it is loaded, before it uses anything."""
 
 
 @dataclass
@@ -84,7 +84,8 @@ class Supervisor:
     """Runs ``roles`` until told to stop; ``on_exit(pid, role)`` is told of every process that ended.
 
     ``on_exit`` may be a coroutine function; it is called before the replacement starts, and its errors are
-    logged, never fatal. ``started`` is set once every role has been launched for the first time.
+    logged, never fatal. ``prepare`` is what has to be done before roles that wait may begin; they load meanwhile.
+    ``started`` is set once every role has been launched for the first time and nothing waits any more.
     """
 
     def __init__(
@@ -93,12 +94,14 @@ class Supervisor:
         roles: Sequence[Role],
         *,
         on_exit: OnExit | None = None,
+        prepare: Prepare | None = None,
         grace: float = GRACE_SECONDS,
         backoff: Sequence[float] = BACKOFF,
     ) -> None:
         self._config = config
         self._roles = list(roles)
         self._on_exit = on_exit
+        self._prepare = prepare
         self._grace = grace
         self._backoff = backoff
         self._children: list[Child] = []
@@ -140,18 +143,19 @@ class Supervisor:
             valkey_task: asyncio.Task[None] | None = None
             tasks: list[asyncio.Task[None]] = []
             heartbeat = asyncio.create_task(self._heartbeat())
+            self._gate = children.Gate()
             try:
                 if server is not None:
                     place = Child(Role(VALKEY, ()), VALKEY)
                     self._children.append(place)
                     valkey_task = self._keeper(place, server, valkey_stop)
+                await self._begin(tasks, waits=True)
+                if server is not None and valkey_task is not None:
                     await self._valkey_ready(server, valkey_task)
-                for role in self._roles:
-                    for number in range(1, role.count + 1):
-                        place = Child(role, f"{role.name}-{number}")
-                        self._children.append(place)
-                        tasks.append(self._keeper(place, None, self._stopping))
-                        await asyncio.sleep(0)
+                if self._prepare is not None and not self._stopping.is_set():
+                    await self._prepare()
+                self._gate.open()
+                await self._begin(tasks, waits=False)
                 self.started.set()
                 await self._stopping.wait()
             finally:
@@ -162,10 +166,19 @@ class Supervisor:
                     await asyncio.gather(valkey_task, return_exceptions=True)
                 if server is not None:
                     server.clear()
+                self._gate.open()
                 heartbeat.cancel()
                 await asyncio.gather(heartbeat, return_exceptions=True)
                 self._write_status("stopped")
         return self._exit_code
+
+    async def _begin(self, tasks: list[asyncio.Task[None]], *, waits: bool) -> None:
+        for role in self._roles:
+            for number in range(1, role.count + 1 if role.waits is waits else 1):
+                place = Child(role, f"{role.name}-{number}")
+                self._children.append(place)
+                tasks.append(self._keeper(place, None, self._stopping))
+                await asyncio.sleep(0)
 
     # --- one place --------------------------------------------------------------------------------
 
@@ -217,13 +230,15 @@ class Supervisor:
 
     async def _launch(self, place: Child, server: valkey.Server | None) -> asyncio.subprocess.Process:
         argv = list(place.role.argv) if server is None else server.prepare()
-        environment = {**self._config.environment(), **place.role.env, "SHUNIU_INSTANCE": place.name}
+        told, fds = self._gate.told() if place.role.waits else ({}, ())
+        environment = {**self._config.environment(), **place.role.env, **told, "SHUNIU_INSTANCE": place.name}
         # Its own session: Ctrl-C reaches the supervisor only, which then decides the order.
         process = await asyncio.create_subprocess_exec(
             *argv,
             env=environment,
             stdin=asyncio.subprocess.DEVNULL,
             start_new_session=True,
+            pass_fds=fds,
             preexec_fn=children.dies_with_parent(),
         )
         place.process, place.pid, place.started_at, place.state = process, process.pid, time.time(), "running"
@@ -303,8 +318,7 @@ class Supervisor:
             return
         found = budget.level(self._disk_free)
         if self._disk.due(found):
-            tell = log.error if found == "full" else log.warning
-            tell("disk.room", level=found, free=self._disk_free, folder=str(self._config.data_dir))
+            (log.error if found == "full" else log.warning)("disk.room", level=found, free=self._disk_free, folder=str(self._config.data_dir))
 
     async def _heartbeat(self) -> None:
         while True:

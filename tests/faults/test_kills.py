@@ -76,7 +76,9 @@ async def _between(ground: harness.Ground, times: int) -> int:
         for name, pid in old.items():
             await ground.hub.back(name, pid)
         # What was cut off is taken up first: killed again at once, the same few would be, until they count as poison.
-        await asyncio.sleep(1.0)
+        seen, until = len(ground.sink.effects), time.monotonic() + 10.0
+        while len(ground.sink.effects) < seen + 100 and time.monotonic() < until:
+            await asyncio.sleep(0.1)
         busy = False
 
     ground.sink.committed = committed

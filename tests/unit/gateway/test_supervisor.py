@@ -67,6 +67,44 @@ async def test_it_starts_what_it_is_given_and_leaves_nothing(config: settings.Se
     assert facts["state"] == "stopped"
 
 
+def waiting(note: Path) -> list[str]:
+    """A child that notes that it is loaded, and that it was let in."""
+    does = "from gateway import children; import time; w = lambda x: open(NOTE, 'a').write(x + '\\n')"
+    text = f"{does}; w('loaded'); children.admitted(); w('let in'); time.sleep(300)"
+    return [sys.executable, "-P", "-c", text.replace("NOTE", repr(str(note)))]
+
+
+async def test_roles_load_while_what_they_need_is_made(config: settings.Settings, tmp_path: Path) -> None:
+    note, made = tmp_path / "note", asyncio.Event()
+    roles = [supervisor.Role("api", waiting(note), waits=True), supervisor.Role("worker", WAITS)]
+    boss = supervisor.Supervisor(config, roles, prepare=made.wait)  # type: ignore[arg-type]
+    running = asyncio.create_task(boss.run())
+    await until(note.exists)
+    await asyncio.sleep(0.3)
+    assert note.read_text() == "loaded\n"
+    assert not boss.started.is_set()
+    made.set()
+    await boss.started.wait()
+    await until(lambda: note.read_text() == "loaded\nlet in\n")
+    os.kill(boss.children()[0].pid, signal.SIGKILL)
+    await until(lambda: note.read_text() == "loaded\nlet in\n" * 2)  # the next one finds the gate open
+    assert await stopped(boss, running) == 0
+
+
+async def test_what_cannot_be_made_ready_lets_nobody_in(config: settings.Settings, tmp_path: Path) -> None:
+    note = tmp_path / "note"
+
+    async def fails() -> None:
+        await until(note.exists)
+        raise settings.Unusable("数据库比程序新", "the database is newer than this program")
+
+    boss = supervisor.Supervisor(config, [supervisor.Role("api", waiting(note), waits=True)], prepare=fails)
+    with pytest.raises(settings.Unusable, match="newer"):
+        await asyncio.wait_for(boss.run(), 20)
+    assert note.read_text() == "loaded\n"
+    assert not any(child.pid for child in boss.children())
+
+
 async def test_a_dead_child_is_replaced_at_once_and_its_end_told(config: settings.Settings) -> None:
     told: list[tuple[int, str]] = []
 
