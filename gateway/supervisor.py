@@ -116,9 +116,7 @@ class Supervisor:
 
     def stop(self) -> None:
         """Ask for a graceful end; asked a second time, kill what is left."""
-        if self._stopping.is_set():
-            self._hurry.set()
-        self._stopping.set()
+        (self._hurry if self._stopping.is_set() else self._stopping).set()
 
     def children(self) -> list[Child]:
         """What runs now, in the order of starting."""
@@ -318,7 +316,8 @@ class Supervisor:
             return
         found = budget.level(self._disk_free)
         if self._disk.due(found):
-            (log.error if found == "full" else log.warning)("disk.room", level=found, free=self._disk_free, folder=str(self._config.data_dir))
+            tell = log.error if found == "full" else log.warning
+            tell("disk.room", level=found, free=self._disk_free, folder=str(self._config.data_dir))
 
     async def _heartbeat(self) -> None:
         while True:
