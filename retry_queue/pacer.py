@@ -15,6 +15,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import structlog
@@ -113,6 +114,7 @@ Turn = tuple[tuple[str, ...], float]
 """The keys of what was reserved, and seconds to wait for it."""
 
 
+@lru_cache(maxsize=4096)  # asked for the same few with every call
 def digest(text: str) -> str:
     """A key that says nothing about whose it is."""
     return hashlib.blake2s(text.encode(), digest_size=16).hexdigest()

@@ -54,7 +54,8 @@ class Mask:
 
 
 def _without_phones(text: str) -> str:
-    parts, at = [], 0
+    parts: list[str] = []
+    at = 0
     for near in _NEAR.finditer(text):
         found = _WHOLE.search(text, max(at, near.start() - _PREFIX), near.end() + 1)
         if found is not None:

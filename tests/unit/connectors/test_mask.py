@@ -64,7 +64,7 @@ def test_also():
     assert two.and_also(("second-secret",)) is two
 
 
-@given(st.lists(st.sampled_from(["1", "3", "8", "6", "13812345678", "86", "+86", "+", "-", " ", "x", "0"]), max_size=30))
+@given(st.lists(st.sampled_from(["1", "3", "8", "6", "13812345678", "+86", "+", "-", " ", "x", "0"]), max_size=30))
 def test_phone_numbers_are_found_as_by_looking_everywhere(parts):
     text = "".join(parts)
     assert mask.Mask([]).text(text) == mask._WHOLE.sub("***", text)
