@@ -53,8 +53,8 @@ def port_is_free(port: int) -> bool:
     return True
 
 
-GATE = "SHUNIU_GATE"
-"""In the environment of a child: the pipe whose end tells it that all it needs is there."""
+GATE = "--gate="
+"""The last argument of a child that is to wait begins with this: which of its files is the pipe."""
 
 
 class Gate:
@@ -63,9 +63,9 @@ class Gate:
     def __init__(self) -> None:
         self._ends: tuple[int, ...] = os.pipe()
 
-    def told(self) -> tuple[dict[str, str], tuple[int, ...]]:
-        """Environment and file descriptors for a child that is to wait; nothing once it is open."""
-        return ({GATE: str(self._ends[0])} if self._ends else {}), self._ends[:1]
+    def told(self) -> tuple[list[str], tuple[int, ...]]:
+        """Arguments and file descriptors for a child that is to wait; none once it is open."""
+        return [f"{GATE}{end}" for end in self._ends[:1]], self._ends[:1]
 
     def open(self) -> None:
         """For all of them, and for good."""
@@ -76,6 +76,7 @@ class Gate:
 
 def admitted() -> None:
     """In a child: returns when the gate is open; at once where there is none."""
-    if end := os.environ.pop(GATE, ""):  # noqa: TID251 - a word between two processes, no setting
-        os.read(int(end), 1)
-        os.close(int(end))
+    if sys.argv[-1].startswith(GATE):
+        end = int(sys.argv.pop().removeprefix(GATE))
+        os.read(end, 1)
+        os.close(end)

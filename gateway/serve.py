@@ -148,11 +148,9 @@ async def _worker(config: settings.Settings, *, polls: bool, pumps: bool, pace: 
 
 def main() -> int:
     """``python -m gateway.serve ROLE [PACE]``: how the supervisor starts its children, without the CLI's imports."""
+    told = [one for one in sys.argv[1:] if not one.startswith(children.GATE)]
     try:
-        config = settings.load()
-        return run(
-            config, sys.argv[1] if len(sys.argv) > 1 else "all", float(sys.argv[2]) if len(sys.argv) > 2 else 1.0
-        )
+        return run(settings.load(), told[0] if told else "all", float(told[1]) if len(told) > 1 else 1.0)
     except settings.Unusable as error:
         sys.stderr.write(f"{error}\n")
         return supervisor.CONFIG_EXIT

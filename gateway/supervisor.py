@@ -228,11 +228,12 @@ class Supervisor:
 
     async def _launch(self, place: Child, server: valkey.Server | None) -> asyncio.subprocess.Process:
         argv = list(place.role.argv) if server is None else server.prepare()
-        told, fds = self._gate.told() if place.role.waits else ({}, ())
-        environment = {**self._config.environment(), **place.role.env, **told, "SHUNIU_INSTANCE": place.name}
+        told, fds = self._gate.told() if place.role.waits else ([], ())
+        environment = {**self._config.environment(), **place.role.env, "SHUNIU_INSTANCE": place.name}
         # Its own session: Ctrl-C reaches the supervisor only, which then decides the order.
         process = await asyncio.create_subprocess_exec(
             *argv,
+            *told,
             env=environment,
             stdin=asyncio.subprocess.DEVNULL,
             start_new_session=True,
