@@ -138,13 +138,13 @@ class Appender:
             await quarantine.add(connection, refused)
         at = 0
         for events, future in group:
+            own, at = ids[at : at + len(events)], at + len(events)
             if future.done():
-                pass
-            elif lost := {event.connection_key for event in events} & gone:
+                continue
+            if lost := {event.connection_key for event in events} & gone:
                 future.set_exception(Switched(f"{min(lost)} went over to another system"))
             else:
-                future.set_result(ids[at : at + len(events)])
-            at += len(events)
+                future.set_result(own)
         if any(made is not None for made in ids):
             self._woken()
 

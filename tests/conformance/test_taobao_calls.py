@@ -342,10 +342,11 @@ async def test_throttles_and_bans_say_how_long(
 async def test_a_short_outage_does_not_show_when_only_reading(
     url: engine.Url, calls: client.Client, connection: model.Connection
 ) -> None:
-    await control(url, "faults", error_rate=1)
-    await calls.probe(connection)
-    await control(url, "faults", garbage=1)
-    await calls.probe(connection)
+    for fault in ("error_rate", "garbage"):
+        await control(url, "faults", **{fault: 1})
+        found = await calls.probe(connection)
+        assert len(found.exchanges) == 2, f"{fault}: it was read again"
+        assert found.data
 
 
 async def test_an_unknown_order_is_refused_with_words(calls: client.Client, connection: model.Connection) -> None:
