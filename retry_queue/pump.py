@@ -353,8 +353,7 @@ class Pumps:
         await self._beat(turn)
         async with self._ledger.read() as connection:
             epoch = await configuration.epoch(connection)
-            waits = await outbox.due(connection)
-            history = await outbox.history(connection)
+            waits, history = await outbox.due(connection)
             first = await inbox.wait(connection)
             await self._gates.load(connection)
         if epoch != self._site().epoch:

@@ -121,7 +121,8 @@ class Outcome:
 async def rehearse(folder: Path, text: str, plan: Plan, console: Console) -> Outcome:
     """Rehearses a hub.yaml. Raises recast.NothingToRehearse and hub_file.Broken."""
     known = await asyncio.to_thread(recast.credentials)
-    async with stage.running(folder, introduced=False, workers=plan.workers, database_url=plan.database_url) as place:
+    site = {"workers": plan.workers, "database_url": plan.database_url, "pace": 1.0}  # polled as often as in earnest
+    async with stage.running(folder, introduced=False, **site) as place:
         cast = recast.recast(text, known, place.sim_url)
         for one in cast.left_out:
             console.print(f"[yellow]未演练 left out: {one}[/yellow]", highlight=False)

@@ -24,7 +24,8 @@ _HOLD = sql.Statement(
 _ALL = sql.Statement(
     """
     UPDATE deliveries SET lane = src.became FROM {src}
-    WHERE deliveries.lane = src.was AND deliveries.state IN ('pending', 'retrying', 'parked')
+    WHERE deliveries.lane = src.was AND deliveries.state IN ('pending', 'in_flight', 'retrying', 'parked')
+      AND deliveries.state || '' <> 'in_flight'
     """,
     "was text, became text",
 )
@@ -32,7 +33,7 @@ _SOME = sql.Statement(
     """
     UPDATE deliveries SET lane = src.became FROM {src}
     WHERE deliveries.lane = src.was AND deliveries.record_id = src.record_id
-      AND deliveries.state IN ('pending', 'retrying', 'parked')
+      AND deliveries.state IN ('pending', 'in_flight', 'retrying', 'parked') AND deliveries.state || '' <> 'in_flight'
     """,
     "was text, became text, record_id int",
 )
@@ -40,7 +41,7 @@ _DUE = sql.Statement(
     """
     INSERT INTO lanes (lane, connection_key, priority, next_at, fence, seq)
     SELECT d.lane, min(d.connection_key), 1, {now}, 0, 1 FROM {src} JOIN deliveries d ON d.lane = src.lane
-    WHERE d.state IN ('pending', 'in_flight', 'retrying') GROUP BY d.lane ORDER BY d.lane
+    WHERE d.state IN ('pending', 'in_flight', 'retrying', 'parked') AND d.state || '' <> 'parked' GROUP BY d.lane ORDER BY d.lane
     ON CONFLICT (lane) DO UPDATE SET seq = lanes.seq + 1,
         next_at = CASE WHEN lanes.owner IS NULL AND excluded.next_at < lanes.next_at
                   THEN excluded.next_at ELSE lanes.next_at END
@@ -50,7 +51,8 @@ _DUE = sql.Statement(
 _BEHIND = sql.Statement(
     """
     INSERT INTO detours (lane, behind)
-    SELECT DISTINCT src.became, src.was FROM {src} JOIN deliveries d ON d.lane = src.was WHERE d.state = 'in_flight'
+    SELECT DISTINCT src.became, src.was FROM {src} JOIN deliveries d ON d.lane = src.was
+    WHERE d.state IN ('pending', 'in_flight', 'retrying', 'parked') AND d.state || '' = 'in_flight'
     UNION SELECT src.became, x.behind FROM {src} JOIN detours x ON x.lane = src.was WHERE x.behind <> src.became
     ORDER BY 1, 2
     ON CONFLICT (lane, behind) DO NOTHING

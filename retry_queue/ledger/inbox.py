@@ -129,13 +129,13 @@ _CLAIM = sql.Statement(
     """,
     "connection_key text",
 )
-# The connections that have something due, found one after the other by the index and not by reading what is due;
-# of each the oldest few. Only asked when one connection fills whole claims.
+# The connections that have something due, found one after the other by the index and not by reading what is due, which
+# SQLite has to be told; of each the oldest few. Only asked when one connection fills whole claims.
 _NEXT = """
     WITH RECURSIVE turn(key) AS (
-        SELECT min(connection_key) FROM inbox WHERE state = 'received' AND priority = 1
+        SELECT min(connection_key) FROM inbox %s WHERE state = 'received' AND priority = 1
         UNION ALL
-        SELECT (SELECT min(i.connection_key) FROM inbox i WHERE i.state = 'received' AND i.priority = 1
+        SELECT (SELECT min(i.connection_key) FROM inbox i %s WHERE i.state = 'received' AND i.priority = 1
                 AND i.connection_key > turn.key) FROM turn WHERE turn.key IS NOT NULL
     ), due AS MATERIALIZED (
         SELECT %s AND turn.key NOT IN (SELECT connection_key FROM {src})
@@ -148,13 +148,12 @@ _OLDEST = """
     SELECT n.id FROM inbox n WHERE n.state = 'received' AND n.priority = 1 AND n.connection_key = turn.key
       AND n.next_at <= {now} ORDER BY n.next_at, n.id LIMIT {1} {lock}
 """
+_LATERAL = f"o.id FROM turn CROSS JOIN LATERAL ({_OLDEST}) o WHERE turn.key IS NOT NULL"
+_LISTED = f"i.id FROM turn JOIN inbox i ON i.id IN ({_OLDEST}) WHERE turn.key IS NOT NULL"
+_BY_TURN = "INDEXED BY ix_inbox_turn"
 _SHARES = {
-    "postgresql": sql.Statement(
-        _NEXT % f"o.id FROM turn CROSS JOIN LATERAL ({_OLDEST}) o WHERE turn.key IS NOT NULL", "connection_key text"
-    ),
-    "sqlite": sql.Statement(
-        _NEXT % f"i.id FROM turn JOIN inbox i ON i.id IN ({_OLDEST}) WHERE turn.key IS NOT NULL", "connection_key text"
-    ),
+    "postgresql": sql.Statement(_NEXT % ("", "", _LATERAL), "connection_key text"),
+    "sqlite": sql.Statement(_NEXT % (_BY_TURN, _BY_TURN, _LISTED), "connection_key text"),
 }
 SHARE = 0.5
 """A connection that has more of a full claim than this gets company from the others."""
@@ -233,7 +232,11 @@ _PLANNED = sql.Statement(
 _ANY = sql.Statement(
     "SELECT id FROM inbox WHERE state = 'received' AND priority BETWEEN {1} AND {2} AND next_at <= {now} LIMIT 1"
 )
-_DUE = sql.Statement("SELECT min(next_at) - {now} AS wait FROM inbox WHERE state = 'received'")
+# Asked priority by priority, each of which has its first one at the beginning of the index.
+_DUE = sql.Statement(
+    "SELECT min(src.first) - {now} AS wait FROM (SELECT (SELECT min(next_at) FROM inbox WHERE state = 'received'"
+    f" AND priority = p.n) AS first FROM (SELECT {FAST} AS n UNION SELECT {LIVE} UNION SELECT {BACKFILL}) p) src"
+)
 
 
 async def append(connection: AsyncConnection, events: Sequence[NewEvent]) -> list[int | None]:

@@ -47,7 +47,7 @@ _PART = sql.Statement(
     "low int, high int, by text",
 )
 _UNPART = sql.Statement(
-    "DELETE FROM apart WHERE EXISTS (SELECT 1 FROM {src} WHERE src.low = apart.low AND src.high = apart.high)",
+    "DELETE FROM apart WHERE (low, high) IN (SELECT low, high FROM {src})",
     "low int, high int",
 )
 _STEPS = sql.Statement(
@@ -62,8 +62,8 @@ _STRAYED = sql.Statement(
     """
     SELECT r.id, coalesce(r.link_id, r.id) AS link, n.link_id AS became
     FROM (SELECT DISTINCT was FROM link_history WHERE at > {now} - {1}) h
-    JOIN records n ON n.id = h.was AND n.link_id <> n.id
-    JOIN records r ON coalesce(r.link_id, r.id) = h.was
+    CROSS JOIN records n CROSS JOIN records r
+    WHERE n.id = h.was AND n.link_id <> n.id AND coalesce(r.link_id, r.id) = +h.was
     """
 )
 

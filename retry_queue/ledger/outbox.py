@@ -124,8 +124,7 @@ _HOLD = sql.Statement(
     "lane text",
 )
 _CLOSE = sql.Statement(
-    "DELETE FROM lanes WHERE EXISTS (SELECT 1 FROM {src} WHERE lanes.lane = src.lane AND lanes.fence = src.fence"
-    " AND lanes.seq = src.seq) RETURNING lane",
+    "DELETE FROM lanes WHERE (lane, fence, seq) IN (SELECT lane, fence, seq FROM {src}) RETURNING lane",
     "lane text, fence int, seq int",
 )
 _FREE = sql.Statement(
@@ -138,16 +137,34 @@ _FREE = sql.Statement(
 _RELEASE = sql.Statement(
     "UPDATE lanes SET owner = NULL, next_at = {now} WHERE owner IN (SELECT owner FROM {src})", "owner text"
 )
-_HISTORY = sql.Statement("SELECT DISTINCT connection_key FROM lanes WHERE priority = {1} AND next_at <= {now}")
-_DUE = sql.Statement("SELECT connection_key, min(next_at) - {now} AS wait FROM lanes GROUP BY connection_key")
+# Targets one after the other, and of each the first lane of every priority: both stand at the beginning of a piece of
+# the index. In a burst there are hundreds of thousands of lanes, and every process asks each second.
+_DUE = sql.Statement(
+    f"""
+    WITH RECURSIVE target(key) AS (
+        SELECT min(connection_key) FROM lanes
+        UNION ALL
+        SELECT (SELECT min(l.connection_key) FROM lanes l WHERE l.connection_key > target.key) FROM target
+        WHERE target.key IS NOT NULL
+    ), head AS (
+        SELECT t.key, p.n,
+            (SELECT min(l.next_at) FROM lanes l WHERE l.connection_key = t.key AND l.priority = p.n) AS next_at
+        FROM target t CROSS JOIN (SELECT {inbox.FAST} AS n UNION SELECT {inbox.LIVE} UNION SELECT {inbox.BACKFILL}) p
+    )
+    SELECT key, min(next_at) - {{now}} AS wait,
+        max(CASE WHEN n = {inbox.BACKFILL} AND next_at <= {{now}} THEN 1 ELSE 0 END) AS past
+    FROM head WHERE next_at IS NOT NULL GROUP BY key
+    """
+)
 # What is behind a parked delivery has no lane on purpose: its route holds until a person decides.
 _ORPHANS = sql.Statement(
     """
     INSERT INTO lanes (lane, connection_key, priority, next_at, fence, seq)
     SELECT lane, min(connection_key), 1, {now}, 0, 1 FROM deliveries d
-    WHERE state IN ('pending', 'in_flight', 'retrying')
+    WHERE state IN ('pending', 'in_flight', 'retrying', 'parked') AND state || '' <> 'parked'
       AND NOT EXISTS (SELECT 1 FROM lanes l WHERE l.lane = d.lane)
-      AND NOT EXISTS (SELECT 1 FROM deliveries p WHERE p.lane = d.lane AND p.state = 'parked' AND p.id < d.id
+      AND NOT EXISTS (SELECT 1 FROM deliveries p WHERE p.lane = d.lane AND p.id < d.id AND p.state || '' = 'parked'
+                      AND p.state IN ('pending', 'in_flight', 'retrying', 'parked')
                       AND p.route_key NOT IN (SELECT route_key FROM {src}))
     GROUP BY lane ON CONFLICT (lane) DO NOTHING RETURNING lane
     """,
@@ -356,14 +373,10 @@ async def release(connection: AsyncConnection, owners: Sequence[str]) -> None:
     await _RELEASE.run(connection, [(owner,) for owner in owners])
 
 
-async def due(connection: AsyncConnection) -> dict[str, float]:
-    """Target connection -> seconds until its next lane is due (negative: overdue)."""
-    return {row.connection_key: float(row.wait) for row in await _DUE.run(connection)}
-
-
-async def history(connection: AsyncConnection) -> set[str]:
-    """Targets that imported history is owed to now."""
-    return {row.connection_key for row in await _HISTORY.run(connection, (), inbox.BACKFILL)}
+async def due(connection: AsyncConnection) -> tuple[dict[str, float], set[str]]:
+    """Target connection -> seconds until its next lane is due (negative: overdue), and those owed history now."""
+    rows = await _DUE.run(connection)
+    return {row.key: float(row.wait) for row in rows}, {row.key for row in rows if row.past}
 
 
 async def depth(connection: AsyncConnection) -> Sequence[Any]:

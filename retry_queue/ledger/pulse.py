@@ -19,9 +19,10 @@ SAMPLE = 20_000
 
 _ARRIVED = sql.Statement(
     """
-    SELECT connection_key, CAST({now} - received_at AS BIGINT) / 60 AS minute, count(*) AS n, min(received_at) AS since
-    FROM inbox WHERE id > (SELECT coalesce(max(id), 0) FROM inbox) - {1} AND received_at > {now} - {2}
-    GROUP BY connection_key, CAST({now} - received_at AS BIGINT) / 60
+    SELECT connection_key, minute, count(*) AS n, min(received_at) AS since FROM (
+        SELECT connection_key || '' AS connection_key, CAST({now} - received_at AS BIGINT) / 60 AS minute, received_at
+        FROM inbox WHERE id > (SELECT coalesce(max(id), 0) FROM inbox) - {1} AND received_at > {now} - {2}
+    ) newest GROUP BY connection_key, minute
     """
 )
 _MOVED = sql.Statement(

@@ -61,8 +61,7 @@ _EMPTY = sql.Statement(
 )
 # Only where nobody claimed it and nothing was planned since it was seen to be empty.
 _CLOSE = sql.Statement(
-    "DELETE FROM lanes WHERE EXISTS (SELECT 1 FROM {src} WHERE lanes.lane = src.lane AND lanes.fence = src.fence"
-    " AND lanes.seq = src.seq)",
+    "DELETE FROM lanes WHERE (lane, fence, seq) IN (SELECT lane, fence, seq FROM {src})",
     "lane text, fence int, seq int",
 )
 _LATE = sql.Statement(

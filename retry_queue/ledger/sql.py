@@ -25,6 +25,7 @@ _POSTGRES_TYPES = {
     "bool": "boolean",
 }
 _MARK = re.compile(r"\{(src|now|lock|more|\d+|patch (\S+) (\S+))\}")
+_JOIN = re.compile(r"(?<!LEFT )(?<!CROSS )\bJOIN\b")
 _NOW = {
     "postgresql": "extract(epoch from statement_timestamp())::float8",  # stable: an index can be searched by it
     "sqlite": "((julianday('now') - 2440587.5) * 86400.0)",
@@ -40,6 +41,9 @@ class Statement:
         self._text = {name: self._render(name) for name in _NOW}
 
     def _render(self, dialect: str) -> str:
+        # As it is written: from the batch, which is small, to what may be a long history. SQLite has no statistics of
+        # a ledger that grows, and would often begin with the history.
+        template = self._template if dialect == "postgresql" else _JOIN.sub("CROSS JOIN", self._template)
         postgres = dialect == "postgresql"
         width = (len(self._columns) if postgres else 1) if self._columns else 0
 
@@ -71,7 +75,7 @@ class Statement:
             place = width + int(name)
             return f"${place}" if postgres else f"?{place}"
 
-        return _MARK.sub(mark, self._template)
+        return _MARK.sub(mark, template)
 
     async def run(
         self, connection: AsyncConnection, rows: Sequence[Sequence[Any]] = (), *scalars: Any

@@ -29,7 +29,8 @@ _ADVANCE = sql.Statement(
     "event_id int",
 )
 _BLOCKED = sql.Statement(
-    "SELECT DISTINCT event_id FROM deliveries WHERE state = 'pending' AND next_at >= 1e11 LIMIT 10000"
+    "SELECT DISTINCT event_id FROM (SELECT event_id FROM deliveries WHERE state || '' = 'pending' AND next_at >= 1e11"
+    " AND state IN ('pending', 'in_flight', 'retrying', 'parked') LIMIT 100000) d LIMIT 10000"
 )
 _CUT = sql.Statement(
     """
@@ -42,8 +43,8 @@ _CUT = sql.Statement(
 _MEND = sql.Statement(
     """
     UPDATE deliveries SET state = 'pending', reason = NULL, detail = NULL, settled_at = NULL
-    FROM {src} JOIN deliveries d ON d.id = src.id
-    WHERE deliveries.event_id = d.event_id AND deliveries.route_key = d.route_key AND deliveries.stage > d.stage
+    FROM {src}, deliveries d
+    WHERE d.id = src.id AND deliveries.event_id = d.event_id AND deliveries.route_key = d.route_key AND deliveries.stage > d.stage
       AND deliveries.state = 'skipped' AND deliveries.reason = 'earlier_step'
     """,
     "id int",

@@ -36,26 +36,27 @@ _ARM = sql.Statement(
     """,
     "event_id int, route_key text, position small",
 )
-# What has fired and failed waits again: it is cancelled too, unless nobody knows whether it happened.
-_OPEN = "(t.state = 'waiting' OR (t.state = 'fired' AND d.state = 'retrying' AND coalesce(d.reason, '') <> 'unknown'))"
+# What has fired and failed waits again: it is cancelled too, unless nobody knows whether it happened. Each half has an
+# index of its own.
+_OPEN = """
+    SELECT delivery_id, min(cause) AS event_id FROM (
+        SELECT t.delivery_id, src.event_id AS cause FROM {src} JOIN %(what)s
+        JOIN timers t ON t.route_key = src.route_key AND t.record_id = %(record)s
+        WHERE t.state = 'waiting' AND t.event_id < src.event_id
+        UNION ALL
+        SELECT d.id, src.event_id FROM {src} JOIN %(what)s
+        JOIN deliveries d ON d.record_id = %(record)s AND d.route_key = src.route_key
+        JOIN timers t ON t.delivery_id = d.id
+        WHERE d.state = 'retrying' AND coalesce(d.reason, '') <> 'unknown' AND t.state = 'fired'
+          AND t.event_id < src.event_id
+    ) open GROUP BY delivery_id
+"""
 _BY_LINK = sql.Statement(
-    f"""
-    SELECT t.delivery_id, min(src.event_id) AS event_id FROM {{src}}
-    JOIN records r ON coalesce(r.link_id, r.id) = src.link_id
-    JOIN timers t ON t.route_key = src.route_key AND t.record_id = r.id AND t.event_id < src.event_id
-    JOIN deliveries d ON d.id = t.delivery_id
-    WHERE {_OPEN} GROUP BY t.delivery_id
-    """,
+    _OPEN % {"what": "records r ON coalesce(r.link_id, r.id) = src.link_id", "record": "r.id"},
     "event_id int, route_key text, link_id int",
 )
 _BY_MARK = sql.Statement(
-    f"""
-    SELECT t.delivery_id, min(src.event_id) AS event_id FROM {{src}}
-    JOIN mentions m ON m.kind = src.kind AND m.digest = src.digest
-    JOIN timers t ON t.route_key = src.route_key AND t.record_id = m.record_id AND t.event_id < src.event_id
-    JOIN deliveries d ON d.id = t.delivery_id
-    WHERE {_OPEN} GROUP BY t.delivery_id
-    """,
+    _OPEN % {"what": "mentions m ON m.kind = src.kind AND m.digest = src.digest", "record": "m.record_id"},
     "event_id int, route_key text, kind text, digest text",
 )
 # Whatever is claimed or settled at this moment is left alone: nobody waits for it here, so nobody waits in a circle.

@@ -219,6 +219,9 @@ class Intake:
             before = known.get(one.ref)
             at = one.event.received_at
             waited, open_write = time.time() - at, busy and plan.under_way(one.ref, before, busy, at)
+            if open_write and not one.event.replay and not site.asks(one.event.connection_key, one.entity):
+                one.plan = plan.skip("no_route")  # ours or not: the write itself says what the record is
+                continue
             if waited < plan.patience(before) and (open_write or plan.read_too_early(before, one.read_at)):
                 one.delay = min(max(0.5, waited / 10), 5.0)
                 one.plan = plan.Plan(EventState.RECEIVED, "own_write_under_way")
@@ -259,7 +262,7 @@ class Intake:
         targets: dict[str, bool] = {}
         newest: dict[records.Ref, records.State] = {}
         async with self._ledger.write(patient=all(one.past for one in drafts)) as connection:
-            if any(one.entity == "customer" for one in drafts):
+            if any(one.entity == PEOPLE for one in drafts):
                 await records.alone(connection)
             if locked:
                 await records.hold(connection, [one.ref for one in drafts if one.plan is None])

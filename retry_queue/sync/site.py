@@ -17,6 +17,8 @@ from retry_queue.ledger.states import ConnectionState
 from retry_queue.sync import flows, meaning, plan, route, watch
 
 SHIPPED = "shipped"
+LINKING = frozenset({"customer", "product"})
+"""Entities whose records are matched with those of other systems before any route asks for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +122,15 @@ class Site:
     def candidates(self, connection_key: str, entity: str) -> tuple[plan.Candidate, ...]:
         """The enabled routes that ask for this entity of this connection."""
         return self._candidates.get((connection_key, entity), ())
+
+    def asks(self, connection_key: str, entity: str) -> bool:
+        """Whether an event of this entity can cause anything, now or by linking what it is about."""
+        return (
+            entity in LINKING
+            or bool(self.candidates(connection_key, entity))
+            or bool(self.merging(entity))
+            or self.watches.about(entity)
+        )
 
     def writes(self, connection_key: str, entity: str) -> bool:
         """Whether some route writes records of this entity there, so that its events may be our own."""

@@ -52,6 +52,10 @@ class Watches:
         """Routes whose waiting deliveries a record makes pointless, if they are about the same."""
         return {one.route_key for one in self._entities.get(entity, ()) if one.fits(connection_key, entity, canonical)}
 
+    def about(self, entity: str) -> bool:
+        """Whether records of this entity may make waiting deliveries pointless."""
+        return entity in self._entities
+
     def of(self, route_key: str) -> tuple[Watch, ...]:
         return self._routes.get(route_key, ())
 

@@ -38,7 +38,7 @@ async def test_other_targets_are_not_touched(ledger: session.Ledger) -> None:
     await making.owe(ledger, "a", lane_name="crm/order/1")
     assert await making.claim(ledger, "erp") == []
     async with ledger.read() as connection:
-        waits = await outbox.due(connection)
+        waits, _ = await outbox.due(connection)
     assert waits.keys() == {"crm"}
     assert waits["crm"] <= 0
 
@@ -128,11 +128,11 @@ async def test_a_retry_holds_the_lane_until_it_is_due(ledger: session.Ledger) ->
     await making.settle(ledger, making.result(found, State.RETRYING, 600.0, reason="unavailable", detail="{}"))
     assert await making.claim(ledger) == []
     async with ledger.read() as connection:
-        assert 590 < (await outbox.due(connection))["erp"] <= 600
+        assert 590 < (await outbox.due(connection))[0]["erp"] <= 600
     await making.change(ledger, "UPDATE lanes SET next_at = 0")
     assert await making.claim(ledger) == []  # the lane was woken too early: it is given back with its proper time
     async with ledger.read() as connection:
-        assert 590 < (await outbox.due(connection))["erp"] <= 600
+        assert 590 < (await outbox.due(connection))[0]["erp"] <= 600
     await making.change(ledger, "UPDATE deliveries SET next_at = 0 WHERE id = :id", id=first)
     await making.change(ledger, "UPDATE lanes SET next_at = 0")
     (again,) = await making.claim(ledger)
@@ -150,7 +150,7 @@ async def test_skip_goes_past_a_failing_one_which_keeps_its_own_time(ledger: ses
     await making.settle(ledger, making.result(after, hold=False))
     assert await making.claim(ledger, skip=["r"]) == []
     async with ledger.read() as connection:
-        assert 590 < (await outbox.due(connection))["erp"] <= 600
+        assert 590 < (await outbox.due(connection))[0]["erp"] <= 600
     assert await making.states(ledger) == {first: "retrying", second: "delivered"}
 
 
@@ -244,7 +244,7 @@ async def test_a_delay_is_kept_and_lets_others_pass(ledger: session.Ledger) -> N
     await making.settle(ledger, making.result(found))
     assert await making.claim(ledger) == []
     async with ledger.read() as connection:
-        assert 3500 < (await outbox.due(connection))["erp"] <= 3600
+        assert 3500 < (await outbox.due(connection))[0]["erp"] <= 3600
     assert (await making.states(ledger))[later] == "pending"
 
 

@@ -129,7 +129,11 @@ def amount(value: Any) -> Decimal:
 
 def moment(value: Any) -> datetime:
     """A naive local time in any of the three spellings the site takes. Raises ValueError."""
-    text = str(value)
+    return _moment(str(value))
+
+
+@functools.lru_cache(1024)  # a query compares every row with the same few
+def _moment(text: str) -> datetime:
     old = OLD_DATE.match(text)
     if old:
         return datetime.fromtimestamp(int(old[1]) / 1000, tz=ZONE).replace(tzinfo=None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from connectors.kingdee.simulated import books, forms
@@ -102,10 +103,11 @@ def _cell(ledger: books.Books, known: forms.Field, value: Any, part: str) -> Any
     return forms.spoken(shown["Name"]) if part == "FName" and shown else key
 
 
-def spread(document: books.Document, keys: list[str]) -> list[dict[str, Any] | None]:
+def spread(form: forms.Form, keys: list[str]) -> Callable[[books.Document], list[dict[str, Any] | None]]:
     """The rows a query sees: one per row of the first entry list that a key names, else one for the header."""
-    for entry in document.form.entries.values():
+    for entry in form.entries.values():
         wanted = {f"{entry.key}_FEntryID", f"{entry.key}_FSeq", *entry.fields}
         if not entry.single and any(key.partition(".")[0] in wanted for key in keys):
-            return list(document.rows.get(entry.key, [])) or [None]
-    return [None]
+            named = entry.key
+            return lambda document: list(document.rows.get(named, [])) or [None]
+    return lambda _document: [None]
