@@ -121,8 +121,10 @@ class Outcome:
 async def rehearse(folder: Path, text: str, plan: Plan, console: Console) -> Outcome:
     """Rehearses a hub.yaml. Raises recast.NothingToRehearse and hub_file.Broken."""
     known = await asyncio.to_thread(recast.credentials)
-    site = {"workers": plan.workers, "database_url": plan.database_url, "pace": 1.0}  # polled as often as in earnest
-    async with stage.running(folder, introduced=False, **site) as place:
+    async with stage.running(
+        folder, introduced=False, workers=plan.workers, database_url=plan.database_url,
+        pace=1.0,  # polled as often as in earnest
+    ) as place:  # fmt: skip
         cast = recast.recast(text, known, place.sim_url)
         for one in cast.left_out:
             console.print(f"[yellow]未演练 left out: {one}[/yellow]", highlight=False)

@@ -41,7 +41,8 @@ _DUE = sql.Statement(
     """
     INSERT INTO lanes (lane, connection_key, priority, next_at, fence, seq)
     SELECT d.lane, min(d.connection_key), 1, {now}, 0, 1 FROM {src} JOIN deliveries d ON d.lane = src.lane
-    WHERE d.state IN ('pending', 'in_flight', 'retrying', 'parked') AND d.state || '' <> 'parked' GROUP BY d.lane ORDER BY d.lane
+    WHERE d.state IN ('pending', 'in_flight', 'retrying', 'parked') AND d.state || '' <> 'parked'
+    GROUP BY d.lane ORDER BY d.lane
     ON CONFLICT (lane) DO UPDATE SET seq = lanes.seq + 1,
         next_at = CASE WHEN lanes.owner IS NULL AND excluded.next_at < lanes.next_at
                   THEN excluded.next_at ELSE lanes.next_at END

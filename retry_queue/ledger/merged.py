@@ -38,9 +38,7 @@ _KEEP = sql.Statement(
     "UPDATE merged SET fields = src.fields, updated_at = {now} FROM {src} WHERE merged.link_id = src.link_id",
     "link_id int, fields text",
 )
-_DROP = sql.Statement(
-    "DELETE FROM merged WHERE link_id IN (SELECT link_id FROM {src})", "link_id int"
-)
+_DROP = sql.Statement("DELETE FROM merged WHERE link_id IN (SELECT link_id FROM {src})", "link_id int")
 _RELINK = sql.Statement(
     "UPDATE conflicts SET link_id = src.became FROM {src} WHERE conflicts.link_id = src.was", "was int, became int"
 )

@@ -44,8 +44,9 @@ _MEND = sql.Statement(
     """
     UPDATE deliveries SET state = 'pending', reason = NULL, detail = NULL, settled_at = NULL
     FROM {src}, deliveries d
-    WHERE d.id = src.id AND deliveries.event_id = d.event_id AND deliveries.route_key = d.route_key AND deliveries.stage > d.stage
-      AND deliveries.state = 'skipped' AND deliveries.reason = 'earlier_step'
+    WHERE d.id = src.id AND deliveries.event_id = d.event_id AND deliveries.route_key = d.route_key
+      AND deliveries.stage > d.stage AND deliveries.state = 'skipped'
+      AND deliveries.reason = 'earlier_step'
     """,
     "id int",
 )

@@ -13,7 +13,8 @@ _PARKED = sql.Statement(
     """
     SELECT connection_key, sum(n) AS n FROM (
         SELECT connection_key, count(*) AS n FROM deliveries WHERE state = 'parked' GROUP BY connection_key
-        UNION ALL SELECT connection_key || '', count(*) AS n FROM inbox WHERE state = 'parked' GROUP BY connection_key || ''
+        UNION ALL
+        SELECT connection_key || '', count(*) AS n FROM inbox WHERE state = 'parked' GROUP BY connection_key || ''
     ) AS stopped GROUP BY connection_key
     """
 )

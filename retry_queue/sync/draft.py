@@ -99,3 +99,14 @@ def internal(error: Exception) -> plan.Plan:
     name = type(error).__name__
     said = {"zh": f"内部错误 {name}，修复后可重放", "en": f"internal error {name}; replay it when that is mended"}
     return plan.Plan(EventState.PARKED, "internal", said)
+
+
+def ruling(one: Draft) -> inbox.Ruling:
+    """What the ledger is told of it."""
+    decided = one.plan
+    if decided is None:
+        return inbox.Ruling(one.event.id, one.event.fence, EventState.PARKED, "internal")
+    detail = orjson.dumps(decided.words).decode() if decided.words else None
+    again = decided.ruling is EventState.RECEIVED and one.event.replay
+    reason = "replay" if again else decided.reason  # a replay stays one until it is planned
+    return inbox.Ruling(one.event.id, one.event.fence, decided.ruling, reason, detail, one.delay, one.failed)

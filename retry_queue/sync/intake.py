@@ -112,10 +112,13 @@ class Intake:
         hinted: dict[str, list[draft.Draft]] = {}
         for event in claimed:
             one = draft.Draft(event)
-            if self._reader.hinted(site, one):
-                hinted.setdefault(event.connection_key, []).append(one)
-            else:
+            if not self._reader.hinted(site, one):
                 direct.append(one)
+            elif self._reader.needless(site, one):
+                one.plan = plan.skip("no_route")
+                direct.append(one)
+            else:
+                hinted.setdefault(event.connection_key, []).append(one)
         for key, drafts in hinted.items():
             self._hydrating[key] += len(drafts)
             self._held |= {one.event.id for one in drafts}
@@ -282,7 +285,7 @@ class Intake:
             mine = [one for one in drafts if one.plan is not None]
             places = await identity.join(connection, self._sealer, site.match, mine, kept)
             places, back = await claiming.judge(connection, site, mine, places)
-            ours = await inbox.settle(connection, [_ruling(one) for one in drafts])
+            ours = await inbox.settle(connection, [draft.ruling(one) for one in drafts])
             if len(ours) < len(drafts):  # roll back: a state kept for it would make the event look unchanged to them
                 raise _Lost(ours)
             planned = [one for one in mine if one.plan is not None and one.plan.ruling is EventState.PLANNED]
@@ -324,16 +327,6 @@ def _after(before: records.Known | None, state: records.State) -> records.Known:
         0, connection_key, entity, record, 0, state.number, state.version, state.fingerprint, state.canonical,
         None, None, state.hop,
     )  # fmt: skip
-
-
-def _ruling(one: draft.Draft) -> inbox.Ruling:
-    decided = one.plan
-    if decided is None:
-        return inbox.Ruling(one.event.id, one.event.fence, EventState.PARKED, "internal")
-    detail = orjson.dumps(decided.words).decode() if decided.words else None
-    again = decided.ruling is EventState.RECEIVED and one.event.replay
-    reason = "replay" if again else decided.reason  # a replay stays one until it is planned
-    return inbox.Ruling(one.event.id, one.event.fence, decided.ruling, reason, detail, one.delay, one.failed)
 
 
 def _owed(

@@ -36,6 +36,12 @@ class Reader:
         spec = site.message(one.event.connection_key, one.event.message)
         return spec is not None and spec.hydrate is not None
 
+    def needless(self, site: sites.Site, one: draft.Draft) -> bool:
+        """Whether nothing could follow from what a hint points at: the other system is not asked for it then."""
+        spec = site.message(one.event.connection_key, one.event.message)
+        entity = one.event.entity or (spec.entity if spec is not None else None)
+        return entity is not None and not one.event.replay and not site.asks(one.event.connection_key, entity)
+
     async def read(self, site: sites.Site, one: draft.Draft) -> None:
         """Reads the record behind a hint and maps it; what goes wrong becomes a verdict."""
         live = site.live[one.event.connection_key]

@@ -43,7 +43,8 @@ def run(ledger: books.Books, data: dict[str, Any]) -> tuple[list[str], list[list
     _known(ledger, form, named)
     found: list[tuple[books.Document, dict[str, Any] | None]] = []
     rows_of = views.spread(form, keys)
-    for document in _about(ledger.documents[form.id], form, tests):
+    about, tests = _about(ledger.documents[form.id], form, tests)
+    for document in about:
         for row in rows_of(document):
             if all(_holds(views.row_value(ledger, document, row, key), op, texts) for key, op, texts in tests):
                 found.append((document, row))
@@ -58,18 +59,27 @@ def run(ledger: books.Books, data: dict[str, Any]) -> tuple[list[str], list[list
     return keys, rows
 
 
-def _about(kept: dict[str, books.Document], form: forms.Form, tests: list[Test]) -> list[books.Document]:
-    """The documents that may fit: a site of a hundred thousand orders does not look at each for one of them."""
+def _about(
+    kept: dict[str, books.Document], form: forms.Form, tests: list[Test]
+) -> tuple[list[books.Document], list[Test]]:
+    """The documents that may fit, and what is still to be asked of them.
+
+    A site of a hundred thousand orders does not look at each for one of them, nor for those of the last minute.
+    """
     for key, op, texts in tests:
         if key == form.number_key and op in {"=", "in"}:
-            return [kept[number] for number in dict.fromkeys(texts) if number in kept]
-    dated = [(op, _moment(texts[0])) for key, op, texts in tests if key == "FModifyDate" and op[0] in "<>" and texts]
+            return [kept[number] for number in dict.fromkeys(texts) if number in kept], tests
+    bounds = [one for one in tests if one[0] == "FModifyDate" and one[1] in {">", ">=", "<", "<="}]
+    dated = [(op, _moment(texts[0])) for _, op, texts in bounds]
     if not dated:
-        return list(kept.values())
+        return list(kept.values()), tests
     found = sorted(kept.values(), key=CHANGED)  # they are nearly in this order: quick
-    first = [bisect.bisect_left(found, at, key=CHANGED) for op, at in dated if op in {">", ">="}]
-    last = [bisect.bisect_right(found, at, key=CHANGED) for op, at in dated if op in {"<", "<="}]
-    return found[max(first, default=0) : min(last, default=len(found))]
+    after = {">": bisect.bisect_right, ">=": bisect.bisect_left}
+    before = {"<": bisect.bisect_left, "<=": bisect.bisect_right}
+    first = [after[op](found, at, key=CHANGED) for op, at in dated if op in after]
+    last = [before[op](found, at, key=CHANGED) for op, at in dated if op in before]
+    rest = [one for one in tests if one not in bounds]
+    return found[max(first, default=0) : min(last, default=len(found))], rest
 
 
 def _moment(text: str) -> datetime:
@@ -89,8 +99,10 @@ def _known(ledger: books.Books, form: forms.Form, keys: list[str]) -> None:
 def _sorting(
     ledger: books.Books, key: str
 ) -> Callable[[tuple[books.Document, dict[str, Any] | None]], tuple[bool, Any]]:
+    kept = operator.attrgetter(views.STATES[key]) if key in views.STATES else None
+
     def value(item: tuple[books.Document, dict[str, Any] | None]) -> tuple[bool, Any]:
-        found = views.row_value(ledger, item[0], item[1], key)
+        found = kept(item[0]) if kept is not None else views.row_value(ledger, item[0], item[1], key)
         return (found is not None, found if found is not None else 0)
 
     return value
