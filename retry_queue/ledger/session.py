@@ -82,7 +82,7 @@ class Ledger:
         gone = False
         try:
             async with self.engine.connect() as connection:
-                await connection.execution_options(shuniu_begin="IMMEDIATE")
+                await connection.execution_options(shuniu_begin="IMMEDIATE", **await _at_once(connection, patient))
                 await stile.take()
                 try:
                     async with connection.begin():
@@ -110,6 +110,12 @@ class Ledger:
         await self.engine.dispose()
         if self._turnstile is not None:
             self._turnstile.close()
+
+
+async def _at_once(connection: AsyncConnection, patient: bool) -> dict[str, Any]:
+    """What is patient may also be long: it keeps to the driver's thread."""
+    driver = (await connection.get_raw_connection()).driver_connection
+    return {sql.AT_ONCE: None if patient or driver is None else driver._conn}
 
 
 @contextmanager
@@ -157,7 +163,7 @@ def open_ledger(
             max_overflow=0,
             pool_timeout=30,
             hide_parameters=True,  # they hold personal data, and errors reach the log
-            connect_args={"timeout": 30},
+            connect_args={"timeout": 30, "check_same_thread": False, "cached_statements": 512},
         )
         _tune_sqlite(engine)
     else:

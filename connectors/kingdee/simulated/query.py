@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import bisect
 import fnmatch
 import operator
 import re
@@ -22,7 +21,7 @@ TOKEN = re.compile(
     r"|(?P<word>[A-Za-z_][\w.]*))"
 )
 MOST = 10_000
-CHANGED = operator.attrgetter("modified")
+CHANGED = operator.attrgetter("modified", "id")
 Test = tuple[str, str, list[str]]
 """Field, operator, literals."""
 
@@ -41,13 +40,14 @@ def run(ledger: books.Books, data: dict[str, Any]) -> tuple[list[str], list[list
     order = _order(str(data.get("OrderString") or ""))
     named = [*keys, *(test[0] for test in tests), *(key for key, _ in order)]
     _known(ledger, form, named)
-    found: list[tuple[books.Document, dict[str, Any] | None]] = []
     rows_of = views.spread(form, keys)
     about, tests = _about(ledger.documents[form.id], form, tests)
-    for document in about:
-        for row in rows_of(document):
-            if all(_holds(views.row_value(ledger, document, row, key), op, texts) for key, op, texts in tests):
-                found.append((document, row))
+    if order == [("FModifyDate", False), (form.id_key, False)]:
+        about.sort(key=CHANGED)
+        order = []
+    found = [(document, row) for document in about for row in rows_of(document)]
+    for key, op, texts in tests:
+        found = [one for one in found if _holds(views.row_value(ledger, *one, key), op, texts)]
     for key, falling in reversed(order):
         found.sort(key=_sorting(ledger, key), reverse=falling)
     found = found[:top] if top else found
@@ -73,13 +73,18 @@ def _about(
     dated = [(op, _moment(texts[0])) for _, op, texts in bounds]
     if not dated:
         return list(kept.values()), tests
-    found = sorted(kept.values(), key=CHANGED)  # they are nearly in this order: quick
-    after = {">": bisect.bisect_right, ">=": bisect.bisect_left}
-    before = {"<": bisect.bisect_left, "<=": bisect.bisect_right}
-    first = [after[op](found, at, key=CHANGED) for op, at in dated if op in after]
-    last = [before[op](found, at, key=CHANGED) for op, at in dated if op in before]
-    rest = [one for one in tests if one not in bounds]
-    return found[max(first, default=0) : min(last, default=len(found))], rest
+    found = list(kept.values())
+    for op, at in dated:
+        match op:
+            case ">":
+                found = [one for one in found if one.modified > at]
+            case ">=":
+                found = [one for one in found if one.modified >= at]
+            case "<":
+                found = [one for one in found if one.modified < at]
+            case "<=":
+                found = [one for one in found if one.modified <= at]
+    return found, [one for one in tests if one not in bounds]
 
 
 def _moment(text: str) -> datetime:
@@ -99,10 +104,8 @@ def _known(ledger: books.Books, form: forms.Form, keys: list[str]) -> None:
 def _sorting(
     ledger: books.Books, key: str
 ) -> Callable[[tuple[books.Document, dict[str, Any] | None]], tuple[bool, Any]]:
-    kept = operator.attrgetter(views.STATES[key]) if key in views.STATES else None
-
     def value(item: tuple[books.Document, dict[str, Any] | None]) -> tuple[bool, Any]:
-        found = kept(item[0]) if kept is not None else views.row_value(ledger, item[0], item[1], key)
+        found = views.row_value(ledger, item[0], item[1], key)
         return (found is not None, found if found is not None else 0)
 
     return value
