@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import html
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 import structlog
@@ -15,7 +15,7 @@ from prometheus_client.core import Metric
 
 from gateway import __version__, api, pages, problems, telemetry, wiring
 from gateway.api import services
-from retry_queue import gap
+from retry_queue import gap, relief
 from retry_queue.ledger import backfills, breakers, cursors, findings, outbox, reconciliations, session, tallies, timers
 from retry_queue.ledger.states import ConnectionState
 from webhooks import receive, router, streams
@@ -52,6 +52,7 @@ def create(hub: wiring.Hub, *, embedded_streams: bool = False, stopping: Callabl
             asyncio.create_task(wiring.watch(hub), name="watch"),
             asyncio.create_task(wiring.follow(hub), name="follow"),
             asyncio.create_task(_snapshots(hub, snapshot), name="snapshots"),
+            asyncio.create_task(_relief(hub), name="relief"),
             asyncio.create_task(gap.Gaps(hub.ledger, hub.current).run(hub.stopped), name="gaps"),
         ]
         if embedded_streams:
@@ -120,6 +121,16 @@ def _operations(app: FastAPI, hub: wiring.Hub, snapshot: telemetry.Snapshot) -> 
         except session.LedgerUnavailable:
             return HTMLResponse(_page(None), status_code=503)
         return HTMLResponse(_page(balance))
+
+
+async def _relief(hub: wiring.Hub) -> None:
+    """Plans for the workers while this process has time, and rings them for what that made due."""
+
+    def planned(_targets: Mapping[str, bool]) -> None:
+        hub.bell.ring()
+
+    helping = relief.Relief(hub.ledger, hub.current, hub.calls, hub.sealer, hub.reload, planned, hub.bell.ring)
+    await helping.run(hub.stopped, lambda: hub.appender.calm)
 
 
 async def _snapshots(hub: wiring.Hub, snapshot: telemetry.Snapshot) -> None:

@@ -22,9 +22,9 @@ async def run(hub: wiring.Hub, *, polls: bool = True, pumps: bool = True, pace: 
         work.append(asyncio.create_task(engine.run(hub.stopped), name="pumps"))
         work.append(asyncio.create_task(bulk.Replayer(hub.ledger).run(hub.stopped), name="replayer"))
         if hub.settings.redis:
-            listener = dispatch.listen(hub.settings.redis, tasks.wake(engine.wake), hub.stopped)
+            listener = dispatch.listen(hub.settings.redis, tasks.wake(engine.rung), hub.stopped)
             work.append(asyncio.create_task(listener, name="listener"))
-            hearing = dispatch.hear(hub.settings.redis, engine.wake, hub.stopped)
+            hearing = dispatch.hear(hub.settings.redis, engine.rung, hub.stopped)
             work.append(asyncio.create_task(hearing, name="hearing"))
     else:
         work.append(asyncio.create_task(wiring.watch(hub), name="watch"))

@@ -51,6 +51,12 @@ class Appender:
         self._counts: Counter[tuple[str, str]] = Counter()
         self._bell = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._heard = 0.0
+
+    @property
+    def calm(self) -> float:
+        """Seconds since somebody handed something in; 0 while that is not written."""
+        return 0.0 if self._waiting or self._committing else asyncio.get_running_loop().time() - self._heard
 
     async def append(self, events: Sequence[inbox.NewEvent], caller: str = "") -> list[int | None]:
         """Makes events durable; returns new ids, None for each that was there already.
@@ -71,7 +77,9 @@ class Appender:
     async def _join(self, events: Sequence[inbox.NewEvent]) -> list[int | None]:
         if len(self._waiting) >= MAX_WAITING:
             raise Overloaded("too many hand-ins are waiting for the ledger")
-        future: asyncio.Future[list[int | None]] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        self._heard = loop.time()
+        future: asyncio.Future[list[int | None]] = loop.create_future()
         self._waiting.append((events, future))
         self._start()
         self._bell.set()

@@ -10,14 +10,13 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 
 import structlog
 
 from connectors.core import client
-from retry_queue import gates, holdings, rest, settler, tending, tracing, turns
+from retry_queue import gates, holdings, rest, settler, sweep, tracing, turns
 from retry_queue.ledger import (
-    configuration,
     inbox,
     lane,
     outbox,
@@ -29,9 +28,6 @@ from retry_queue.ledger.states import DeliveryState
 from retry_queue.sync import breaker, context, deliver, intake
 from retry_queue.sync import site as sites
 
-SWEEP = 1.0
-SILENT = 10.0
-"""Seconds without a heartbeat after which a process counts as dead."""
 INTAKE_BATCH = 200
 GATHER, MANY = 0.02, 8
 """Seconds in which more events gather before they are planned, once so many came in one go: each batch costs the
@@ -74,12 +70,22 @@ class Pumps:
         self._halt = asyncio.Event()
         self._seat = holdings.Seat(asyncio.get_running_loop().time())
         """When the last heartbeat was confirmed, and since when this process has its seat."""
-        self.progress = 0
+        self._sweeper = sweep.Sweeper(ledger, site, reload, self._gates, self._seat, self)
+        self._steps = 0
+
+    @property
+    def progress(self) -> int:
         """Grows with every loop turn: liveness is progress, not process life."""
+        return self._steps + self._sweeper.turns
 
     def wake(self) -> None:
         """New events were appended."""
         self._intake_bell.set()
+
+    def rung(self) -> None:
+        """Another process says that there is work: events to plan, or deliveries that it planned itself."""
+        self._intake_bell.set()
+        self._sweeper.look()
 
     def poke(self, target: str, fast: bool = False) -> None:
         """A target has something due; ``fast``: something that does not queue."""
@@ -89,6 +95,11 @@ class Pumps:
             self._turns[target] = turns.Turn()
             self._spawn(self._deliveries(target), f"pump {target}")
         self._turns[target].ring(due=True, fast=fast)
+
+    def past(self, targets: Iterable[str]) -> None:
+        """Targets are owed imported history, or a replay."""
+        for target in self._turns.keys() & set(targets):
+            self._turns[target].ring(history=True)
 
     def _pokes(self, targets: Mapping[str, bool]) -> None:
         for target, fast in targets.items():
@@ -109,12 +120,13 @@ class Pumps:
         """Works until ``stopped``, then finishes what is under way."""
         self._seat.heard(asyncio.get_running_loop().time())
         settling = self._spawn(self._settler.run(), "settler")
-        self._spawn(self._sweeps(), "sweep")
+        self._spawn(self._sweeper.sweeps(self._halt), "sweep")
+        self._spawn(self._sweeper.looks(self._halt), "looks")
         self._spawn(self._intakes(), "intake")
         self.wake()
         await stopped.wait()
         self._halt.set()
-        self.wake()
+        self.rung()
         for turn in self._turns.values():
             turn.ring()
         # A claim under way is not cut off: what it took would look as if it might have been sent.
@@ -141,7 +153,7 @@ class Pumps:
                 log.exception("intake.failed")
                 await asyncio.sleep(1.0)
                 continue
-            self.progress += 1
+            self._steps += 1
             if not taken:
                 await self._intake_bell.wait()
             elif MANY <= taken < INTAKE_BATCH:
@@ -247,7 +259,7 @@ class Pumps:
             await asyncio.sleep(1.0)
             self._turns[target].ring(due=True)
             return 0
-        self.progress += 1
+        self._steps += 1
         for one in made:
             if isinstance(one, context.Job):
                 (ready.appendleft if one.delivery.urgent else ready.append)((claimed_at, one))
@@ -335,55 +347,3 @@ class Pumps:
             await self._settler.put(result)
         finally:
             self._holdings.let_go(result.delivery)
-
-    async def _sweeps(self) -> None:
-        turn = 0
-        while not self._halt.is_set():
-            try:
-                await self._sweep(turn)
-            except session.LedgerUnavailable as error:
-                log.warning("sweep.waiting", error=str(error))
-            except Exception:
-                log.exception("sweep.failed")
-            turn += 1
-            await rest.until(self._halt, SWEEP)
-
-    async def _sweep(self, turn: int) -> None:
-        self.progress += 1
-        await self._beat(turn)
-        async with self._ledger.read() as connection:
-            epoch = await configuration.epoch(connection)
-            waits, history = await outbox.due(connection)
-            first = await inbox.wait(connection)
-            await self._gates.load(connection)
-        if epoch != self._site().epoch:
-            await self._reload()
-        loop = asyncio.get_running_loop()
-        for target, wait in waits.items():
-            if wait <= 0:
-                self.poke(target)
-            elif wait < SWEEP:
-                loop.call_later(wait, self.poke, target)
-        for target in history & self._turns.keys():
-            self._turns[target].ring(history=True)
-        if first is not None and first <= 0:
-            self.wake()
-        elif first is not None and first < SWEEP:
-            loop.call_later(first, self.wake)
-
-    async def _beat(self, turn: int) -> None:
-        """Says "alive", buries the silent, and keeps the ledger tidy in between."""
-        begun = asyncio.get_running_loop().time()
-        async with self._ledger.write() as connection:
-            alive = await workers.beat(connection, self._ledger.owner)
-            if turn % 5 == 0:
-                dead = [one for one in await workers.silent(connection, SILENT) if one != self._ledger.owner]
-                if dead:
-                    log.warning("workers.buried", count=len(dead))
-                    await workers.bury(connection, dead)
-            await tending.tend(connection, turn, self._gates, self._site().policies)
-        self._seat.heard(begun)
-        if not alive:
-            self._seat.anew(asyncio.get_running_loop().time())
-            if await workers.again(self._ledger):
-                log.error("worker.taken_for_dead", owner=self._ledger.owner)

@@ -100,6 +100,10 @@ class Intake:
             async with self._ledger.write(patient=True) as connection:
                 claimed, behind, epoch = await self._claim(connection, min(limit, HISTORY), busy, PAST)
             self._older = bool(claimed)
+        return await self._taken(claimed, behind, epoch) if claimed else 0
+
+    async def _taken(self, claimed: list[inbox.ClaimedEvent], behind: set[int], epoch: int) -> int:
+        """Plans what was claimed; returns how many were in turn."""
         if behind:
             asyncio.get_running_loop().call_later(inbox.TURN, self._done)
             claimed = [one for one in claimed if one.id not in behind]

@@ -43,6 +43,11 @@ class Live:
         return self.opened is not None and self.state is ConnectionState.ENABLED
 
     @property
+    def hints(self) -> bool:
+        """Whether some of what it pushes only points at a record."""
+        return self.opened is not None and any(one.hydrate for one in self.opened.declaration.messages.values())
+
+    @property
     def used(self) -> bool:
         """Whether it takes part at all (paused ones do: what they are owed waits)."""
         return self.state is not ConnectionState.DISABLED
@@ -93,6 +98,8 @@ class Site:
             if not self._repeatable(placed.target)
         )
         """Targets of operations that may not be sent again when it is not known whether they were."""
+        self.speaking = tuple(key for key, one in self.live.items() if one.hints)
+        """Connections that are asked for details of what they push."""
         people = self.entities.get("customer")
         self.match = people.match if people is not None and people.match is not None else route.Match()
         self.watches = watch.Watches(self.routes.values())

@@ -16,7 +16,7 @@ from sqlalchemy.engine import make_url
 from connectors.core import declaration, registry
 from gateway import migrate
 from gateway.trial import postgres
-from retry_queue import pump
+from retry_queue import sweep
 from retry_queue.ledger import session, upkeep
 from tests.ledger import hub as hubs
 from tests.ledger import target
@@ -146,7 +146,7 @@ async def desk(ledger: session.Ledger) -> AsyncIterator[target.Target]:
 @pytest.fixture(autouse=True)
 def sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody rings in most of these tests; a sweep every second would make each of them wait for it."""
-    monkeypatch.setattr(pump, "SWEEP", 0.1)
+    monkeypatch.setattr(sweep, "PERIOD", 0.1)
 
 
 @pytest.fixture

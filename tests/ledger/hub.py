@@ -128,7 +128,7 @@ async def build(url: str, redis: str | None = None, rule: breaker.Rule = breaker
     pumps = pump.Pumps(hub.ledger, hub.calls, hub.sealer, hub.current, hub.reload, rule)
     made = Worker(hub, pumps, receive.Receiver(hub.door, hub.appender))
     if redis is not None:
-        made.work.append(asyncio.create_task(dispatch.listen(redis, tasks.wake(pumps.wake), hub.stopped)))
+        made.work.append(asyncio.create_task(dispatch.listen(redis, tasks.wake(pumps.rung), hub.stopped)))
     return made
 
 

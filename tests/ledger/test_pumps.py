@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
-from retry_queue import pump
+from retry_queue import sweep
 from retry_queue.ledger import session
 from tests.ledger import hub as hubs
 from tests.ledger import making, target
@@ -111,7 +111,7 @@ async def test_without_redis_the_sweep_does_it(
     database_url: str, erp: target.Target, bell: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """T-07: nobody rings; ingress does not notice, and the sweep finds the work within its period."""
-    monkeypatch.setattr(pump, "SWEEP", 1.0)
+    monkeypatch.setattr(sweep, "PERIOD", 1.0)
     async with hubs.running(database_url, bell) as worker:
         await worker.push(hubs.order("T1"))
         await worker.settled()
@@ -129,7 +129,7 @@ async def test_the_bell_wakes_another_process_at_once(
     database_url: str, erp: target.Target, valkey_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One worker takes in, the other works; the sweep alone would need up to three seconds each time."""
-    monkeypatch.setattr(pump, "SWEEP", 3.0)
+    monkeypatch.setattr(sweep, "PERIOD", 3.0)
     door = await hubs.build(database_url)
     door.hub.bell = bell = type(door.hub.bell)(valkey_url)
     door.hub.appender._woken = bell.ring
