@@ -33,6 +33,12 @@ def dies_with_parent() -> Callable[[], None] | None:
     return before_exec
 
 
+def trim() -> None:
+    """Gives back to the system what this process has freed and keeps for later; where the C library can."""
+    if _libc is not None and hasattr(_libc, "malloc_trim"):
+        _libc.malloc_trim(0)
+
+
 def kill_group(pid: int, sign: int) -> bool:
     """Send a signal to a child started with ``start_new_session`` and to all it started itself."""
     try:

@@ -45,7 +45,7 @@ def run(config: settings.Settings, role: str = "all", pace: float = 1.0, sandbox
 async def _all(config: settings.Settings, pace: float, sandbox: int | None) -> int:
     from retry_queue.ledger import session, users, workers
 
-    command = [sys.executable, "-P", "-m", "gateway.serve"]
+    command = [sys.executable, "-P", "-m", "gateway.child"]
     roles = [
         supervisor.Role("api", [*command, "api"], waits=True),
         supervisor.Role("worker", [*command, "worker", str(pace)], count=config.workers, waits=True),
@@ -129,6 +129,7 @@ def _settle_memory() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 50, 100)
+    children.trim()
 
 
 async def _worker(config: settings.Settings, *, polls: bool, pumps: bool, pace: float) -> int:
@@ -147,7 +148,7 @@ async def _worker(config: settings.Settings, *, polls: bool, pumps: bool, pace: 
 
 
 def main() -> int:
-    """``python -m gateway.serve ROLE [PACE]``: how the supervisor starts its children, without the CLI's imports."""
+    """``python -m gateway.serve ROLE [PACE]``: without the CLI's imports."""
     told = [one for one in sys.argv[1:] if not one.startswith(children.GATE)]
     try:
         return run(settings.load(), told[0] if told else "all", float(told[1]) if len(told) > 1 else 1.0)

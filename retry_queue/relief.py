@@ -19,9 +19,10 @@ LOOK = 0.2
 """Seconds between two looks at how far behind planning is."""
 BEHIND = 0.5
 """Seconds that an event has waited for planning before this process takes part."""
-CALM = 0.05
-"""Seconds without a hand-in after which there is time: an acknowledgement never waits for planning."""
-BATCH = 100
+CALM, RECENT = 0.05, 60.0
+"""Seconds without a hand-in after which there is time, as an acknowledgement never waits for planning; and after which
+the workers will have come to an end, and nobody looks any more."""
+BATCH = 200
 
 log = structlog.get_logger()
 
@@ -33,7 +34,7 @@ class Relief(intake.Intake):
         """Helps until ``stopped``; ``calm`` tells for how many seconds nobody has handed in anything."""
         while not await rest.until(stopped, LOOK):
             try:
-                while calm() >= CALM and not stopped.is_set() and await self._late() and await self._some():
+                while CALM <= calm() < RECENT and not stopped.is_set() and await self._late() and await self._some():
                     await asyncio.sleep(0)
             except session.LedgerUnavailable as error:
                 log.warning("relief.waiting", error=str(error))

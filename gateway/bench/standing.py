@@ -13,6 +13,9 @@ import httpx
 from gateway.bench import flow, load, product, target, top
 from gateway.trial import processes
 
+CHILD = b"gateway.child"
+"""By which the supervisor's processes are known."""
+
 
 async def run(
     bench: flow.Bench, hub: product.Product, rival: top.Top | None, events: int, rest: float
@@ -59,8 +62,8 @@ def _children(parent: int) -> dict[str, int]:
     found: dict[str, int] = {}
     for pid in set(processes.descendants(parent)) - {parent}:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        if product.SERVE.encode() in words:
-            found[words[words.index(product.SERVE.encode()) + 1].decode()] = pid
+        if CHILD in words:
+            found[words[words.index(CHILD) + 1].decode()] = pid
     return found
 
 
