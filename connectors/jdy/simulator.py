@@ -1,8 +1,8 @@
 """The simulated Kingdee Star: signed calls under ``/jdy``, one company's books behind them.
 
 Controls, under ``/_sim/jdy``: ``POST audit|close|audit_return`` ``{number}`` · ``POST ship`` ``{number, waybill?,
-carrier?}`` · ``POST levels`` ``{number, bin?, stock?, qty}`` · ``POST customers|goods/{number}`` · ``POST rotate`` (a new app secret, as every day) · ``POST
-expire_tokens`` · ``GET orders|returns/{number}``.
+carrier?}`` · ``POST levels`` ``{number, stock?, bin?, qty}`` · ``POST customers|goods/{number}`` · ``POST rotate`` (a
+new app secret, as every day) · ``POST expire_tokens`` · ``GET orders|returns/{number}``.
 """
 
 from __future__ import annotations

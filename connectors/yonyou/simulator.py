@@ -1,8 +1,8 @@
 """The simulated YonBIP: gateway lookup, token service and gateway under ``/yonyou``, one tenant, events to the hub.
 
 Controls, under ``/_sim/yonyou``: ``POST approve|ship|close|oppose`` by ``number`` (the shop's) · ``POST workflow``
-``{on}`` · ``POST customers|goods/{code}`` · ``POST levels/{code}`` ``{batch, warehouse?, status?, qty}`` · ``POST check`` (saving the subscription) · ``POST expire_tokens`` ·
-``GET orders/{number}``.
+``{on}`` · ``POST customers|goods/{code}`` · ``POST levels/{code}`` ``{batch, warehouse?, status?, qty}`` · ``POST
+check`` (saving the subscription) · ``POST expire_tokens`` · ``GET orders/{number}``.
 """
 
 from __future__ import annotations
@@ -274,8 +274,8 @@ class Simulator(engine.Simulator):
     async def edit_level(self, request: Request) -> Response:
         """So much is there of a batch, in a warehouse and a state: as in the material's first row where not told."""
         code, wish = request.path_params["code"], await control.body(request)
-        told = {"warehouse": wish.get("warehouse"), "stockStatusDoc": wish.get("status"), "batchno": wish.get("batch", "")}
-        told = {name: value for name, value in told.items() if value is not None}
+        named = {"warehouse": "warehouse", "stockStatusDoc": "status", "batchno": "batch"}
+        told = {name: wish[key] for name, key in named.items() if key in wish}
         rows = [one for one in self.books.stock if one["product_code"] == code]
         if not rows:
             raise LookupError(f"no material {code}")

@@ -81,7 +81,8 @@ async def test_batches_of_a_material_are_one_level() -> None:
     async with rehearsal.stage("u8") as stage:
         site = stage.simulator
         assert isinstance(site, u8.Simulator)
-        site.site.batches |= {(SKU, "01", "B1"): Decimal("0.5"), (SKU, "01", "B2"): Decimal(3), (SKU, "02", "B1"): Decimal(4)}
+        batches = {("01", "B1"): Decimal("0.5"), ("01", "B2"): Decimal(3), ("02", "B1"): Decimal(4)}
+        site.site.batches |= {(SKU, *place): quantity for place, quantity in batches.items()}
         seen = await told(stage)
         assert (seen[f"{SKU}@01"], seen[f"{SKU}@02"]) == ((Decimal("123.5"),) * 2, (4, 4))
 
@@ -95,3 +96,5 @@ async def test_lots_are_one_level() -> None:
         assert (await told(stage))[f"{SKU}@CK001"] == (Decimal("127.25"),) * 2
         site.books.documents["STK_Inventory"][f"{SKU}@CK001#L2"].header["FStockStatusId"] = "KCZT02_SYS"
         assert (await told(stage))[f"{SKU}@CK001"] == (Decimal("120.25"),) * 2, "what may not be sold is not read"
+        other = await told(stage, usable_status="KCZT02_SYS")
+        assert other == {f"{SKU}@CK001": (7, 7)}, "what may be sold is in the status that the connection names"

@@ -208,9 +208,9 @@ class Books:
         for row in order["orderDetails"]:
             row["sendQty"] = row["qty"]
             code = self.goods[row["productId"]]["code"]
-            level = next((one for one in self.stock if one["product_code"] == code), None)  # the oldest batch goes first
-            for name in COUNTED if level is not None else ():
-                level[name] -= int(row["qty"])
+            for level in [one for one in self.stock if one["product_code"] == code][:1]:  # the oldest batch goes first
+                for name in COUNTED:
+                    level[name] -= int(row["qty"])
         self.touch(order, nextStatus="TAKEDELIVERY")
         return delivery
 

@@ -13,6 +13,7 @@ from connectors.core import client, declaration, errors, model, terms, together
 from connectors.core.own import source
 from tests.unit.connectors.conftest import Answer, Peer, Seen, answer
 
+LONG = Decimal("12345678901234567890.123456789012345678")
 BY_SKU = terms.Together(by=["sku", "at.house"], add=["qty", "at.free"], once=["no"])
 
 
@@ -29,12 +30,12 @@ def test_rows_of_one_record_are_one_with_exact_sums() -> None:
         {"no": 2, "sku": "B", "at": {"house": 7, "free": "5"}, "qty": 5},
         {"no": 3, "sku": "A", "at": {"house": "7", "free": " 0.2"}, "qty": 2},
         {"no": 4, "sku": "A", "at": {"house": 8, "free": "9"}, "qty": 9},
-        {"no": 5, "sku": "A", "at": {"house": 7, "free": None}, "qty": Decimal("12345678901234567890.123456789012345678")},
+        {"no": 5, "sku": "A", "at": {"house": 7, "free": None}, "qty": LONG},
     ]
     before = str(rows)
     first, second, third = summed(rows[:2], rows[2:])
     whole = {"no": 1, "sku": "A", "at": {"house": 7, "free": "0.30"}, "bin": "x"}
-    assert first == whole | {"qty": Decimal("12345678901234567893.123456789012345678")}
+    assert first == whole | {"qty": Decimal("12345678901234567893.123456789012345678")}, "more digits than usual"
     assert (second, third) == (rows[1], rows[3]), "a record of one row is left as it is, in its place"
     assert str(rows) == before
     assert type(summed([{"sku": "A", "qty": 1}, {"sku": "A", "qty": 2}])[0]["qty"]) is int
