@@ -32,6 +32,7 @@ from connectors.core import (
     scope,
     sending,
     template,
+    together,
 )
 
 TRIES = 3
@@ -82,6 +83,9 @@ class Client:
                 found = await self._flow(work, made.operation.flow, operation, given, fresh)
             elif made.safe:
                 found = await self._safely(lambda: _settled(work, made, given))
+                joined = made.operation.together
+                if joined is not None and found.data and made.operation.paging.style == "none":
+                    found = replace(found, data=together.one(joined, operation, found.data))
             else:
                 found = await self._write(work, made, given, fresh)
             return replace(found, exchanges=tuple(work.exchanges))
@@ -93,19 +97,31 @@ class Client:
         given: Mapping[str, Any],
         window: tuple[datetime, datetime] | None = None,
     ) -> AsyncIterator[list[Any]]:
-        """The rows of a list operation, page by page; ``window`` gives ``${window.start}`` and ``${window.end}``."""
+        """The rows of a list operation, page by page; ``window`` gives ``${window.start}`` and ``${window.end}``.
+
+        Where rows of one record are added up (``together``), nothing comes before all of them were read.
+        """
         with self._work(connection, operation) as work:
             made = plan.of(connection.declaration, operation)
             span = {"window": {"start": window[0], "end": window[1]}} if window else {}
 
+            joined = made.operation.together
+            sums = together.Sums(joined, operation) if joined is not None else None
+
             async def fetch(page: Mapping[str, Any]) -> tuple[list[Any], Any]:
                 found, got = await self._safely(lambda: work.once(made, given, page=page, **span))
-                return found.data or [], got.body
+                rows = found.data or []
+                if sums is not None:
+                    sums.take(rows, paging.total(made.operation.paging, got.body))
+                return rows, got.body
 
             async for rows in paging.read(fetch, made.operation.paging, operation):
-                yield rows
+                if sums is None:
+                    yield rows
                 # A long reading must not collect every page it has seen.
                 work.exchanges.clear()
+            for added in sums.pages() if sums is not None else ():
+                yield added
 
     async def probe(self, connection: model.Connection) -> model.Outcome:
         """The connector's cheap call: are address, credentials and permissions right?"""

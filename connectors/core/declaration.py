@@ -211,6 +211,7 @@ class Operation(RequestSpec):
     errors: list[ErrorRule] = Field(default_factory=list)
     """Looked at before the connector's own table."""
     paging: Paging = Paging()
+    together: terms.Together | None = None  # for ``list``: rows that are one record are added up
     idempotent: Idempotency = Idempotency.NO
     lookup: str | None = None
     """Operation that finds the record by natural key; gets the same input."""
@@ -238,6 +239,8 @@ class Operation(RequestSpec):
             raise ValueError("a guard is for a write or act that is no flow")
         if self.kind == "list" and not self.items:
             raise ValueError("a list operation needs items")
+        if self.together and (why := self.together.unfit(self.kind, self.paging.reverse, str(self.model_dump()))):
+            raise ValueError(why)
         return self
 
 

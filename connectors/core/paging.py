@@ -56,13 +56,14 @@ def _following(spec: declaration.Paging, body: Any, rows: list[Any], seen: int, 
         if not predicate.truth(plan.reader(spec.has_next)(body)):
             return paths.ABSENT
         return plan.reader(spec.cursor)(body) if spec.cursor else None
-    total = _total(spec, body)
-    if total is not None:
-        return None if seen < total and rows else paths.ABSENT
+    whole = total(spec, body)
+    if whole is not None:
+        return None if seen < whole and rows else paths.ABSENT
     return None if len(rows) >= spec.size else paths.ABSENT
 
 
-def _total(spec: declaration.Paging, body: Any) -> int | None:
+def total(spec: declaration.Paging, body: Any) -> int | None:
+    """How many rows the whole list has by the answer's own word; None where it does not say."""
     if spec.total is None:
         return None
     found = plan.reader(spec.total)(body)
@@ -74,8 +75,8 @@ def _total(spec: declaration.Paging, body: Any) -> int | None:
 
 async def _backwards(fetch: Fetch, spec: declaration.Paging, name: str) -> AsyncIterator[list[Any]]:
     rows, body = await fetch(_page(spec, 0))
-    total = _total(spec, body)
-    if total is None:
+    whole = total(spec, body)
+    if whole is None:
         if len(rows) < spec.size:
             if rows:
                 yield rows
@@ -85,7 +86,7 @@ async def _backwards(fetch: Fetch, spec: declaration.Paging, name: str) -> Async
             operation=name,
             hint={"zh": "分页倒序读取需要总数，但答复里没有", "en": "The answer has no total to read backwards from"},
         )
-    pages = math.ceil(total / spec.size)
+    pages = math.ceil(whole / spec.size)
     if pages > spec.limit_pages:
         raise _too_many(spec, name)
     if pages <= 1:

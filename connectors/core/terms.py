@@ -152,6 +152,33 @@ class Partial(Part):
     label: Text
 
 
+class Together(Part):
+    """Several rows of a ``list`` are one record, such as a stock level by batch or bin: the first row, with sums.
+
+    The listing must bring all rows of a record. One by the time of change brings only those that changed, so a
+    ``window`` is refused; so is reading backwards, which shows rows twice.
+    """
+
+    by: list[Path] = Field(min_length=1)
+    """What tells one record from another, in the row; rows without any of it are left as they are."""
+    add: list[Path] = Field(min_length=1)
+    """The quantities to add up, exactly: numbers, or texts of numbers. What is absent, null or empty adds nothing."""
+    once: list[Path] = Field(default_factory=list)
+    """What names a row among those of its record: one that is met again (rows move while pages are read) counts once.
+    A row without it counts whenever it is met."""
+
+    def unfit(self, kind: str, backwards: bool, request: str) -> str | None:
+        """Why an operation cannot have this; ``request`` is all of it as text."""
+        if kind != "list":
+            return "together is for lists"
+        if backwards:
+            return "together reads forwards, or rows that move would be added twice"
+        if "${window." in request:
+            return "together needs all rows of a record, and a list of a window brings only those that changed"
+        both = sorted({*self.add} & {*self.by, *self.once})
+        return f"together: '{both[0]}' is a quantity and names rows" if both else None
+
+
 class Authorise(Part):
     """A person agrees in a browser, and the platform sends them back with a code: how it begins and what comes of it.
 

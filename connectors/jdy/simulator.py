@@ -1,8 +1,8 @@
 """The simulated Kingdee Star: signed calls under ``/jdy``, one company's books behind them.
 
 Controls, under ``/_sim/jdy``: ``POST audit|close|audit_return`` ``{number}`` · ``POST ship`` ``{number, waybill?,
-carrier?}`` · ``POST customers|goods/{number}`` · ``POST rotate`` (a new app secret, as every day) · ``POST
-expire_tokens`` · ``GET orders|returns/{number}``.
+carrier?}`` · ``POST levels`` ``{number, stock?, bin?, qty}`` · ``POST customers|goods/{number}`` · ``POST rotate`` (a
+new app secret, as every day) · ``POST expire_tokens`` · ``GET orders|returns/{number}``.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import json
 import secrets
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
 from typing import Any, ClassVar
 from urllib.parse import quote
 
@@ -55,6 +56,9 @@ class Simulator(engine.Simulator):
         goods = [(sku.code, f"{sku.title} {sku.spec}") for sku in self.world.skus]
         for code, name in [*goods, ("SKU-1001", "示例商品"), ("SKU-1002", "示例商品二")]:
             self.books.add_goods(code, name, 120)
+        del self.books.shelves["SKU-1001", books.STOCK, ""]
+        for place in books.BINS:  # behind everything else, so that the bins may fall on several pages
+            self.books.put("SKU-1001", books.STOCK, place, Decimal(40))
         self.books.add_customer(str(self.settings["customer_number"]), "网店客户", {})
         for person in self.world.customers[:20]:
             self.books.add_customer(f"KH{person.index + 1:05d}", f"{person.name}{person.index}", {})
@@ -168,6 +172,7 @@ class Simulator(engine.Simulator):
             post("/ship", self.ship),
             post("/customers/{number}", self.edit_customer),
             post("/goods/{number}", self.edit_goods),
+            post("/levels", self.put_level),
             post("/rotate", self.rotate),
             post("/expire_tokens", self.expire_tokens),
         ]
@@ -214,6 +219,12 @@ class Simulator(engine.Simulator):
         row = self._found(self.books.materials, request.path_params["number"])
         self.books.touch(row, **await control.body(request))
         return control.answer(row)
+
+    async def put_level(self, request: Request) -> Response:
+        wish = await control.body(request)
+        warehouse, place = str(wish.get("stock", books.STOCK)), str(wish.get("bin", ""))
+        self.books.put(str(wish.get("number")), warehouse, place, Decimal(str(wish.get("qty"))))
+        return control.answer({"count": str(self.books.count(str(wish["number"])))})
 
     async def rotate(self, _request: Request) -> Response:
         """The app secret changes, and with it every token."""

@@ -162,7 +162,7 @@ class Simulator(engine.Simulator):
     def _stock(self, query: Any) -> dict[str, Any]:
         low, high = query.get("invcode_begin", ""), query.get("invcode_end") or "\uffff"
         codes = sorted(code for code in self.site.stock if low <= code <= high)
-        return page("currentstock", [self.site.level(code) for code in codes], query)
+        return page("currentstock", [row for code in codes for row in self.site.levels(code)], query)
 
     # Controls.
 

@@ -1,8 +1,8 @@
 """The simulated YonBIP: gateway lookup, token service and gateway under ``/yonyou``, one tenant, events to the hub.
 
 Controls, under ``/_sim/yonyou``: ``POST approve|ship|close|oppose`` by ``number`` (the shop's) · ``POST workflow``
-``{on}`` · ``POST customers|goods/{code}`` · ``POST check`` (saving the subscription) · ``POST expire_tokens`` ·
-``GET orders/{number}``.
+``{on}`` · ``POST customers|goods/{code}`` · ``POST levels/{code}`` ``{batch, warehouse?, status?, qty}`` · ``POST
+check`` (saving the subscription) · ``POST expire_tokens`` · ``GET orders/{number}``.
 """
 
 from __future__ import annotations
@@ -71,9 +71,13 @@ class Simulator(engine.Simulator):
                 "warehouse": self.settings["warehouse"],
                 "warehouse_code": "CK001",
             }
-            counts = {"currentqty": 120, "availableqty": 120, "planavailableqty": 120, "preretailqty": 0}
             named = {"product": str(number), "product_code": code, "productsku": str(number), "productsku_code": code}
-            self.books.stock.append({**level, **named, **counts})
+            # One SKU is kept by batch: its level has three rows.
+            batches = {"B1": 70, "B2": 30, "B3": 20} if code == "SKU-1001" else {"": 120}
+            for batch, quantity in batches.items():
+                counts = dict.fromkeys(books.COUNTED, quantity)
+                state = {"batchno": batch, "stockStatusDoc": books.SOUND, "preretailqty": 0}
+                self.books.stock.append({**level, **named, **state, **counts})
         self._customer(str(self.settings["customer"]), "网店客户", "")
         for person in self.world.customers[:20]:
             self._customer(f"YY{person.index + 1:05d}", person.name, person.phone)
@@ -208,6 +212,7 @@ class Simulator(engine.Simulator):
             post("/close", self.close),
             post("/customers/{code}", self.edit_customer),
             post("/goods/{code}", self.edit_goods),
+            post("/levels/{code}", self.edit_level),
             post("/check", self.check),
             post("/expire_tokens", self.expire_tokens),
         ]
@@ -265,6 +270,21 @@ class Simulator(engine.Simulator):
         kept.update(await control.body(request), pubts=self.local())
         self.tell("YXYBASEDOC_PC_PRODUCT_UPDATE", {"id": kept["id"], "code": kept["code"]})
         return control.answer(kept)
+
+    async def edit_level(self, request: Request) -> Response:
+        """So much is there of a batch, in a warehouse and a state: as in the material's first row where not told."""
+        code, wish = request.path_params["code"], await control.body(request)
+        named = {"warehouse": "warehouse", "stockStatusDoc": "status", "batchno": "batch"}
+        told = {name: wish[key] for name, key in named.items() if key in wish}
+        rows = [one for one in self.books.stock if one["product_code"] == code]
+        if not rows:
+            raise LookupError(f"no material {code}")
+        found = next((one for one in rows if {**one, **told} == one), None)
+        if found is None:
+            found = {**rows[0], **told}
+            self.books.stock.append(found)
+        found.update(dict.fromkeys(books.COUNTED, wish["qty"]))
+        return control.answer(found)
 
     async def check(self, _request: Request) -> Response:
         self.tell("CHECK_URL", None)

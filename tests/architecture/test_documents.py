@@ -317,7 +317,8 @@ REFERENCES = {
         *canonical.MODELS,
     },
     "docs/connectors.md": {
-        *_names(declaration.Declaration, terms.Failure), *terms.ErrorClass, *terms.FieldType, *declaration.Idempotency,
+        *_names(declaration.Declaration, terms.Failure, terms.Together),
+        *terms.ErrorClass, *terms.FieldType, *declaration.Idempotency,
         *{"every", "window", "overlap", "lag", "horizon", "gap"} & {*declaration.EventSource.model_fields},
         *signing.SCHEMES, *verify.SCHEMES, *proving.STOCK, *_names(rehearsal.Rehearsal, rehearsal.Call, rehearsal.Push),
         *(name for name in faults.Faults.model_fields if name not in ("ban_until", "duplicate_rate")),

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 Row = dict[str, Any]
 STOCK = "CK001"
-"""The number of the only warehouse."""
+"""The number of the warehouse that sells."""
+BINS = ("A-01", "A-02", "B-01")
+"""Where goods lie that are kept in several bins; what is sold leaves the first."""
 
 
 class Refused(Exception):
@@ -28,7 +31,7 @@ class Books:
         self.orders: dict[str, Row] = {}
         self.outbounds: dict[str, Row] = {}
         self.inbounds: dict[str, Row] = {}
-        self.stock: dict[str, float] = {}
+        self.shelves: dict[tuple[str, str, str], Decimal] = {}
         self._number = 1763000000000000000
 
     def next(self) -> str:
@@ -90,7 +93,7 @@ class Books:
         """What an audit changes; goods of a return are in stock from now."""
         if self.inbounds.get(one["bill_no"]) is one:
             for row in one["material_entity"]:
-                self.stock[row["material_number"]] += float(row["qty"])
+                self.move(row["material_number"], Decimal(str(row["qty"])))
         self.touch(one, bill_status="C", auditor_name="张会计", audit_time=self.clock())
 
     def ship(self, order: Row, carrier: str, waybill: str) -> Row:
@@ -99,7 +102,7 @@ class Books:
         source = {"src_bill_no": order["bill_no"], "src_bill_type_id": "sal_bill_order"}
         rows = []
         for row in order["material_entity"]:
-            self.stock[row["material_number"]] -= float(row["qty"])
+            self.move(row["material_number"], -Decimal(str(row["qty"])))
             rows.append({**row, **source, "id": self.next(), "stock_number": STOCK})
         self.outbounds[number] = {
             "id": self.next(), "bill_no": number, "bill_date": self.clock()[:10], "bill_status": "Z",
@@ -110,14 +113,29 @@ class Books:
         self.audit(self.outbounds[number])
         return self.outbounds[number]
 
+    def move(self, number: str, quantity: Decimal) -> None:
+        """Goods come to, or leave, the first bin of the warehouse that sells."""
+        place = next(one for one in self.shelves if one[:2] == (number, STOCK))
+        self.shelves[place] += quantity
+
+    def count(self, number: str) -> Decimal:
+        """All there is of some goods."""
+        return sum((quantity for place, quantity in self.shelves.items() if place[0] == number), Decimal(0))
+
+    def put(self, number: str, warehouse: str, bin: str, quantity: Decimal) -> None:
+        """So much lies in a bin from now on."""
+        if number not in self.materials:
+            raise LookupError(f"no goods {number}")
+        self.shelves[number, warehouse, bin] = quantity
+
     def levels(self) -> list[Row]:
-        """Stock as its list shows it: quantities are text."""
+        """Stock as its list shows it: a row for each bin, quantities are text. What tells the bin is not read by us."""
         rows = []
-        for number, quantity in self.stock.items():
+        for (number, warehouse, bin), quantity in self.shelves.items():
             goods = self.materials[number]
             named = {"material_id": goods["id"], "material_number": number, "material_name": goods["name"]}
-            counts = {"qty": f"{quantity:g}", "valid_qty": f"{quantity:g}"}
-            rows.append({**named, "stock_number": STOCK, "stock_name": "成品仓", "aux_prop_number": "", **counts})
+            place = {"stock_number": warehouse, "stock_name": "成品仓", "sp_number": bin, "aux_prop_number": ""}
+            rows.append({**named, **place, "qty": f"{quantity:f}", "valid_qty": f"{quantity:f}"})
         return rows
 
     def _row(self, row: Row) -> Row:
@@ -133,11 +151,11 @@ class Books:
         told = {"id": self.next(), "material_name": goods["name"], "unit_name": "件", "tax_price": price}
         return {**row, **told, "all_amount": whole, "amount": net}
 
-    def add_goods(self, number: str, name: str, quantity: float) -> None:
+    def add_goods(self, number: str, name: str, quantity: int) -> None:
         times = {"create_time": self.clock(), "modify_time": self.clock()}
         more = {"enable": "1", "base_unit_name": "件", "parent_name": "商品", "barcode": "", "model": ""}
         self.materials[number] = {"id": self.next(), "number": number, "name": name, **more, **times}
-        self.stock[number] = quantity
+        self.put(number, STOCK, "", Decimal(quantity))
 
     def save_customer(self, given: Row) -> Row:
         """POST customer: new ones only."""

@@ -83,16 +83,16 @@ def shipped(ledger: books.Books, order_entry: int, *, audited: bool = False) -> 
     return sum((row["FRealQty"] for row in rows), Decimal(0))
 
 
-def stock(ledger: books.Books, sku: str, quantity: Decimal) -> None:
-    """Put ``quantity`` of a material on the shelf (an inventory row is made when there is none)."""
-    key = f"{sku}@{STORE}"
+def stock(ledger: books.Books, sku: str, quantity: Decimal, lot: str = "") -> None:
+    """Put ``quantity`` of a material (or of a lot of it) on the shelf; an inventory row is made when there is none."""
+    key = f"{sku}@{STORE}" + (f"#{lot}" if lot else "")
     moment = ledger.now()
     row = ledger.documents["STK_Inventory"].get(key)
     if row is None:
         row = books.Document(ledger.forms["STK_Inventory"], len(ledger.documents["STK_Inventory"]) + 1, key, "C",
                              moment, moment)  # fmt: skip
         row.header.update(FMaterialId=sku, FStockId=STORE, FStockOrgId="100", FStockStatusId="KCZT01_SYS",
-                          FBaseUnitId="Pcs", FAVBQty=Decimal(0))  # fmt: skip
+                          FLot=lot, FBaseUnitId="Pcs", FAVBQty=Decimal(0))  # fmt: skip
         ledger.documents["STK_Inventory"][key] = row
     row.header["FQty"] = row.header["FBaseQty"] = quantity
     row.modified = moment

@@ -29,6 +29,7 @@ class Site:
         self.deliveries: dict[str, Row] = {}
         self.returns: dict[str, Row] = {}
         self.stock: dict[str, Decimal] = {}
+        self.batches: dict[tuple[str, str, str], Decimal] = {}
         self.goods: dict[str, Row] = {}
         self.customers: dict[str, Row] = {}
         self.results: dict[str, Row | Refused] = {}
@@ -158,8 +159,13 @@ class Site:
         }  # fmt: skip
         return self.deliveries[number]
 
-    def level(self, code: str) -> Row:
-        return {"invcode": code, "whcode": "01", "whname": "成品仓", "qty": float(self.stock[code])}
+    def levels(self, code: str) -> list[Row]:
+        """What there is of a material: without a batch, then a row for each batch."""
+        rows = {(code, "01", ""): self.stock[code]} | {key: one for key, one in self.batches.items() if key[0] == code}
+        return [
+            {"invcode": code, "whcode": house, "whname": "成品仓", "batch": batch, "qty": float(quantity)}
+            for (code, house, batch), quantity in rows.items()
+        ]
 
 
 def heads(rows: list[Row], begin: str, end: str) -> list[Row]:

@@ -14,6 +14,10 @@ from typing import Any
 Row = dict[str, Any]
 KEPT = 3600
 """Seconds for which the answer to a resubmitCheckKey is replayed; later it is only known to be a duplicate."""
+COUNTED = ("currentqty", "availableqty", "planavailableqty")
+"""The quantities of a row of stock that goods which leave take with them."""
+SOUND = 2006555827382257001
+"""The id of the state of goods that may be sold."""
 
 
 class Refused(Exception):
@@ -203,10 +207,10 @@ class Books:
         delivery.update(logisticsBillNo=waybill, logisticWayId_name=carrier)
         for row in order["orderDetails"]:
             row["sendQty"] = row["qty"]
-            for level in self.stock:
-                if level["product_code"] == self.goods[row["productId"]]["code"]:
-                    for name in ("currentqty", "availableqty", "planavailableqty"):
-                        level[name] -= int(row["qty"])
+            code = self.goods[row["productId"]]["code"]
+            for level in [one for one in self.stock if one["product_code"] == code][:1]:  # the oldest batch goes first
+                for name in COUNTED:
+                    level[name] -= int(row["qty"])
         self.touch(order, nextStatus="TAKEDELIVERY")
         return delivery
 

@@ -106,6 +106,7 @@ class Calls:
 
     def stock(self, body: Any) -> tuple[str | int, str, Any]:
         wanted = {"productn.code": "product_code", "warehouse.code": "warehouse_code", "org": "org"}
+        wanted["stockStatusDoc"] = "stockStatusDoc"
         if not any(body.get(key) for key in wanted):
             raise books.Refused("999", "查询条件不能为空")
         rows = [

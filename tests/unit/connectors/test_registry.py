@@ -79,6 +79,7 @@ def test_unknown_connectors_are_named():
 
 def test_schema():
     found = registry.schema()
+    assert set(found["$defs"]["Together"]["required"]) == {"by", "add"}
     assert found["title"] == "Declaration"
     assert "json" in found["$defs"]["Operation"]["properties"]
 
