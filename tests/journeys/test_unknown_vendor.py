@@ -1,8 +1,7 @@
-"""A system nobody wrote a connector for, by configuration alone: OpenAPI document and JSON-RPC, ``apply``, both ways."""
+"""A system nobody wrote a connector for, by configuration alone: OpenAPI, JSON-RPC, ``apply``, both ways."""
 
 from __future__ import annotations
 
-import asyncio
 import os
 import subprocess
 import sys

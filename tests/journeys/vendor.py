@@ -92,7 +92,8 @@ class Counter(web.Page):
             return
         number = urlsplit(self.path).path.split("/")[-2]
         if number not in self.vendor.orders:
-            return self._say({"errno": 4004, "errmsg": "订单不存在"})
+            self._say({"errno": 4004, "errmsg": "订单不存在"})
+            return
         with self.vendor.lock:
             self.vendor.parcels.setdefault(number, []).append(body)
         self._say({"errno": 0, "errmsg": "ok", "data": {"order_no": number}})
