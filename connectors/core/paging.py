@@ -17,15 +17,23 @@ Fetch = Callable[[Mapping[str, Any]], Awaitable[tuple[list[Any], Any]]]
 
 
 async def read(fetch: Fetch, spec: declaration.Paging, name: str) -> AsyncIterator[list[Any]]:
-    """Every page that has rows. Raises Misdeclared beyond ``limit_pages``, for silence would lose rows."""
+    """Every page that has rows.
+
+    Raises Misdeclared beyond ``limit_pages``, for silence would lose rows, and where the cursors go round.
+    """
     if spec.reverse and spec.style in ("page", "offset"):
         async for rows in _backwards(fetch, spec, name):
             yield rows
         return
     cursor: Any = spec.begin
     seen = 0
+    heads: dict[str, list[Any]] = {}
     for index in range(spec.limit_pages):
         rows, body = await fetch(_page(spec, index, cursor))
+        # A queue may be asked with one cursor again and again, but then it gives other rows.
+        if cursor is not None and heads.get(str(cursor)) == rows[:1]:
+            raise _circling(cursor, name)
+        heads[str(cursor)] = rows[:1]
         seen += len(rows)
         if rows:
             yield rows
@@ -98,6 +106,19 @@ async def _backwards(fetch: Fetch, spec: declaration.Paging, name: str) -> Async
         rows, _ = await fetch(_page(spec, index))
         if rows:
             yield rows
+
+
+def _circling(cursor: Any, name: str) -> errors.Misdeclared:
+    said = str(cursor)[:60]
+    return errors.Misdeclared(
+        f"{name}: the cursor '{said}' came a second time with the same rows",
+        operation=name,
+        hint={
+            "zh": f"翻页游标「{said}」又回来了，内容也一样，这样读不到头；请核对 paging 的 cursor、has_next 和 end",
+            "en": f"The cursor '{said}' came back with the same rows, so the list never ends; "
+            "check cursor, has_next and end of its paging",
+        },
+    )
 
 
 def _too_many(spec: declaration.Paging, name: str) -> errors.Misdeclared:

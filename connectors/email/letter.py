@@ -10,6 +10,7 @@ import hashlib
 import html
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email import policy
 from email.errors import MessageError
@@ -30,6 +31,20 @@ class Unsendable(ValueError):
     """An address that is none. The text names it, masked by whoever shows it."""
 
 
+class Anonymous(Unsendable):
+    """The sender's own address is none: what the connection says is wrong, not the message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A message with its envelope. ``wrong`` are recipients whose addresses are none."""
+
+    message: EmailMessage
+    sender: str
+    recipients: list[str]
+    wrong: list[str]
+
+
 def address(text: str, name: str = "") -> Address:
     """An e-mail address; the domain may be in Chinese. Raises Unsendable."""
     local, _, domain = str(text).strip().rpartition("@")
@@ -47,12 +62,27 @@ def _line(text: str) -> str:
     return _SPACE.sub(" ", text).strip()
 
 
-def build(given: Mapping[str, Any], config: Mapping[str, Any], now: float) -> tuple[EmailMessage, str, list[str]]:
-    """The message, its sender and the recipients of the envelope. Raises Unsendable."""
-    sender = address(str(config["from_address"]), str(config.get("from_name") or ""))
-    recipients = [address(one) for one in given.get("to") or []]
+def sender_of(config: Mapping[str, Any]) -> tuple[Address, Address | None]:
+    """Who sends it and who gets the replies. Raises Anonymous."""
+    try:
+        reply_to = address(str(config["reply_to"])) if config.get("reply_to") else None
+        return address(str(config["from_address"]), str(config.get("from_name") or "")), reply_to
+    except Unsendable as error:
+        raise Anonymous(str(error)) from None
+
+
+def build(given: Mapping[str, Any], config: Mapping[str, Any], now: float) -> Letter:
+    """The letter to those whose addresses can be ones. Raises Unsendable when there is none of them."""
+    sender, reply_to = sender_of(config)
+    recipients: list[Address] = []
+    wrong: list[str] = []
+    for one in given.get("to") or []:
+        try:
+            recipients.append(address(one))
+        except Unsendable:
+            wrong.append(_line(str(one))[:200])
     if not recipients:
-        raise Unsendable("nobody to send it to")
+        raise Unsendable(f"not an e-mail address: {', '.join(wrong)}" if wrong else "nobody to send it to")
     text = str(given.get("text") or "")
     made = EmailMessage(policy=POLICY)
     made["From"] = sender
@@ -61,8 +91,8 @@ def build(given: Mapping[str, Any], config: Mapping[str, Any], now: float) -> tu
         made["To"] = "undisclosed-recipients:;"
     else:
         made["To"] = recipients
-    if config.get("reply_to"):
-        made["Reply-To"] = address(str(config["reply_to"]))
+    if reply_to is not None:
+        made["Reply-To"] = reply_to
     made["Subject"] = _line(str(given.get("subject") or "") or (text.strip().splitlines() or ["通知"])[0])[:200]
     made["Date"] = format_datetime(datetime.fromtimestamp(now, UTC))
     made["Message-ID"] = message_id(str(given.get("id") or text), sender.domain)
@@ -73,7 +103,7 @@ def build(given: Mapping[str, Any], config: Mapping[str, Any], now: float) -> tu
         subtype="html",
         charset="utf-8",
     )
-    return made, sender.addr_spec, [one.addr_spec for one in recipients]
+    return Letter(made, sender.addr_spec, [one.addr_spec for one in recipients], wrong)
 
 
 def message_id(key: str, domain: str) -> str:

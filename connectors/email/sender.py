@@ -25,11 +25,12 @@ async def send(request: model.Request, way: line.Line) -> answer.Answer:
     connection = way.connection
     config = scope.settings(connection)
     mail = None
-    if request.method != "GET":
-        try:
+    try:
+        letter.sender_of(config)  # a connection test asks it too, before every message fails
+        if request.method != "GET":
             mail = letter.build(jsontext.loads(request.body), config, time.time())
-        except letter.Unsendable as error:
-            return _told("501", str(error))
+    except letter.Unsendable as error:
+        return _told("sender" if isinstance(error, letter.Anonymous) else "501", str(error))
     server = _server(config, request.timeout)
     try:
         refused = await _opened(server, config, connection.secrets.get("password", ""))
@@ -37,8 +38,7 @@ async def send(request: model.Request, way: line.Line) -> answer.Answer:
             return refused
         if mail is None:
             return await _said(server.noop())
-        message, sender, recipients = mail
-        return await _delivered(server, message.as_bytes(), sender, recipients, message["Message-ID"])
+        return await _delivered(server, mail)
     finally:
         await _closed(server)
 
@@ -94,13 +94,11 @@ def _certificate(error: BaseException) -> bool:
     return False
 
 
-async def _delivered(
-    server: aiosmtplib.SMTP, text: bytes, sender: str, recipients: list[str], number: str
-) -> answer.Answer:
-    refused: list[dict[str, str]] = []
+async def _delivered(server: aiosmtplib.SMTP, mail: letter.Letter) -> answer.Answer:
+    refused = [{"to": one, "code": "501", "message": "not an e-mail address"} for one in mail.wrong]
     try:
-        await server.mail(sender)
-        for one in recipients:
+        await server.mail(mail.sender)
+        for one in mail.recipients:
             try:
                 await server.rcpt(one)
             except aiosmtplib.SMTPRecipientRefused as error:
@@ -109,17 +107,19 @@ async def _delivered(
         return _refusal(error)
     except (aiosmtplib.SMTPException, OSError) as error:
         raise line.NotSent(f"{type(error).__name__}: {error}"[:300]) from None
-    if len(refused) == len(recipients):
-        return _told(refused[0]["code"], refused[0]["message"])
+    if len(refused) == len(mail.recipients) + len(mail.wrong):
+        # Nobody got it: as long as one of them may still take it, it is not over.
+        said_last = next((one for one in refused if one["code"].startswith("4")), refused[-1])
+        return _told(said_last["code"], said_last["message"])
     try:
-        said = await server.data(text)
+        said = await server.data(mail.message.as_bytes())
     except aiosmtplib.SMTPResponseException as error:
         if not 200 <= error.code < 600:
             raise line.NoAnswer(f"no SMTP reply: {error.message}"[:300]) from None
         return _refusal(error)
     except (aiosmtplib.SMTPException, OSError) as error:
         raise line.NoAnswer(f"{type(error).__name__}: {error}"[:300]) from None
-    return _told("250", str(said.message), id=number, **({"refused": refused} if refused else {}))
+    return _told("250", str(said.message), id=mail.message["Message-ID"], **({"refused": refused} if refused else {}))
 
 
 async def _said(reply: Any) -> answer.Answer:

@@ -17,7 +17,18 @@ EXACT = 10**15
 _TIMES = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d", "%Y/%m/%d %H:%M:%S", "%Y/%m/%d %H:%M", "%Y/%m/%d")
 _INSTEAD = ("order_id", "tracking_number", "sku", "warehouse")
 """What tells rows apart where the sheet has no id."""
+_IDS = ("id", "line_id", *_INSTEAD, "barcode")
+_MISSING = {
+    "id": (
+        "不能为空；如果是合并的单元格，请取消合并，每一行都填上",
+        "must not be empty; where cells are merged, part them and fill every row",
+    )
+}
+_BENT = re.compile(r"[1-9](?:\.\d+)?[Ee]\+\d{2,}")
+"""How Excel writes a number of many digits into a CSV file."""
+_SAID = {"zh": ("结果", "原因"), "en": ("Result", "Reason")}
 _EPOCH = datetime(1899, 12, 30)  # noqa: DTZ001 - a spreadsheet's day 0; its times are Beijing's
+_CHINESE = re.compile("[\u4e00-\u9fff]")
 _MONEY = re.compile(r"[¥￥,，\s]")
 OUTPUT = "%Y-%m-%d %H:%M:%S"
 
@@ -56,25 +67,31 @@ def parse(content: bytes, kind: str, most: int, mark: str | None = None) -> Pars
     mark = mark or hashlib.sha256(content).hexdigest()[:16]
     made = Parsed()
     try:
-        made.rows = table.read(content, most + 6)
+        made.rows = table.read(content, most)
         made.head, heads, extra = _headings(made.rows, kind)
+        twice = _twice(made.rows[made.head], heads)
     except table.Unreadable as error:
         made.problems.append(Problem(0, "", error.zh, error.en))
         return made
     grouped: dict[str, dict[str, Any]] = {}
     bad: set[str] = set()
     lined = any(column.line for column in columns.SHEETS[kind])
+    named = any(column.key == "id" and column.required for column in columns.SHEETS[kind])
+    above = ""
     for index in range(made.head + 1, len(made.rows)):
         cells = made.rows[index]
         if all(_empty(cell) for cell in cells):
             continue
         row = index + 1
-        found, problems = _row(cells, heads, extra, kind)
+        found, problems = _row(cells, heads, extra, twice, made.rows[made.head])
         key = str(found.get("id") or "|".join(str(found.get(one) or "") for one in _INSTEAD))
         if problems:
             made.problems += [Problem(row, *one) for one in problems]
             bad.add(key)
+            if lined and named and "id" not in found and found["lines"].get("sku"):
+                bad.add(above)  # one more line of the record above, whose id stands in merged cells
             continue
+        above = key
         lines = found.pop("lines")
         if key not in grouped:
             grouped[key] = {**found, "_row": row, "_file": mark, "_sheet": kind, **({"lines": []} if lined else {})}
@@ -92,6 +109,8 @@ def parse(content: bytes, kind: str, most: int, mark: str | None = None) -> Pars
 
 def _headings(rows: list[list[Any]], kind: str) -> tuple[int, dict[int, columns.Column], dict[int, str]]:
     """Where the headings are (a title may stand above), and which column is what. Raises Unreadable."""
+    if not rows:
+        raise table.Unreadable("文件是空的，没有任何内容", "the file is empty")
     known = columns.known(kind)
     best: tuple[int, dict[int, columns.Column]] = (0, {})
     for index, row in enumerate(rows[:6]):
@@ -105,34 +124,59 @@ def _headings(rows: list[list[Any]], kind: str) -> tuple[int, dict[int, columns.
     missing = [one for one in columns.SHEETS[kind] if one.required and one not in best[1].values()]
     if missing:
         zh, en = "、".join(one.zh for one in missing), ", ".join(one.en for one in missing)
-        raise table.Unreadable(f"缺少列：{zh}（表头见模板）", f"missing columns: {en}")
+        raise table.Unreadable(
+            f"缺少列：{zh}（表头要在前 6 行里）", f"missing columns: {en} (headings must be in the first 6 rows)"
+        )
     extra = {
         place: str(cell).strip()
         for place, cell in enumerate(rows[best[0]])
         if place not in best[1] and not _empty(cell) and len(str(cell)) <= 60
-    }
+        and columns.folded(str(cell)) not in known
+    }  # fmt: skip
+    if (extra.get(0), extra.get(1)) in _SAID.values():
+        extra = {place: name for place, name in extra.items() if place > 1}  # a result of ours that was mended
     return best[0], best[1], extra
 
 
+def _twice(row: list[Any], heads: Mapping[int, columns.Column]) -> dict[int, int]:
+    """Column that says again what another one says -> the first of them."""
+    first = {columns.folded(str(row[place])): place for place in heads}
+    for place, column in heads.items():
+        first |= {columns.folded(name): place for name in (column.key, column.zh, column.en)}
+    found = {place: first.get(columns.folded(str(cell or ""))) for place, cell in enumerate(row)}
+    return {place: before for place, before in found.items() if before is not None and before != place}
+
+
 def _row(
-    cells: list[Any], heads: Mapping[int, columns.Column], extra: Mapping[int, str], kind: str
+    cells: list[Any],
+    heads: Mapping[int, columns.Column],
+    extra: Mapping[int, str],
+    twice: Mapping[int, int],
+    head: list[Any],
 ) -> tuple[dict[str, Any], list[tuple[str, str, str]]]:
     found: dict[str, Any] = {}
     line: dict[str, Any] = {}
     problems: list[tuple[str, str, str]] = []
+    cells = [*cells, *(None for _ in range(len(head) - len(cells)))]
+    for place, before in twice.items():
+        if not _empty(cells[place]) and text(cells[place]) != text(cells[before]):
+            zh, en = "这一列出现了两次，内容不一样；请只留一列", "this column is there twice and differs; keep one"
+            problems.append((_name(head, before), zh, en))
     for place, column in heads.items():
-        cell = cells[place] if place < len(cells) else None
+        cell = cells[place]
         try:
             value = None if _empty(cell) else _value(cell, column)
         except Wrong as error:
-            problems.append((column.zh, error.zh, error.en))
+            problems.append((_name(head, place), error.zh, error.en))
             continue
         if value is None and column.required:
-            problems.append((column.zh, "不能为空", "must not be empty"))
+            problems.append((_name(head, place), *_MISSING.get(column.key, ("不能为空", "must not be empty"))))
         elif value is not None:
             (line if column.line else found)[column.key] = value
     more = {
-        name: text(cells[place]) for place, name in extra.items() if place < len(cells) and not _empty(cells[place])
+        name: text(cells[place])
+        for place, name in extra.items()
+        if not _empty(cells[place]) and not isinstance(cells[place], table.Formula)
     }
     if more:
         found["extra"] = more
@@ -140,11 +184,23 @@ def _row(
     return found, problems
 
 
+def _name(head: list[Any], place: int) -> str:
+    """The column as the file itself calls it, on one line."""
+    return " ".join(str(head[place]).split())[:60]
+
+
 def _empty(cell: Any) -> bool:
     return cell is None or (isinstance(cell, str) and not cell.strip())
 
 
 def _value(cell: Any, column: columns.Column) -> str:
+    if isinstance(cell, table.Formula):
+        raise Wrong(
+            "公式还没有算出结果；请用 Excel 或 WPS 打开、保存一次再放进来",
+            "a formula without its result; open the file in a spreadsheet, save it and send it again",
+        )
+    if isinstance(cell, str) and cell.strip().upper() in table.ERRORS:
+        raise Wrong(f"公式出错，结果是 {cell.strip()}", f"a formula failed: {cell.strip()}")
     if column.kind in ("number", "money"):
         return _number(cell)
     if column.kind == "time":
@@ -155,6 +211,16 @@ def _value(cell: Any, column: columns.Column) -> str:
         raise Wrong(
             "数字太长，已被 Excel 改写；请把这一列设为文本后重新填写",
             "too long a number, bent by Excel; make the column text",
+        )
+    if isinstance(cell, str) and _BENT.fullmatch(cell.strip()):
+        raise Wrong(
+            f"长数字被 Excel 改成了 {cell.strip()}；请从原系统重新导出，或把这一列设为文本后重新填写",
+            f"a long number that Excel bent to {cell.strip()}; export it anew, or make the column text",
+        )
+    if isinstance(cell, datetime) and column.key in _IDS:
+        raise Wrong(
+            "编号被 Excel 改成了日期；请把这一列设为文本后重新填写",
+            "an id that Excel turned into a date; make the column text",
         )
     return text(cell)
 
@@ -207,20 +273,27 @@ def _choice(word: str, column: columns.Column) -> str:
 
 
 def result(parsed: Parsed) -> bytes:
-    """The workbook that goes back: every row with what became of it."""
+    """The workbook that goes back: every row with what became of it, in the language of the file's own headings."""
+    english = bool(parsed.rows) and not any(_CHINESE.search(str(cell)) for cell in parsed.rows[parsed.head])
     said: dict[int, list[str]] = {}
     for one in parsed.problems:
-        said.setdefault(one.row, []).append(f"{one.column}：{one.zh}" if one.column else one.zh)
+        column = f"{one.column}{': ' if english else '：'}" if one.column else ""
+        said.setdefault(one.row, []).append(column + (one.en if english else one.zh))
+    why, between = _SAID["en" if english else "zh"], "; " if english else "；"
+    taken, refused = ("taken", "refused") if english else ("已接收", "失败")
     if 0 in said or not parsed.rows:
-        return table.write(["结果", "原因"], [["失败", "；".join(said.get(0, ["空文件"]))]])
-    head = [text(cell) if not _empty(cell) else "" for cell in parsed.rows[parsed.head]]
+        both = [f"{one.zh} / {one.en}" for one in parsed.problems if one.row == 0]
+        return table.write(["结果 Result", "原因 Reason"], [["失败 refused", between.join(both)]])
+    # The columns of a result that was mended and put in again are not repeated.
+    first = 2 if tuple(map(text, parsed.rows[parsed.head][:2])) in _SAID.values() else 0
+    head = [text(cell) if not _empty(cell) else "" for cell in parsed.rows[parsed.head][first:]]
     rows = []
     for index in range(parsed.head + 1, len(parsed.rows)):
-        cells = [None if _empty(cell) else text(cell) for cell in parsed.rows[index]]
+        cells = [None if _empty(cell) else text(cell) for cell in parsed.rows[index][first:]]
         if any(cell is not None for cell in cells):
-            why = said.get(index + 1)
-            rows.append(["失败" if why else "已接收", "；".join(why or []), *cells])
-    return table.write(["结果", "原因", *head], rows)
+            wrong = said.get(index + 1)
+            rows.append([refused if wrong else taken, between.join(wrong or []), *cells])
+    return table.write([*why, *head], rows)
 
 
 def written(kind: str, records: Iterable[Mapping[str, Any]]) -> tuple[list[str], list[list[Any]]]:

@@ -31,6 +31,19 @@ RISKY = ("=", "+", "-", "@", "\t", "\r")
 """First characters that make a spreadsheet calculate a text."""
 
 
+ERRORS = frozenset(("#N/A", "#REF!", "#NAME?", "#VALUE!", "#DIV/0!", "#NULL!", "#NUM!", "#SPILL!", "#CALC!", "#FIELD!"))
+"""What a spreadsheet shows where a formula failed."""
+_FORMULA = re.compile(rb"<f[ />]")
+_BEFORE = 6
+"""Lines in which the headings are looked for, and the separator with them."""
+
+
+class Formula(str):
+    """A formula whose result the file does not hold, because no spreadsheet has calculated it yet."""
+
+    __slots__ = ()
+
+
 class Unreadable(ValueError):
     """A file that is no table. ``zh`` and ``en`` say what to do."""
 
@@ -40,7 +53,11 @@ class Unreadable(ValueError):
 
 
 def read(content: bytes, most: int) -> list[list[Any]]:
-    """The cells of the first sheet, at most ``most`` rows. Raises Unreadable, whatever the bytes are."""
+    """The cells of the first sheet. Raises Unreadable, whatever the bytes are.
+
+    At most ``most`` rows beside the lines in which headings may stand.
+    """
+    most += _BEFORE
     if content[:4] == b"PK\x03\x04":
         rows = _workbook(content, most)
     elif content[:4] == b"\xd0\xcf\x11\xe0":
@@ -50,31 +67,54 @@ def read(content: bytes, most: int) -> list[list[Any]]:
     else:
         rows = _csv(content, most)
     if len(rows) > most:
-        raise Unreadable(f"超过 {most} 行，请分成几个文件", f"more than {most} rows; split it")
+        limit = most - _BEFORE
+        raise Unreadable(f"超过 {limit} 行，请分成几个文件", f"more than {limit} rows; split it")
     return rows
 
 
 def _workbook(content: bytes, most: int) -> list[list[Any]]:
+    calculates = False
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as packed:
             parts = packed.infolist()
             if len(parts) > PARTS or sum(part.file_size for part in parts) > UNPACKED:
                 raise Unreadable("文件解开后太大", "the file is too large when unpacked")
             for part in parts:
-                if part.filename.endswith((".xml", ".rels")) and _DOCTYPE.search(packed.read(part)):
+                text = packed.read(part) if part.filename.endswith((".xml", ".rels")) else b""
+                if _DOCTYPE.search(text):
                     raise Unreadable("文件含不允许的 XML 声明", "the file holds an XML declaration that is not allowed")
-        book = openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=True, keep_links=False)
-        try:
-            sheet = book.worksheets[0]
-            sheet.reset_dimensions()
-            found = sheet.iter_rows(max_row=most + 1, max_col=WIDEST, values_only=True)
-            return _trimmed([list(row) for row in found])
-        finally:
-            book.close()
+                calculates = calculates or ("worksheets/" in part.filename and _FORMULA.search(text) is not None)
+        rows = _cells(content, most, results=True)
+        return _trimmed(_uncalculated(rows, _cells(content, most, results=False)) if calculates else rows)
     except Unreadable:
         raise
     except Exception as error:  # noqa: BLE001 - the library raises whatever its parts raise on broken files
         raise Unreadable("文件损坏或不是 Excel 工作簿", f"not a workbook: {type(error).__name__}") from None
+
+
+def _cells(content: bytes, most: int, *, results: bool) -> list[list[Any]]:
+    """The cells of the first sheet: of formulas their ``results``, or else the formulas themselves."""
+    book = openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=results, keep_links=False)
+    try:
+        sheet = book.worksheets[0]
+        sheet.reset_dimensions()
+        return [list(row) for row in sheet.iter_rows(max_row=most + 1, max_col=WIDEST, values_only=True)]
+    finally:
+        book.close()
+
+
+def _uncalculated(rows: list[list[Any]], formulas: list[list[Any]]) -> list[list[Any]]:
+    """``rows`` with the formulas in them, if not one has a result. One that has none beside others is empty text."""
+    places = [
+        (across, down)
+        for across, row in enumerate(formulas)
+        for down, cell in enumerate(row)
+        if isinstance(cell, str) and cell.startswith("=")
+    ]
+    if all(rows[across][down] is None for across, down in places):
+        for across, down in places:
+            rows[across][down] = Formula(formulas[across][down])
+    return rows
 
 
 def _csv(content: bytes, most: int) -> list[list[Any]]:
@@ -87,8 +127,8 @@ def _csv(content: bytes, most: int) -> list[list[Any]]:
             raise Unreadable("文件编码不是 UTF-8 或 GBK", "neither UTF-8 nor GBK") from None
     if "\x00" in text:
         raise Unreadable("这不是表格文件", "not a table")
-    first = text.split("\n", 1)[0]
-    separator = max(",\t;", key=first.count)
+    above = "\n".join(text.split("\n", _BEFORE)[:_BEFORE])  # a title may stand above the headings
+    separator = max("\t;,", key=above.count)
     rows: list[list[Any]] = []
     try:
         for row in csv.reader(io.StringIO(text), delimiter=separator, strict=True):

@@ -223,6 +223,39 @@ async def test_some_recipients_refused_is_a_warning_and_nobody_sees_the_others(
         assert str(handler.mails[1][1]["To"]) == "a@example.com, b@example.com"
 
 
+async def test_one_mistyped_address_does_not_keep_the_mail_from_the_others(
+    tmp_path: Path, calls: client.Client
+) -> None:
+    handler = Post()
+    async with post(tmp_path, "none", handler) as connected:
+        found = await calls.call(connected(), "message.send", message("a@example.com", "b@example", "c.example.com"))
+        ((envelope, _),) = handler.mails
+        assert envelope.rcpt_tos == ["a@example.com"]
+        assert "b@example" in " ".join(found.warnings)
+        assert "c.example.com" in " ".join(found.warnings)
+
+
+async def test_a_greylisted_recipient_is_tried_again_although_another_is_gone(
+    tmp_path: Path, calls: client.Client
+) -> None:
+    answers = {"gone@example.com": "550 5.1.1 No such user", "later@example.com": "450 4.2.0 Greylisted"}
+    async with post(tmp_path, "none", Post(**answers)) as connected:
+        with pytest.raises(errors.Unavailable, match="Greylisted"):
+            await calls.call(connected(), "message.send", message("gone@example.com", "later@example.com", "typo"))
+
+
+async def test_a_sender_that_is_no_address_is_the_connections_mistake_and_the_test_finds_it(
+    tmp_path: Path, calls: client.Client
+) -> None:
+    async with post(tmp_path, "none", Post()) as connected:
+        for wrong in ({"from_address": "notice@localhost"}, {"reply_to": "me"}):
+            with pytest.raises(errors.Misdeclared) as refused:
+                await calls.probe(connected(**wrong))
+            assert "发件地址" in refused.value.hint["zh"]
+            with pytest.raises(errors.Misdeclared):
+                await calls.call(connected(**wrong), "message.send", message())
+
+
 @pytest.mark.parametrize(
     "hostile",
     [

@@ -131,7 +131,7 @@ async def test_a_file_that_cannot_be_read_is_put_away_with_the_reason(tmp_path: 
     assert rows == ["SN1"]
     done = tmp_path / "desk" / "done"
     (name,) = [one for one in desks.listed(done) if one.startswith("bad.") and one.endswith(".result.xlsx")]
-    assert desks.cells((done / name).read_bytes())[1][0] == "失败"
+    assert desks.cells((done / name).read_bytes())[1][0] == "失败 refused"
 
 
 async def test_nothing_outside_the_folder_is_read(tmp_path: Path, calls: client.Client) -> None:

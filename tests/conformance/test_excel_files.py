@@ -8,6 +8,7 @@ import json
 import os
 import zipfile
 from collections.abc import AsyncIterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,84 @@ def test_missing_columns_are_named() -> None:
     assert "SKU" in found.problems[0].en
 
 
+LONG = ["订单号,订单状态,订单金额,商品编码,数量", "2.06772E+18,已付款,1,A,1", "2.06772E+18,已付款,2,B,1"]
+
+
+def test_long_numbers_that_a_spreadsheet_bent_in_a_csv_do_not_make_many_orders_one() -> None:
+    found = sheet.parse("\r\n".join(LONG).encode("gbk"), "order", 100)
+    assert found.records == []
+    assert [(one.row, one.column) for one in found.problems] == [(2, "订单号"), (3, "订单号")]
+    assert "2.06772E+18" in found.problems[0].zh
+    assert "2.06772E+18" in found.problems[0].en
+
+
+def test_a_failed_formula_or_a_date_made_of_it_is_no_code() -> None:
+    day = datetime(2026, 1, 2)  # noqa: DTZ001 - what a spreadsheet's cell gives
+    found = parsed("order", [*desks.HEAD, "卖家备注"], ["S1", "已付款", 1, "#N/A", 1], ["S2", "已付款", 1, day, 1],
+                   ["S3", "已付款", 1, "A", 1, day])  # fmt: skip
+    assert [one["id"] for one in found.records] == ["S3"]
+    assert [(one.row, one.column) for one in found.problems] == [(2, "商品编码"), (3, "商品编码")]
+    assert "#N/A" in found.problems[0].zh
+    assert "日期" in found.problems[1].zh
+
+
+def test_a_formula_that_nobody_has_calculated_is_told_and_is_not_nothing() -> None:
+    made = openpyxl.Workbook()
+    for row in ([*desks.HEAD, "运费"], ["S1", "已付款", 1, "A", 1, "=C2*2"], ["S2", "已付款", 1, "A", 1, None]):
+        made.active.append(row)
+    out = io.BytesIO()
+    made.save(out)
+    found = sheet.parse(out.getvalue(), "order", 100)
+    assert [one["id"] for one in found.records] == ["S2"]
+    assert [(one.row, one.column) for one in found.problems] == [(2, "运费")]
+    assert "保存一次" in found.problems[0].zh
+
+
+def test_a_column_that_is_there_twice_and_differs_is_told() -> None:
+    found = parsed("order", [*desks.HEAD, "数量"], ["S1", "已付款", 1, "A", 1, 2], ["S2", "已付款", 1, "A", 3, 3],
+                   ["S3", "已付款", 1, "A", 4, None])  # fmt: skip
+    assert [(one["id"], one.get("extra")) for one in found.records] == [("S2", None), ("S3", None)]
+    assert [(one.row, one.column) for one in found.problems] == [(2, "数量")]
+
+
+def test_an_order_whose_number_is_a_merged_cell_is_not_taken_without_its_other_lines() -> None:
+    found = parsed("order", desks.HEAD, ["S1", "已付款", 3, "A", 1], [None, None, None, "B", 2],
+                   ["S2", "已付款", 1, "A", 1], ["合计", None, 4], [None, None, 4])  # fmt: skip
+    assert [one["id"] for one in found.records] == ["S2"]
+    assert "合并" in next(one.zh for one in found.problems if (one.row, one.column) == (3, "订单号"))
+    assert "整条没有收" in next(one.zh for one in found.problems if one.row == 2)
+
+
+def test_a_result_that_was_mended_and_put_in_again_does_not_carry_our_words_as_fields() -> None:
+    found = parsed("order", [*desks.HEAD, "渠道"], ["S1", "已付款", 1, "A", 1, "直播"], ["S2", "付", 1, "A", 1, "直播"])
+    rows = desks.cells(sheet.result(found))
+    rows[2][3] = "已付款"
+    again = parsed("order", *rows)
+    assert [(one["id"], one["extra"]) for one in again.records] == [("S1", {"渠道": "直播"}), ("S2", {"渠道": "直播"})]
+    assert desks.cells(sheet.result(again))[0] == ["结果", "原因", *desks.HEAD, "渠道"]
+
+
+def test_who_writes_english_headings_is_answered_in_english_and_by_them() -> None:
+    found = parsed("order", ["Order", "Status", "Total", "SKU", "Quantity"], ["S1", "what", "x", "A", 1],
+                   ["S2", "paid", 1, "A", 1])  # fmt: skip
+    head, bad, good = desks.cells(sheet.result(found))
+    assert (head[:3], good[0]) == (["Result", "Reason", "Order"], "taken")
+    assert bad[0] == "refused"
+    assert "Status: 'what' is none of created, paid" in bad[1]
+    assert "Total: not a number: x" in bad[1]
+
+
+def test_an_empty_file_and_a_long_one_are_told_as_what_they_are() -> None:
+    assert "空的" in sheet.parse(b"", "order", 100).problems[0].zh
+    long = "\n".join([LONG[0], *(f"S{number},已付款,1,A,1" for number in range(50_000))]).encode()
+    assert sheet.parse(long, "order", 2000).problems[0].zh.startswith("超过 2000 行")
+
+
+def test_a_title_above_the_headings_does_not_hide_the_separator() -> None:
+    content = "六月订单\n" + "\n".join(LONG[:1]).replace(",", ";") + "\nS1;已付款;1;A;1\n"
+    assert [one["id"] for one in sheet.parse(content.encode(), "order", 100).records] == ["S1"]
+
+
 def packed(**parts: bytes) -> bytes:
     """A workbook with some of its parts replaced or added."""
     out = io.BytesIO()
@@ -135,7 +214,7 @@ def test_hostile_files_are_a_problem_and_nothing_worse(name: str) -> None:
     assert found.records == []
     assert [one.row for one in found.problems] == [0]
     assert found.problems[0].zh
-    assert desks.cells(sheet.result(found))[1][0] == "失败"
+    assert desks.cells(sheet.result(found))[1][0] == "失败 refused"
 
 
 def test_too_many_rows_are_refused_as_a_whole() -> None:
@@ -166,7 +245,7 @@ def test_no_cells_make_a_record_that_cannot_be_stored(rows: list[list[Any]]) -> 
     made = sheet.Parsed()
     heads = dict(enumerate(columns.SHEETS["order"][:5]))
     for row in rows:
-        found, problems = sheet._row(row, heads, {}, "order")
+        found, problems = sheet._row(row, heads, {}, {}, list("abcde"))
         made.records.append(found)
         assert all(isinstance(one, str) for problem in problems for one in problem)
     json.dumps(made.records)

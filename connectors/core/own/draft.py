@@ -11,7 +11,7 @@ from connectors.core.own import brief
 
 _ENTITIES = (
     ("after_sale", ("refund", "return", "aftersale", "after_sale", "after-sale")),
-    ("shipment", ("shipment", "shipping", "delivery", "deliveries", "logistics", "waybill")),
+    ("shipment", ("shipment", "parcel", "shipping", "delivery", "deliveries", "logistics", "waybill")),
     ("inventory", ("inventory", "inventories", "stock")),
     ("order", ("order", "trade")),
     ("customer", ("customer", "contact", "member", "buyer", "client")),

@@ -128,3 +128,28 @@ async def test_backwards_without_a_total_is_said():
     shelf = Shelf(list(range(7)), style="page", size=3, reverse=True)
     with pytest.raises(errors.Misdeclared, match="total"):
         await shelf.read()
+
+
+async def test_cursors_that_go_round_are_told_at_once_and_not_after_a_thousand_pages() -> None:
+    asked = []
+
+    async def fetch(page):
+        asked.append(page.get("cursor"))
+        return [1, 2], {"next": "b" if page.get("cursor") == "a" else "a"}
+
+    spec = declaration.Paging(style="cursor", cursor="next")
+    with pytest.raises(errors.Misdeclared) as refused:
+        [rows async for rows in paging.read(fetch, spec, "order.list")]
+    assert asked == [None, "a", "b", "a"]
+    assert "游标「a」" in refused.value.hint["zh"]
+
+
+async def test_a_queue_asked_with_one_cursor_again_is_no_circle() -> None:
+    left = [[1], [2], [3]]
+
+    async def fetch(page):
+        rows = left.pop(0) if left else []
+        return rows, {"next": "more", "again": bool(left)}
+
+    spec = declaration.Paging(style="has_more", cursor="next", has_next="again")
+    assert [row async for rows in paging.read(fetch, spec, "queue") for row in rows] == [1, 2, 3]
