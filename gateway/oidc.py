@@ -131,10 +131,10 @@ class Provider:
             async with httpx.AsyncClient(timeout=SECONDS, trust_env=False, follow_redirects=False) as client:
                 answer = await client.request(method, url, data=form, headers={"accept": "application/json"})
             if answer.status_code != 200 or len(answer.content) > LARGEST:
-                raise refused(f"the provider answered {answer.status_code}")
+                raise refused(f"the provider answered {answer.status_code}", "away")
             found = answer.json()
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-            raise refused(f"the provider cannot be asked: {type(error).__name__}") from None
+            raise refused(f"the provider cannot be asked: {type(error).__name__}", "away") from None
         if not isinstance(found, dict):
             raise refused("the provider's answer is not readable")
         return found
@@ -156,9 +156,14 @@ def subject(said: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps([said["iss"], said["sub"]]).encode()).hexdigest()
 
 
-def refused(why: str) -> problems.Problem:
-    """A sign-in that came to nothing."""
-    return problems.Problem("sign_in_refused", f"单点登录未完成：{why}", why)
+def refused(en: str, why: str = "", zh: str = "") -> problems.Problem:
+    """A sign-in that came to nothing; ``why`` as in ``problems.Problem``."""
+    return problems.Problem("sign_in_refused", zh or f"单点登录未完成：{en}", en, why=why)
+
+
+def _stale() -> problems.Problem:
+    zh = "这次登录不是在这个浏览器里开始的，或已过去太久，请重新开始"
+    return refused("this browser did not begin the sign-in, or too long ago", "stale", zh)
 
 
 def remembered(sealer: sealing.Sealer, cookie: str, state: str, place: str = PLACE) -> dict[str, Any]:
@@ -166,7 +171,7 @@ def remembered(sealer: sealing.Sealer, cookie: str, state: str, place: str = PLA
     try:
         kept = json.loads(sealer.open(cookie, place))
     except (sealing.SecretUnreadable, ValueError):
-        raise refused("this browser did not begin the sign-in, or too long ago") from None
+        raise _stale() from None
     if time.time() - float(kept["at"]) > LASTS or not hmac.compare_digest(str(kept["state"]).encode(), state.encode()):
-        raise refused("this browser did not begin the sign-in, or too long ago")
+        raise _stale()
     return dict(kept)

@@ -105,13 +105,16 @@ class Problem(Exception):
         *,
         faults: Iterable[Fault] = (),
         headers: Mapping[str, str] | None = None,
+        why: str = "",
     ) -> None:
+        """``why``: what the sign-in page says to a browser that comes back; one of ``refused`` in its words."""
         super().__init__(f"{code}: {en or KINDS[code].en}")
         self.code = code
         self.zh = zh
         self.en = en
         self.faults = tuple(faults)
         self.headers = dict(headers or {})
+        self.why = why
 
 
 def language(accept: str) -> str:

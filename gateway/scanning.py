@@ -56,7 +56,7 @@ def one(config: settings.Settings, site: sites.Site, key: str) -> tuple[model.Co
     """The way in by one connection; raises Problem where there is none."""
     found = offered(config, site).get(key)
     if found is None:
-        raise problems.Problem("not_found", "没有这种扫码登录", "there is no such way to sign in")
+        raise problems.Problem("not_found", "没有这种扫码登录", "there is no such way to sign in", why="gone")
     return found
 
 
@@ -84,7 +84,7 @@ async def end(
     kept = oidc.remembered(sealer, cookie, given.get("state", ""), PLACE)
     code = given.get(spec.code, "")
     if kept.get("key") != key or not code or len(code) > LONGEST_CODE:
-        raise oidc.refused("there is no code in the way back")
+        raise oidc.refused("there is no code in the way back", "nothing", "对方没有给出登录码")
     told: Any = {}
     try:
         async with asyncio.timeout(SECONDS):
@@ -92,13 +92,24 @@ async def end(
                 asked = template.render(step.input, {"code": code, "told": told})
                 told = (await hub_calls.call(connection, step.operation, asked)).data
     except (errors.ConnectorError, TimeoutError) as error:
-        raise oidc.refused(f"the system did not accept the code ({type(error).__name__})") from None
+        raise _untold(error) from None
     found = paths.get(told, spec.subject) if told is not None else None
     if not isinstance(found, str | int) or isinstance(found, bool) or not str(found).strip():
         en = "who scanned is no member of the organisation"
-        raise problems.Problem("sign_in_refused", "扫码的人不是本企业成员", en)
+        raise oidc.refused(en, "stranger", "扫码的人不是本企业成员")
     tenant = template.text(template.render(spec.tenant, scope.of(connection)))
     return _person(connection.declaration.id, tenant, key, str(found).strip()), str(kept["page"])
+
+
+def _untold(error: Exception) -> problems.Problem:
+    """Why a code told nobody: who scanned, the system, or what the hub is over there."""
+    kind = type(error).__name__
+    if isinstance(error, TimeoutError | errors.Unavailable | errors.OutcomeUnknown | errors.Throttled):
+        return oidc.refused(f"the system cannot be asked now ({kind})", "away", "对方系统暂时无法访问，请稍后再试")
+    if isinstance(error, errors.CredentialRefused | errors.Misdeclared):
+        zh = "对方拒绝了枢纽的应用凭证，请管理员检查这个连接"
+        return oidc.refused(f"the system refused the hub's own credentials ({kind})", "broken", zh)
+    return oidc.refused(f"the system did not accept the code ({kind})", "code", "对方不认可这次扫码，请重新扫码")
 
 
 def _person(connector: str, tenant: str, key: str, member: str) -> Person:

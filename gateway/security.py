@@ -261,7 +261,7 @@ async def sign_in_as(
             told = {"role": slug, "was": before.role}
             await audit.append(connection, hub.sealer, now, by, "user.update", f"user/{user.name}", told)
         if user.disabled:
-            raise problems.Problem("sign_in_refused", "该账号已停用", "this account is disabled")
+            raise problems.Problem("sign_in_refused", "该账号已停用", "this account is disabled", why="disabled")
         return await _opened(connection, hub, user, now, old_cookie)
 
 

@@ -140,7 +140,7 @@ async def watch(hub: Hub) -> None:
 
 async def follow(hub: Hub) -> None:
     """Takes up secrets that live outside when they change, and connections that were refused with those before."""
-    epoch, tried = hub.site.epoch, dict[str, float]()
+    epoch, tried, proven = hub.site.epoch, dict[str, float](), dict[str, str]()
     while not await hub.rest(outside.FILE_SECONDS):
         site = hub.site
         mine = {key: set(live.references.values()) for key, live in site.live.items() if live.references}
@@ -151,9 +151,12 @@ async def follow(hub: Hub) -> None:
             if await hub.outside.renew({one for names in mine.values() for one in names}, sooner, soon=soon):
                 await hub.reload()
             for key in waiting:
-                at = hub.outside.changed(mine[key])
-                if at is not None and tried.get(key) != at:
-                    tried[key] = at  # once for each change: the new secret may be refused as well
+                at, live = hub.outside.changed(mine[key]), hub.site.live.get(key)
+                renewed = live.renewed if live is not None else ""  # while nobody ran, or where nobody saw it
+                anew = at is not None and tried.get(key) != at
+                if anew or (renewed and proven.get(key) != renewed):
+                    # once for each change: the new secret may be refused as well, or others still have the one before
+                    tried[key], proven[key] = at or tried.get(key, 0.0), renewed or proven.get(key, "")
                     await _go_on(hub, key)
         except session.LedgerUnavailable as error:
             log.warning("outside.waiting", error=str(error))

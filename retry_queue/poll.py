@@ -140,4 +140,4 @@ class Poller:
         async with self._ledger.write() as db:
             await cursors.move(db, connection.key, name, held.fence, None, delay * self._pace, failures, words)
             if isinstance(error, errors.CredentialRefused):
-                await connections.refuse(db, connection.key, words)
+                await connections.refuse(db, connection.key, words, connection.proof)

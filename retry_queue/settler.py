@@ -93,7 +93,7 @@ class Settler:
                     changes = await self._gates.record(connection, results, ours, self._site())
                     for result in results:
                         if result.delivery.id in ours and result.reason == "credential" and result.detail:
-                            await _pause(connection, result)
+                            await _pause(connection, result, self._site())
                 break
             except session.LedgerUnavailable as error:
                 log.warning("settle.waiting", error=str(error))
@@ -123,9 +123,11 @@ class Settler:
         await self._write([(deliver.internal(result.delivery, error), future)], patient=patient)
 
 
-async def _pause(connection: AsyncConnection, result: lane.Result) -> None:
+async def _pause(connection: AsyncConnection, result: lane.Result, site: sites.Site) -> None:
+    live = site.live.get(result.delivery.connection_key)
+    proof = live.opened.proof if live is not None and live.opened is not None else ""
     said = {"code": "credential", **orjson.loads(result.detail or "{}")}
-    if await connections.refuse(connection, result.delivery.connection_key, said):
+    if await connections.refuse(connection, result.delivery.connection_key, said, proof):
         log.warning("connection.needs_auth", connection=result.delivery.connection_key, code=result.code)
 
 

@@ -128,5 +128,5 @@ class Streams:
             "en": error.hint.get("en") or "the long connection was refused; authorise the connection again",
         }
         async with self._ledger.write() as db:
-            if await connections.refuse(db, connection.key, words):
+            if await connections.refuse(db, connection.key, words, connection.proof):
                 log.warning("connection.needs_auth", connection=connection.key, code=error.code)

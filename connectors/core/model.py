@@ -20,6 +20,8 @@ class Connection:
     secrets: Mapping[str, str] = field(repr=False)
     switches: int = 0
     """How often it went over to a simulator or came back; what is read carries it (``inbox.NewEvent``)."""
+    proof: str = field(default="", repr=False)
+    """A keyed digest of those secrets that live outside; a refusal keeps it, to know them from the next ones."""
     memo: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
     """What follows from the other fields alone, worked out once: they never change."""
 

@@ -21,7 +21,10 @@ Key = Annotated[str, Path(max_length=60)]
 async def start(request: Request, key: Key, page: Annotated[str, Query(max_length=500)] = "/") -> Response:
     """Sends the browser to the system's page; ``page`` is where it ends up afterwards."""
     hub = services.of(request)
-    return WAY.leave(hub, *scanning.begin(hub.settings, hub.site(), hub.sealer, key, page))
+    try:
+        return WAY.leave(hub, *scanning.begin(hub.settings, hub.site(), hub.sealer, key, page))
+    except problems.Problem as problem:
+        return WAY.turned_away(request, problem)
 
 
 @routes.get("/scan/{key}/callback", operation_id="session_scan_callback", summary="扫码登录返回 Back from scanning",
@@ -30,14 +33,23 @@ async def start(request: Request, key: Key, page: Annotated[str, Query(max_lengt
 async def callback(request: Request, key: Key) -> Response:
     """Opens a session for the member whom the code names, and goes on to the page that was wanted.
 
-    The query is the system's own: ``state`` and its code.
+    The query is the system's own: ``state`` and its code. A browser is told of a failure by the sign-in page.
     """
+    try:
+        return await _arrived(request, key)
+    except problems.Problem as problem:
+        return WAY.turned_away(request, problem)
+
+
+async def _arrived(request: Request, key: str) -> Response:
     hub = services.of(request)
     cookie = request.cookies.get(WAY.cookie, "")
     given = dict(request.query_params)
     who, page = await scanning.end(hub.calls, hub.settings, hub.site(), hub.sealer, key, cookie, given)
     role = scanning.role(hub.settings, key, who.member)
     if role is None:
-        raise problems.Problem("sign_in_refused", "您的账号没有使用枢纽的权限", "you were given no role here")
+        raise problems.Problem(
+            "sign_in_refused", "您的账号没有使用枢纽的权限", "you were given no role here", why="role"
+        )
     person = single_sign_on.Person(who.name, who.subject, role)
     return await WAY.arrive(request, person, page)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
@@ -18,6 +19,8 @@ AT = "~at"
 """Behind a field's name, in the JSON of sealed texts: not the secret itself, but where it is (``file:/run/…``)."""
 FORMER = "~former"
 """Behind a field's name, in the JSON of sealed texts: what the field was before."""
+REFUSED = "~refused"
+"""In the JSON of the reason: the digest of the secrets that were refused (``Row.proof``)."""
 REAL = "~real"
 """In the JSON of config and of sealed texts while a simulator stands in (``sandbox``): what it really is."""
 _PAUSE = sql.Statement(
@@ -57,6 +60,8 @@ class Row:
     """Fields of ``sealed`` that hold where the secret is, not the secret."""
     switches: int = 0
     """How often it went over to a simulator or came back: what was read before belongs to the other one."""
+    refused: str = ""
+    """``proof`` of the secrets that the system refused, where they live outside."""
 
     def formers(self, sealer: secrets.Sealer, now: float) -> dict[str, tuple[str, float]]:
         """Field -> its secret before and until when it counts; raises SecretUnreadable."""
@@ -71,6 +76,16 @@ class Row:
         """The secrets in clear, those that live elsewhere as they were read last; raises SecretUnreadable."""
         kept = self.kept(sealer)
         return {name: sealer.outside.value(text) if name in self.referred else text for name, text in kept.items()}
+
+    def proof(self, sealer: secrets.Sealer, clear: Mapping[str, str]) -> str:
+        """A keyed digest of the secrets that live outside, out of ``clear``; empty where none does.
+
+        Hashed before, as the sealer's digests take upper and lower case for the same.
+        """
+        if self.real is not None or not self.referred:
+            return ""
+        text = json.dumps([self.key, [[name, clear[name]] for name in sorted(self.referred)]])
+        return sealer.digest("refused", hashlib.sha256(text.encode()).hexdigest())
 
     def kept(self, sealer: secrets.Sealer) -> dict[str, str]:
         """What was entered: secrets in clear, references as references; raises SecretUnreadable."""
@@ -112,6 +127,8 @@ def place(key: str, field: str) -> str:
 def _row(row: Any) -> Row:
     stored, config = json.loads(row.secrets), json.loads(row.config)
     held, real = stored.pop(REAL, None), config.pop(REAL, None)
+    reason = json.loads(row.reason) if row.reason else None
+    refused = reason.pop(REFUSED, "") if reason else ""
     plain = {name: text for name, text in stored.items() if not name.endswith(FORMER)}
     return Row(
         key=row.key,
@@ -123,7 +140,8 @@ def _row(row: Any) -> Row:
         referred=frozenset(name.removesuffix(AT) for name in plain if name.endswith(AT)),
         former={name.removesuffix(FORMER): text for name, text in stored.items() if name.endswith(FORMER)},
         state=ConnectionState(row.state),
-        reason=json.loads(row.reason) if row.reason else None,
+        reason=reason,
+        refused=refused,
         version=row.version,
         created_at=row.created_at,
         updated_at=row.updated_at,
@@ -212,12 +230,12 @@ async def set_state(
     )
 
 
-async def refuse(connection: AsyncConnection, key: str, reason: dict[str, str]) -> bool:
-    """Marks refused credentials and tells every process.
+async def refuse(connection: AsyncConnection, key: str, reason: dict[str, str], proof: str = "") -> bool:
+    """Marks refused credentials and tells every process; ``proof`` says which they were (``Row.proof``).
 
     True only for the first to notice, so that one alert goes out.
     """
-    text = json.dumps(reason, ensure_ascii=False)
+    text = json.dumps({**reason, REFUSED: proof} if proof else reason, ensure_ascii=False)
     first = bool(await _PAUSE.run(connection, (), key, str(ConnectionState.NEEDS_AUTH), text))
     if first:
         await configuration.touch(connection)

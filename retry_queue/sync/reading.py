@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from connectors.core import client, declaration, decode, errors, jsontext, scope, template
+from connectors.core import client, declaration, decode, errors, jsontext, model, scope, template
 from mappings import errors as mapping_errors
 from retry_queue.ledger import connections, session
 from retry_queue.ledger.states import ConnectionState, EventState
@@ -64,7 +64,7 @@ class Reader:
         except TimeoutError:
             self._fail(one, errors.Unavailable("no answer in time"), live.key)
         except (errors.ConnectorError, template.TemplateError) as error:
-            await self._refused(one, error, live.key)
+            await self._refused(one, error, live.opened)
         except Exception as error:
             log.exception("intake.internal", event=one.event.id, kind=type(error).__name__)
             self._fail(one, error, live.key)
@@ -74,16 +74,17 @@ class Reader:
             else:
                 self.map(site, one, found.data)
 
-    async def _refused(self, one: draft.Draft, error: Exception, key: str) -> None:
+    async def _refused(self, one: draft.Draft, error: Exception, opened: model.Connection) -> None:
         if isinstance(error, errors.CredentialRefused):
             words = verdict.of_error(error, failures=0, idempotent=declaration.Idempotency.KEY, jitter=0.5)
             async with self._ledger.write() as connection:
-                if await connections.refuse(connection, key, {"code": "credential", **words.words}):
-                    log.warning("connection.needs_auth", connection=key, code=error.code)
+                said = {"code": "credential", **words.words}
+                if await connections.refuse(connection, opened.key, said, opened.proof):
+                    log.warning("connection.needs_auth", connection=opened.key, code=error.code)
             one.delay = 30.0
             one.plan = plan.Plan(EventState.RECEIVED, "waiting_connection", words.words)
             return
-        self._fail(one, error, key)
+        self._fail(one, error, opened.key)
 
     def _fail(self, one: draft.Draft, error: Exception, key: str) -> None:
         ruling = verdict.of_error(

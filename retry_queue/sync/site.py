@@ -36,6 +36,8 @@ class Live:
     """Whether a simulator stands in for the real system."""
     references: Mapping[str, str] = field(default_factory=dict)
     """Secrets that live elsewhere: field -> where."""
+    refused: str = ""
+    """``proof`` of the secrets that the system refused, while it waits for others."""
 
     @property
     def delivers(self) -> bool:
@@ -46,6 +48,13 @@ class Live:
     def hints(self) -> bool:
         """Whether some of what it pushes only points at a record."""
         return self.opened is not None and any(one.hydrate for one in self.opened.declaration.messages.values())
+
+    @property
+    def renewed(self) -> str:
+        """``proof`` of its secrets where they are others than those that were refused; empty where they are not."""
+        proof = self.opened.proof if self.opened is not None else ""
+        waits = self.state is ConnectionState.NEEDS_AUTH and bool(self.refused)
+        return proof if waits and proof != self.refused else ""
 
     @property
     def used(self) -> bool:
@@ -242,7 +251,8 @@ def open_connection(
         references = row.references(sealer)
         declared = connectors.get(row.connector)
         config = with_defaults(declared, row.config)
-        opened = model.Connection(row.key, declared, config, row.opened(sealer), row.switches)
+        clear = row.opened(sealer)
+        opened = model.Connection(row.key, declared, config, clear, row.switches, row.proof(sealer, clear))
         former = row.formers(sealer, 0.0)
     except (registry.UnknownConnector, registry.DeclarationError, secrets.SecretUnreadable) as error:
         known = error if isinstance(error, secrets.SecretUnreadable) else None
@@ -252,7 +262,8 @@ def open_connection(
         (until, replace(opened, secrets={**opened.secrets, **_until(former, until)}))
         for until in sorted({until for _, until in former.values()})
     )
-    return Live(row.key, row.connector, row.state, opened, row.reason, formers, row.real is not None, references)
+    held = row.real is not None
+    return Live(row.key, row.connector, row.state, opened, row.reason, formers, held, references, row.refused)
 
 
 def _until(former: Mapping[str, tuple[str, float]], until: float) -> dict[str, str]:

@@ -31,6 +31,8 @@ def hub(built: Path, run_dir: Path, worker_id: str) -> Iterator[living.Living]:
     mine.write_text(worker_id)
     with tempfile.TemporaryDirectory(prefix="sb-", dir="/tmp") as name, pytest.MonkeyPatch.context() as patched:
         patched.setenv("SHUNIU_SECRET_SOURCES", f"file:{name}/outside")
+        for setting, value in living.SCANNING.items():
+            patched.setenv(setting, value)
         made = living.Living(Path(name)).start()
         try:
             made.configure()

@@ -18,6 +18,11 @@ from tests import hooks
 PASSWORD = "a long enough password"
 ROLES = ("viewer", "operator", "editor", "owner")
 HOOK_SECRET = "browser-hook-secret-0123456789"
+SCANNING = {
+    "SHUNIU_SCAN_LOGIN": "office,ding,away",
+    "SHUNIU_SCAN_ROLES": "office/sales01=operator,office/*=viewer,away/*=viewer,ding/sales02=editor",
+}
+"""Connections that people may sign in by, where they are there (``test_scanning.py`` makes them)."""
 T = TypeVar("T")
 
 EXTRA = """
@@ -129,13 +134,16 @@ class Living:
         """One call of the story with its marks filled."""
         return self.run(lambda: self.place.tell(call, values))
 
-    def api(self, method: str, path: str, body: Any = None, *, accept: tuple[int, ...] = (200, 201, 204)) -> Any:
+    def api(
+        self, method: str, path: str, body: Any = None, *, accept: tuple[int, ...] = (200, 201, 204),
+        headers: Mapping[str, str] | None = None,
+    ) -> Any:  # fmt: skip
         """One call of the admin API as an owner."""
         if self._client is None:
             self._client = httpx.Client(base_url=f"{self.url}/api/v1", timeout=20)
             signed = self._client.post("/sessions", json={"name": "owner", "password": PASSWORD})
             self._client.headers["x-csrf-token"] = signed.json()["csrf"]
-        answer = self._client.request(method, path, json=body)
+        answer = self._client.request(method, path, json=body, headers=headers)
         assert answer.status_code in accept, f"{method} {path}: {answer.status_code} {answer.text[:400]}"
         return answer.json() if answer.content else None
 

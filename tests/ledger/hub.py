@@ -119,9 +119,11 @@ class Worker:
         return await making.rows(self.ledger, "SELECT * FROM deliveries ORDER BY id")
 
 
-async def build(url: str, redis: str | None = None, rule: breaker.Rule = breaker.USUAL) -> Worker:
-    """A worker that is not running yet."""
-    config = settings.Settings(database_url=url, secret_key=MASTER)
+async def build(
+    url: str, redis: str | None = None, rule: breaker.Rule = breaker.USUAL, sources: tuple[str, ...] = ()
+) -> Worker:
+    """A worker that is not running yet; ``sources`` are where secrets may live outside."""
+    config = settings.Settings(database_url=url, secret_key=MASTER, secret_sources=sources)
     hub = await wiring.build(config, "test")
     hub.bell = dispatch.Bell(redis)
     hub.appender = append.Appender(hub.ledger, hub.bell.ring)
@@ -133,9 +135,13 @@ async def build(url: str, redis: str | None = None, rule: breaker.Rule = breaker
 
 
 @contextlib.asynccontextmanager
-async def running(url: str, redis: str | None = None, rule: breaker.Rule = breaker.USUAL) -> AsyncIterator[Worker]:
+async def running(
+    url: str, redis: str | None = None, rule: breaker.Rule = breaker.USUAL, sources: tuple[str, ...] = ()
+) -> AsyncIterator[Worker]:
     """A worker at work; stopped in order at the end, which must not take long."""
-    made = await build(url, redis, rule)
+    made = await build(url, redis, rule, sources)
+    if sources:
+        made.work.append(asyncio.create_task(wiring.follow(made.hub)))
     made.work.append(asyncio.create_task(made.pumps.run(made.hub.stopped)))
     try:
         yield made

@@ -9,6 +9,22 @@ import { Mark } from '@/kit/logo'
 import { useProblemWords } from '@/kit/query'
 import { useSession } from './session'
 
+/** Why somebody came back from another sign-in page without a session, as the server put it into the address. */
+const REASONS = ['stale', 'nothing', 'code', 'away', 'broken', 'stranger', 'role', 'disabled', 'taken', 'gone', 'failed'] as const
+type Reason = (typeof REASONS)[number]
+
+function turnedAway(): Reason | null {
+  const told = new URLSearchParams(location.search).get('sign_in')
+  return told === null ? null : (REASONS.find((one) => one === told) ?? 'failed')
+}
+
+/** The page to go on to: the address without what we just read from it. */
+function wanted(): string {
+  const rest = new URLSearchParams(location.search)
+  rest.delete('sign_in')
+  return location.pathname + (rest.size > 0 ? `?${rest.toString()}` : '')
+}
+
 export function Login() {
   const { t } = useTranslation('login')
   const { t: common } = useTranslation()
@@ -17,7 +33,12 @@ export function Login() {
   const tell = useProblemWords()
   const [error, setError] = useState<unknown>(problem)
   const [busy, setBusy] = useState(false)
+  const [refused, setRefused] = useState(turnedAway)
   const [ways, setWays] = useState<Schemas['Way'][]>([])
+
+  useEffect(() => {
+    if (refused) history.replaceState(history.state, '', wanted()) // told once: a reload or a later sign-in starts clean
+  }, [refused])
 
   useEffect(() => {
     // Without the list the form still works; the buttons are then missing.
@@ -27,6 +48,7 @@ export function Login() {
   async function submit(given: { name: string; password: string }): Promise<void> {
     setBusy(true)
     setError(null)
+    setRefused(null)
     try {
       await signIn(given.name.trim(), given.password)
     } catch (failed) {
@@ -46,6 +68,7 @@ export function Login() {
           <Mark size={52} />
           <h1>{t('title')}</h1>
           <p className="dim">{common('tagline')}</p>
+          {refused && <Alert type="warning" showIcon title={t(`refused.${refused}`)} />}
           {Boolean(error) && <Alert type="error" showIcon title={tell(error)} />}
           <Form layout="vertical" onFinish={(given: { name: string; password: string }) => void submit(given)} requiredMark={false} size="large">
             <Form.Item name="name" label={t('name')} rules={[{ required: true, message: t('nameNeeded') }]}>
@@ -58,7 +81,7 @@ export function Login() {
           </Form>
           {ways.length > 0 && (
             <div className="login-ways">
-              {ways.map((way) => <Button key={way.start} block size="large" href={`${way.start}?page=${encodeURIComponent(location.pathname + location.search)}`}>{way.label[language]}</Button>)}
+              {ways.map((way) => <Button key={way.start} block size="large" href={`${way.start}?page=${encodeURIComponent(wanted())}`}>{way.label[language]}</Button>)}
             </div>
           )}
           <details className="login-help"><summary>{t('first')}</summary><p>{t('firstHow')}</p><code>./shuniu user add admin --role owner</code></details>

@@ -11,6 +11,19 @@ export const zh = {
   firstHow: '请所有者在「用户与令牌」里添加您；第一个账号在服务器上创建：',
   promise: '订单、库存、客户，在每个系统里都对得上',
   promiseMore: '收到的每一条都有着落：已送达、重复、无需处理、死信，或正在路上。',
+  refused: {
+    stale: '这次登录不是在这个浏览器里开始的，或已超过 10 分钟。请重新点击登录。',
+    nothing: '对方没有给出登录结果，可能是您取消了。请重新登录。',
+    code: '对方不认可这次扫码：可能已经用过或已过期。请重新扫码。',
+    away: '暂时连不上对方系统。请稍后再试，或用用户名和密码登录。',
+    broken: '对方拒绝了枢纽的应用凭证。请管理员检查这个连接。',
+    stranger: '扫码的人不是本企业成员，不能登录。',
+    role: '您的账号没有使用枢纽的权限，请联系管理员。',
+    disabled: '您的账号已停用，请联系管理员。',
+    taken: '已有同名的本地用户，请管理员先改名或删除。',
+    gone: '这种登录方式已经关闭。',
+    failed: '登录未完成，请重试；仍不行请联系管理员。',
+  },
 } as const
 
 export const en: Twin<typeof zh> = {
@@ -24,4 +37,17 @@ export const en: Twin<typeof zh> = {
   firstHow: 'An owner adds you under "Users and tokens"; the very first account is made on the server:',
   promise: 'Orders, stock and customers that agree everywhere',
   promiseMore: 'Everything taken in is accounted for: delivered, duplicate, nothing to do, dead, or on its way.',
+  refused: {
+    stale: 'This browser did not begin the sign-in, or it was more than 10 minutes ago. Please start again.',
+    nothing: 'The other side sent no result; perhaps you cancelled. Please start again.',
+    code: 'The other side did not accept the scan: it was used before or is too old. Please scan again.',
+    away: 'The other system cannot be reached now. Try again later, or sign in with name and password.',
+    broken: "The other side refused the hub's own credentials. An administrator must look at this connection.",
+    stranger: 'Whoever scanned is no member of the organisation and cannot sign in.',
+    role: 'Your account was given no role here. Please ask an administrator.',
+    disabled: 'Your account is disabled. Please ask an administrator.',
+    taken: 'There is a local user of the same name. An administrator must rename or remove it first.',
+    gone: 'This way to sign in was closed.',
+    failed: 'The sign-in came to nothing. Try again, or ask an administrator.',
+  },
 }

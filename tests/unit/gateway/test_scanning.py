@@ -128,6 +128,39 @@ async def test_what_must_not_open_a_session(id: str, sqlite_url: str, tmp_path: 
         assert (await again.get("/sessions/current")).status_code == 401
 
 
+@every_office
+async def test_a_person_at_a_browser_was_shown_json_instead_of_why(id: str, sqlite_url: str, tmp_path: Path) -> None:
+    """Who may not come in goes back to the sign-in page with a word of a closed list; no query is echoed."""
+    async with lobby(id, sqlite_url, tmp_path) as place:
+        config = place.desk.hub.settings.model_copy(update={"scan_roles": {"office/sales01": "operator"}})
+        place.desk.hub = replace(place.desk.hub, settings=config)
+        place.desk.app = FastAPI()
+        problems.install(place.desk.app)
+        place.desk.app.include_router(api.build(place.desk.hub))
+        browser = place.desk.anonymous()
+        browser.headers["accept"] = "text/html,application/xhtml+xml,*/*;q=0.8"
+        state = (await place.begun(browser))["state"]
+
+        async def why(code: str, state: str = state) -> str:
+            answer = await place.back(browser, code, state)
+            assert (answer.status_code, answer.headers["cache-control"]) == (303, "no-store"), answer.text
+            to = str(answer.headers["location"])
+            assert ("set-cookie" in answer.headers) == (to == "/events"), "a forged way back ends none under way"
+            return to
+
+        code = await place.scanned("sales01")
+        assert await why(code, state + "<script>") == "/?sign_in=stale"
+        assert await why("") == "/?sign_in=nothing"
+        assert await why("out-of-nowhere") == "/?sign_in=code"
+        assert await why(await place.scanned("somebody-else")) == "/?sign_in=stranger"
+        assert await why(await place.scanned("sales03")) == "/?sign_in=role"
+        (await place.panel.post(f"/_sim/{id}/faults", json={"error_rate": 1.0})).raise_for_status()
+        assert await why(code) == "/?sign_in=away"
+        (await place.panel.post(f"/_sim/{id}/faults", json={"error_rate": 0})).raise_for_status()
+        assert (await browser.get("/sessions/scan/gone/start")).headers["location"] == "/?sign_in=gone"
+        assert await why(code) == "/events", "the way that was begun is still open"
+
+
 async def test_only_an_owner_moves_the_connection_people_sign_in_by(sqlite_url: str, tmp_path: Path) -> None:
     """An editor who could point it at a server of their own would be whoever they like."""
     async with lobby(OFFICES[0], sqlite_url, tmp_path) as place:
