@@ -125,7 +125,8 @@ def _headings(rows: list[list[Any]], kind: str) -> tuple[int, dict[int, columns.
     if missing:
         zh, en = "、".join(one.zh for one in missing), ", ".join(one.en for one in missing)
         raise table.Unreadable(
-            f"缺少列：{zh}（表头要在前 6 行里）", f"missing columns: {en} (headings must be in the first 6 rows)"
+            f"缺少列：{zh}（只读第一个工作表，表头要在前 6 行里）",
+            f"missing columns: {en} (the first sheet is read, and headings must be in its first 6 rows)",
         )
     extra = {
         place: str(cell).strip()

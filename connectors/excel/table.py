@@ -124,7 +124,10 @@ def _csv(content: bytes, most: int) -> list[list[Any]]:
         try:
             text = content.decode("gb18030")
         except UnicodeDecodeError:
-            raise Unreadable("文件编码不是 UTF-8 或 GBK", "neither UTF-8 nor GBK") from None
+            raise Unreadable(
+                "文件编码不是 UTF-8 或 GBK；请另存为 .xlsx 或「CSV UTF-8」",
+                "neither UTF-8 nor GBK; save it as .xlsx or CSV UTF-8",
+            ) from None
     if "\x00" in text:
         raise Unreadable("这不是表格文件", "not a table")
     above = "\n".join(text.split("\n", _BEFORE)[:_BEFORE])  # a title may stand above the headings
@@ -136,7 +139,11 @@ def _csv(content: bytes, most: int) -> list[list[Any]]:
             if len(rows) > most:
                 break
     except csv.Error as error:
-        raise Unreadable(f"CSV 第 {len(rows) + 1} 行格式不对", f"CSV row {len(rows) + 1}: {error}") from None
+        number = len(rows) + 1
+        raise Unreadable(
+            f"CSV 第 {number} 行格式不对（多半是引号不成对）；请改好，或另存为 .xlsx",
+            f"CSV row {number}: {error} (mostly a quote too many); mend it or save it as .xlsx",
+        ) from None
     return _trimmed(rows)
 
 

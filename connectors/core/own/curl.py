@@ -212,7 +212,8 @@ def _body(given: _Command, made: draft.Draft) -> dict[str, Any]:
         except ValueError as error:
             raise _wrong(f"正文不是 JSON：{error}", f"the body is not JSON: {error}") from None
         if isinstance(body, dict) and body.get("jsonrpc") == "2.0":
-            return {"json": {**body, "id": "${uuid}", "params": "${input}"}}
+            made.spec["protocol"] = "json_rpc"  # whose errors come with HTTP 200
+            return {"json": {**body, "id": "${uuid}", "params": "${input}"}, "result": "result"}
         return {"json": "${input}"}
     if kind and "urlencoded" not in kind:
         raise _wrong(f"不支持这种正文：{kind[:60]}", f"a body of this kind is not taken: {kind[:60]}")

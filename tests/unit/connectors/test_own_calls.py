@@ -261,3 +261,44 @@ async def test_a_drafted_document_calls_its_server(peer: Peer, calls: client.Cli
     await calls.call(connection, "set_stock", {"sku": "A/1 B", "quantity": 3})
     (seen,) = peer.seen
     assert (seen.method, seen.query["key"], seen.json["quantity"]) == ("PUT", SECRET, 3)
+
+
+RPC = """\
+apiVersion: shuniu/api/v1
+id: books
+label: 账房
+protocol: json_rpc
+endpoint: /rpc
+operations: {book.put: {kind: write, rpc: book.put}, ping: {kind: get, rpc: ping}}
+"""
+
+
+async def test_a_method_that_gives_nothing_back_has_succeeded(peer: Peer, calls: client.Client) -> None:
+    for void in ({}, {"error": None}):
+        peer.decide = lambda seen, void=void: answer({"jsonrpc": "2.0", "id": "1", "result": None, **void})
+        await calls.call(opened(RPC, peer.url), "book.put", {"no": "A1"})
+
+
+async def test_an_error_beside_a_result_is_an_error_and_a_page_is_no_answer(peer: Peer, calls: client.Client) -> None:
+    peer.decide = lambda seen: answer(
+        {"jsonrpc": "2.0", "id": "1", "result": {}, "error": {"code": 7, "message": "关账"}}
+    )
+    with pytest.raises(errors.Rejected, match="关账"):
+        await calls.call(opened(RPC, peer.url), "book.put", {"no": "A1"})
+    for odd in ({}, {"message": "denied"}, []):
+        peer.decide = lambda seen, odd=odd: answer(odd)
+        with pytest.raises(errors.ConnectorError):
+            await calls.call(opened(RPC, peer.url), "book.put", {"no": "A1"})
+
+
+async def test_a_pasted_json_rpc_command_does_not_take_an_error_with_200_for_a_success(
+    peer: Peer, calls: client.Client
+) -> None:
+    command = f"""curl {peer.url}/rpc -d '{{"jsonrpc": "2.0", "id": 1, "method": "book.put", "params": {{}}}}'"""
+    made = curl.drafted(command)
+    (name,) = made.spec["operations"]
+    peer.decide = lambda seen: answer({"jsonrpc": "2.0", "id": 1, "error": {"code": 7, "message": "关账"}})
+    with pytest.raises(errors.Rejected, match="关账"):
+        await calls.call(opened(source.written(made.spec), peer.url), name, {"no": "A1"})
+    peer.decide = lambda seen: answer({"jsonrpc": "2.0", "id": 1, "result": {"no": "A1"}})
+    assert (await calls.call(opened(source.written(made.spec), peer.url), name, {})).data == {"no": "A1"}
