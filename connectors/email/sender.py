@@ -95,14 +95,14 @@ def _certificate(error: BaseException) -> bool:
 
 
 async def _delivered(server: aiosmtplib.SMTP, mail: letter.Letter) -> answer.Answer:
-    refused = [{"to": one, "code": "501", "message": "not an e-mail address"} for one in mail.wrong]
+    refused = [_turned_away(one, "501", "not an e-mail address") for one in mail.wrong]
     try:
         await server.mail(mail.sender)
         for one in mail.recipients:
             try:
                 await server.rcpt(one)
             except aiosmtplib.SMTPRecipientRefused as error:
-                refused.append({"to": one, "code": str(error.code), "message": str(error.message)[:300]})
+                refused.append(_turned_away(one, str(error.code), str(error.message)))
     except aiosmtplib.SMTPResponseException as error:
         return _refusal(error)
     except (aiosmtplib.SMTPException, OSError) as error:
@@ -120,6 +120,13 @@ async def _delivered(server: aiosmtplib.SMTP, mail: letter.Letter) -> answer.Ans
     except (aiosmtplib.SMTPException, OSError) as error:
         raise line.NoAnswer(f"{type(error).__name__}: {error}"[:300]) from None
     return _told("250", str(said.message), id=mail.message["Message-ID"], **({"refused": refused} if refused else {}))
+
+
+def _turned_away(address: str, code: str, message: str) -> dict[str, str]:
+    """Who was refused, so that a person knows the address, and why; it is kept longer than the address may be."""
+    name, at, host = address.rpartition("@")
+    shown = f"{name[:2]}***{at}{host}" if at else f"{address[:2]}***"
+    return {"to": shown, "code": code, "message": message.replace(address, shown)[:300]}
 
 
 async def _said(reply: Any) -> answer.Answer:

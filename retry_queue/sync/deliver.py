@@ -270,7 +270,7 @@ class Courier:
             delay=ruling.delay,
             failed=failed,
             reason=ruling.reason,
-            detail=orjson.dumps(ruling.words).decode() if ruling.words else None,
+            detail=orjson.dumps({**ruling.words, "code": ruling.code}).decode() if ruling.words else None,
             code=ruling.code,
             exchanges=_written(exchanges),
             target_record=outcome.record_id if outcome else None,

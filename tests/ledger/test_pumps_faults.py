@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 from typing import Any
 
@@ -333,3 +334,17 @@ async def test_pumps_come_back_by_themselves_when_the_database_does(own_server: 
             assert len(erp.order) == len(erp.records), "an order was written twice"
             assert len(worker.pumps._tasks) == 4  # settler, intake, sweep, and the pump of the one target
     await setup.close()
+
+
+async def test_the_code_of_a_refusal_was_only_in_the_attempt(database_url: str, erp: target.Target) -> None:
+    """Lists of deliveries show the words and the system's own code; the code was null there."""
+    async with hubs.running(database_url) as worker:
+        erp.judge = lambda _body: target.Answer(422, b'{"code":"E77","message":"no such buyer"}')
+        await worker.push(hubs.order("T1"))
+        assert (await worker.settled()).dead == 1
+        (row,) = await worker.deliveries()
+        (tried,) = await making.rows(worker.ledger, "SELECT code FROM attempts")
+        said = json.loads(row.detail)
+        assert tried.code == "E77"
+        assert said["code"] == "E77"
+        assert said["zh"]
