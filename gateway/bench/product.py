@@ -43,7 +43,7 @@ class Product:
     async def forget(self) -> None:
         """Empties what came in, so that what follows starts without a backlog."""
         async with self.ledger.write() as db:
-            for table in ("inbox", "events", "tallies"):
+            for table in ("lanes", "attempts", "deliveries", "canonicals", "inbox", "events", "tallies"):
                 await db.exec_driver_sql(f"DELETE FROM {table}")  # noqa: S608 - a fixed name
 
     async def balance(self) -> tallies.Balance:

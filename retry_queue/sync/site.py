@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hmac
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -54,7 +55,7 @@ class Live:
         """``proof`` of its secrets where they are others than those that were refused; empty where they are not."""
         proof = self.opened.proof if self.opened is not None else ""
         waits = self.state is ConnectionState.NEEDS_AUTH and bool(self.refused)
-        return proof if waits and proof != self.refused else ""
+        return proof if waits and not hmac.compare_digest(proof, self.refused) else ""
 
     @property
     def used(self) -> bool:
