@@ -48,9 +48,9 @@ class Relief(intake.Intake):
         return wait is not None and wait < -BEHIND
 
     async def _some(self) -> int:
-        """Claims and plans a batch; fast events, history, and what needs a detail call are the workers'."""
+        """Claims and plans a batch; fast events, history, what needs a detail call or travels both ways: not here."""
         async with self._ledger.write() as connection:
             claimed, behind, epoch = await self._claim(
-                connection, BATCH, self._site().speaking, (inbox.LIVE, inbox.LIVE)
+                connection, BATCH, self._site().workers_own, (inbox.LIVE, inbox.LIVE)
             )
         return await self._taken(claimed, behind, epoch) if claimed else 0

@@ -108,8 +108,10 @@ class Site:
             if not self._repeatable(placed.target)
         )
         """Targets of operations that may not be sent again when it is not known whether they were."""
-        self.speaking = tuple(key for key, one in self.live.items() if one.hints)
-        """Connections that are asked for details of what they push."""
+        both_ways = {key for entity in {one.source[1] for one in self._edges} for key in self.sharing(entity)}
+        self.workers_own = tuple(key for key, one in self.live.items() if one.hints or key in both_ways)
+        """Connections whose events only workers plan: those that are asked for details of what they push, and those
+        whose records travel both ways, where each event is weighed against the writes that are under way."""
         people = self.entities.get("customer")
         self.match = people.match if people is not None and people.match is not None else route.Match()
         self.watches = watch.Watches(self.routes.values())

@@ -44,7 +44,7 @@ async def test_who_has_time_plans_what_the_workers_are_behind_with(database_url:
         await connections.put(db, hubs.SEALER, "k3", "kingdee", config, {"app_secret": "s"}, state, time.time())
         await configuration.touch(db)
     await worker.hub.reload()
-    assert worker.hub.site.speaking == ("k3",)
+    assert worker.hub.site.workers_own == ("k3",)
     await worker.push(*(hubs.order(f"T{n}") for n in range(250)))
     await worker.hub.appender.append([HINT])
     planned: list[Mapping[str, bool]] = []
