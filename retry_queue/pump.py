@@ -338,7 +338,9 @@ class Pumps:
         if delivery.interrupted:  # an earlier attempt is in doubt, and as untried it would be sent again: it stays so
             self._holdings.leave(delivery)
             return
-        result = lane.Result(delivery, DeliveryState.PENDING, "returned", 0.0, tried=False)
+        # What was tried before may have been done in part: it stays between two tries, and its echo is known by that.
+        state = DeliveryState.RETRYING if delivery.attempt > 1 else DeliveryState.PENDING
+        result = lane.Result(delivery, state, "returned", 0.0, tried=False)
         await self._put(result)
 
     async def _put(self, result: lane.Result) -> None:

@@ -225,7 +225,8 @@ class Intake:
             one.decided = True
             before = known.get(one.ref)
             at = one.event.received_at
-            waited, open_write = time.time() - at, busy and plan.under_way(one.ref, before, busy, at)
+            seen = plan.seen_at(before, at, one.read_at)
+            waited, open_write = time.time() - at, busy and plan.under_way(one.ref, before, busy, seen)
             if open_write and not one.event.replay and not site.asks(one.event.connection_key, one.entity):
                 one.plan = plan.skip("no_route")  # ours or not: the write itself says what the record is
                 continue

@@ -175,6 +175,15 @@ def under_way(ref: records.Ref, known: records.Known | None, busy: Mapping[str, 
     return any(name.startswith(prefix) and claimed <= at for name, claimed in busy.items())
 
 
+def seen_at(known: records.Known | None, received_at: float, read_at: float | None) -> float:
+    """Until when our writes may show in what an event says. Pure.
+
+    A record that was read later than its hint came shows also what we have begun to write since. One of which nothing
+    was known when the hint came was made by then.
+    """
+    return received_at if known is None or read_at is None else max(received_at, read_at)
+
+
 def patience(known: records.Known | None) -> float:
     """Seconds an event waits at most for a write of ours. Pure.
 

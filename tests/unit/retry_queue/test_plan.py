@@ -197,3 +197,13 @@ def test_whatever_the_order_of_arrival_the_newest_state_is_what_is_kept(
     assert orjson.loads(str(before.canonical))["status"] == "b"
     assert sent == sorted(sent, key=lambda one: one[0])
     assert sent[-1][1] == "b"
+
+
+def test_a_record_read_in_the_middle_of_our_write_came_back_as_somebodys_change() -> None:
+    """Its hint was older than the write, and the read (of a system that had throttled us) was not."""
+    before = known()
+    begun = {plan.lane("shop", "order", 7): 100.0}
+    assert not plan.under_way(REF, before, begun, plan.seen_at(before, 90.0, None))
+    assert plan.under_way(REF, before, begun, plan.seen_at(before, 90.0, 101.0))
+    assert not plan.under_way(REF, before, begun, plan.seen_at(before, 90.0, 99.0))
+    assert plan.seen_at(None, 90.0, 101.0) == 90.0, "no write that began later has made it"
