@@ -67,28 +67,31 @@ class Sweeper:
         while not halt.is_set():
             await self._called.wait()
             self._called.clear()
-            try:
-                async with self._ledger.read() as connection:
-                    waits, _ = await outbox.due(connection)
-            except session.LedgerUnavailable as error:
-                log.warning("sweep.waiting", error=str(error))
-                waits = {}
-            for target in (key for key, wait in waits.items() if wait <= 0):
-                self._pumps.poke(target)
+            await self._survived(self._look())
             await rest.until(halt, CALLED)
 
     async def sweeps(self, halt: asyncio.Event) -> None:
         """Sweeps until ``halt``."""
         turn = 0
         while not halt.is_set():
-            try:
-                await self._sweep(turn)
-            except session.LedgerUnavailable as error:
-                log.warning("sweep.waiting", error=str(error))
-            except Exception:
-                log.exception("sweep.failed")
+            await self._survived(self._sweep(turn))
             turn += 1
             await rest.until(halt, PERIOD)
+
+    async def _survived(self, work: Awaitable[None]) -> None:
+        """The next turn comes whatever became of this one."""
+        try:
+            await work
+        except session.LedgerUnavailable as error:
+            log.warning("sweep.waiting", error=str(error))
+        except Exception:
+            log.exception("sweep.failed")
+
+    async def _look(self) -> None:
+        async with self._ledger.read() as connection:
+            waits, _ = await outbox.due(connection)
+        for target in (key for key, wait in waits.items() if wait <= 0):
+            self._pumps.poke(target)
 
     async def _sweep(self, turn: int) -> None:
         self.turns += 1

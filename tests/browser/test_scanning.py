@@ -20,14 +20,16 @@ pytestmark = [pytest.mark.chromium, pytest.mark.slow, pytest.mark.timeout(180)]
 WECOM, DING = wecom.Simulator.SETTINGS, dingtalk.Simulator.SETTINGS
 PAGES = {"login.work.weixin.qq.com": ("wecom", "code"), "login.dingtalk.com": ("dingtalk", "authCode")}
 """Host of a vendor's page -> the simulator that knows who scanned, and what the code is called on the way back."""
+SEALED = (
+    f"{{app_secret: {WECOM['app_secret']}, token: {WECOM['token']}, encoding_aes_key: {WECOM['encoding_aes_key']}}}"
+)
 OFFICES = f"""
 apiVersion: shuniu/v1
 connections:
   - key: office
     connector: wecom
     config: {{base_url: "${{SIM}}/wecom", corp_id: {WECOM["corp_id"]}, agent_id: {WECOM["agent_id"]}}}
-    secrets:
-      {{app_secret: {WECOM["app_secret"]}, token: {WECOM["token"]}, encoding_aes_key: {WECOM["encoding_aes_key"]}}}
+    secrets: {SEALED}
   - key: ding
     connector: dingtalk
     config:
@@ -41,8 +43,7 @@ connections:
   - key: away
     connector: wecom
     config: {{base_url: "http://127.0.0.1:%d", corp_id: {WECOM["corp_id"]}, agent_id: {WECOM["agent_id"]}}}
-    secrets:
-      {{app_secret: {WECOM["app_secret"]}, token: {WECOM["token"]}, encoding_aes_key: {WECOM["encoding_aes_key"]}}}
+    secrets: {SEALED}
 """
 
 
