@@ -27,6 +27,7 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
     "keeping": ("backup", "restore"),
     "reconciling": ("reconcile",),
     "importing": ("backfill",),
+    "listing": ("believe",),
     "people": ("user", "token"),
     "growing": ("growth", "archive"),
     "guarding": ("keys", "audit", "customer", "retention"),

@@ -15,13 +15,17 @@ from typing import Any
 import structlog
 
 from connectors.core import client, declaration, decode, errors, model, scope, template
-from retry_queue import append, metrics, rest
+from retry_queue import append, metrics, rest, whole
 from retry_queue.ledger import connections, cursors, inbox, session
 from retry_queue.sync import backoff, verdict
 from retry_queue.sync import site as sites
 
 LEASE = 120.0
+LONG = 600.0
+"""For a whole listing, of which nothing is given out before its end was read."""
 LOOK = 1.0
+AT_ONCE = 500
+"""Records that are told as gone together."""
 
 log = structlog.get_logger()
 
@@ -88,11 +92,12 @@ class Poller:
 
     async def _once(self, connection: model.Connection, name: str, source: declaration.EventSource) -> None:
         async with self._ledger.write() as db:
-            held = await cursors.claim(db, connection.key, name, self._ledger.owner, LEASE)
+            lease = LONG if source.whole else LEASE
+            held = await cursors.claim(db, connection.key, name, self._ledger.owner, lease)
         if held is None:
             return
         try:
-            taken = await self._windows(connection, name, source, held)
+            taken = await (self._whole if source.whole else self._windows)(connection, name, source, held)
         except session.LedgerUnavailable:
             raise
         except Exception as error:  # noqa: BLE001 - judged and written down, whatever it is
@@ -123,6 +128,45 @@ class Poller:
             if end >= newest or self._stopping:
                 return False
         return True
+
+    async def _whole(
+        self, connection: model.Connection, name: str, source: declaration.EventSource, held: cursors.Claim
+    ) -> bool:
+        """Reads all there is, and tells of what is missing since the last time; there is never more to read."""
+        given = template.render(source.input, scope.of(connection)) or {}
+        listing = whole.Listing(self._ledger, connection, name)
+        before = held.value or {}
+        end = time.time() - source.lag
+        value = {"at": end, whole.ASKED: listing.asked(given)}
+        if before.get(whole.ASKED) != value[whole.ASKED]:
+            await listing.forget()
+        await self._read(connection, name, given, listing, end)
+        believe = bool(before.get(cursors.BELIEVE))
+        if not await self._kept(connection, name, held, {**value, cursors.BELIEVE: believe}):
+            return False
+        if await listing.missing(believe=believe):
+            await self._read(connection, name, given, listing, end)
+        missing = await listing.missing(believe=believe)
+        for begin in range(0, len(missing), AT_ONCE):
+            if self._stopping or not await self._kept(connection, name, held, {**value, cursors.BELIEVE: believe}):
+                return False
+            some = missing[begin : begin + AT_ONCE]
+            await self._appender.append(await listing.ends(some, end))
+            await listing.told(some)
+        await self._kept(connection, name, held, value)
+        return False
+
+    async def _read(
+        self, connection: model.Connection, name: str, given: Any, listing: whole.Listing, end: float
+    ) -> None:
+        span = (datetime.fromtimestamp(end, UTC), datetime.fromtimestamp(end, UTC))
+        async for rows in self._calls.pages(connection, listing.operation, given, window=span):
+            await listing.take(rows)
+            await self._appender.append([self._event(connection, name, row, span) for row in rows])
+
+    async def _kept(self, connection: model.Connection, name: str, held: cursors.Claim, value: dict[str, Any]) -> bool:
+        async with self._ledger.write() as db:
+            return await cursors.keep(db, connection.key, name, held.fence, value, LONG)
 
     def _event(
         self, connection: model.Connection, name: str, row: Any, window: tuple[datetime, datetime]

@@ -9,21 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 
 import structlog
 
-from connectors.core import client
+from connectors.core import client, lease
 from retry_queue import gates, holdings, rest, settler, sweep, tracing, turns
-from retry_queue.ledger import (
-    inbox,
-    lane,
-    outbox,
-    secrets,
-    session,
-    workers,
-)  # fmt: skip
+from retry_queue.ledger import inbox, lane, outbox, secrets, session, workers
 from retry_queue.ledger.states import DeliveryState
 from retry_queue.sync import breaker, context, deliver, intake
 from retry_queue.sync import site as sites
@@ -32,6 +26,9 @@ INTAKE_BATCH = 200
 GATHER, MANY = 0.02, 8
 """Seconds in which more events gather before they are planned, once so many came in one go: each batch costs the
 same dozen and a half statements, however few are in it."""
+BESIDE, ABREAST = 0.025, 3
+"""Seconds between two looks at what others have while one connection crowds, and how many of them at once: in a busy
+process a step of a few events takes three times as long."""
 HISTORY = (inbox.BACKFILL, inbox.BACKFILL)
 FAST = (inbox.FAST, inbox.FAST)
 URGENT = 16
@@ -40,6 +37,8 @@ STOPPING = 5.0
 """Seconds for the loops to come to their end by themselves."""
 
 log = structlog.get_logger()
+Ready = deque[tuple[float, context.Job]]
+"""When it was claimed, and what is to be done."""
 
 
 class Pumps:
@@ -72,6 +71,8 @@ class Pumps:
         """When the last heartbeat was confirmed, and since when this process has its seat."""
         self._sweeper = sweep.Sweeper(ledger, site, reload, self._gates, self._seat, self)
         self._steps = 0
+        self._settling = 0
+        """Results that are not written yet."""
 
     @property
     def progress(self) -> int:
@@ -123,9 +124,11 @@ class Pumps:
         self._spawn(self._sweeper.sweeps(self._halt), "sweep")
         self._spawn(self._sweeper.looks(self._halt), "looks")
         self._spawn(self._intakes(), "intake")
+        self._spawn(self._beside(), "beside")
         self.wake()
         await stopped.wait()
         self._halt.set()
+        self._intake.crowded.set()
         self.rung()
         for turn in self._turns.values():
             turn.ring()
@@ -134,8 +137,13 @@ class Pumps:
         for task in self._tasks - {settling}:
             task.cancel()
         end = asyncio.get_running_loop().time() + 25.0
-        while (left := self._running | self._intake.running) and asyncio.get_running_loop().time() < end:
-            await asyncio.wait(left, timeout=1.0)
+        while asyncio.get_running_loop().time() < end:
+            if left := self._running | self._intake.running:
+                await asyncio.wait(left, timeout=1.0)
+            elif self._settling:
+                await asyncio.sleep(0.01)
+            else:
+                break
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -143,27 +151,45 @@ class Pumps:
     async def _intakes(self) -> None:
         while not self._halt.is_set():
             self._intake_bell.clear()
-            try:
-                taken = await self._intake.step(INTAKE_BATCH)
-            except session.LedgerUnavailable as error:
-                log.warning("intake.waiting", error=str(error))
-                await asyncio.sleep(0.5)
-                continue
-            except Exception:
-                log.exception("intake.failed")
-                await asyncio.sleep(1.0)
-                continue
-            self._steps += 1
-            if not taken:
+            taken = await self._planned(self._intake.step(INTAKE_BATCH))
+            if taken == 0:
                 await self._intake_bell.wait()
-            elif MANY <= taken < INTAKE_BATCH:
+            elif taken is not None and MANY <= taken < INTAKE_BATCH:
                 await rest.until(self._halt, GATHER)
+
+    async def _beside(self) -> None:
+        steps: set[asyncio.Task[int | None]] = set()
+        while not self._halt.is_set():
+            if not self._intake.crowded.is_set():
+                await self._intake.crowded.wait()
+                continue
+            if len(steps) < ABREAST:
+                steps.add(asyncio.create_task(self._planned(self._intake.others()), name="beside"))
+            await rest.until(self._halt, BESIDE)
+            steps = {one for one in steps if not one.done()}
+        if steps:
+            await asyncio.wait(steps)
+
+    async def _planned(self, step: Awaitable[int]) -> int | None:
+        """How many events a step took; None when it failed, after a while."""
+        try:
+            taken = await step
+        except session.LedgerUnavailable as error:
+            log.warning("intake.waiting", error=str(error))
+            await asyncio.sleep(0.5)
+        except Exception:
+            log.exception("intake.failed")
+            await asyncio.sleep(1.0)
+        else:
+            self._steps += 1
+            return taken
+        return None
 
     async def _deliveries(self, target: str) -> None:
         """One target's pump: claims ahead in batches, calls ``concurrency`` at a time."""
         turn = self._turns[target]
-        ready: deque[tuple[float, context.Job]] = deque()
-        spare: deque[tuple[float, context.Job]] = deque()
+        ready: Ready = deque()
+        spare: Ready = deque()
         under_way: set[asyncio.Task[None]] = set()
         historic: set[asyncio.Task[None]] = set()
         loop = asyncio.get_running_loop()
@@ -178,7 +204,7 @@ class Pumps:
         def start(claimed_at: float, job: context.Job, usable: bool) -> asyncio.Task[None]:
             now = loop.time()
             held = now - claimed_at <= deliver.FRESH and self._seat.covers(claimed_at, now)
-            work = self._one(job, turn, pace) if usable and held else self._give_back(job.delivery)
+            work = self._one(job, turn, pace, claimed_at) if usable and held else self._give_back(job.delivery)
             task = asyncio.create_task(work)
             under_way.add(task)
             self._running.add(task)
@@ -231,7 +257,7 @@ class Pumps:
         self,
         target: str,
         wanted: int,
-        ready: deque[tuple[float, context.Job]],
+        ready: Ready,
         claimed_at: float,
         of: tuple[int, int] = (inbox.FAST, inbox.LIVE),
     ) -> int:
@@ -260,14 +286,10 @@ class Pumps:
             self._turns[target].ring(due=True)
             return 0
         self._steps += 1
-        for one in made:
-            if isinstance(one, context.Job):
-                (ready.appendleft if one.delivery.urgent else ready.append)((claimed_at, one))
-            else:
-                self._keep(self._settled(one, self._turns[target]))
+        self._line_up(target, made, ready, claimed_at)
         return len(made)
 
-    async def _probe(self, target: str, ready: deque[tuple[float, context.Job]], claimed_at: float) -> bool:
+    async def _probe(self, target: str, ready: Ready, claimed_at: float) -> bool:
         """Takes the one delivery that may try a target whose breaker is open; what needs no call is settled."""
         owner, policies = self._ledger.owner, self._site().policies
         try:
@@ -279,12 +301,15 @@ class Pumps:
         except session.LedgerUnavailable as error:
             log.warning("claim.waiting", error=str(error))
             return False
+        self._line_up(target, made, ready, claimed_at)
+        return bool(ready)
+
+    def _line_up(self, target: str, made: Iterable[context.Job | lane.Result], ready: Ready, claimed_at: float) -> None:
         for one in made:
             if isinstance(one, context.Job):
-                ready.append((claimed_at, one))
+                (ready.appendleft if one.delivery.urgent else ready.append)((claimed_at, one))
             else:
-                self._keep(self._settled(one, self._turns[target]))
-        return bool(ready)
+                self._settle(one, self._turns[target])
 
     def _concurrency(self, target: str) -> int:
         live = self._site().live.get(target)
@@ -304,7 +329,9 @@ class Pumps:
                 return [deliver.internal(claimed[0], error)]
             return [one for delivery in claimed for one in await self._prepared([delivery])]
 
-    async def _one(self, job: context.Job, turn: turns.Turn, pace: turns.Pace) -> None:
+    async def _one(self, job: context.Job, turn: turns.Turn, pace: turns.Pace, claimed_at: float) -> None:
+        # Not the loop's clock, which stands still until its next turn: the last one may have been before a long sleep.
+        lease.HELD.set(lambda: self._seat.covers(claimed_at, time.monotonic()))
         span = tracing.beginning(job.delivery) if tracing.on() else None
         try:
             result = await self._courier.deliver(job)
@@ -315,23 +342,33 @@ class Pumps:
             tracing.tell(tracing.attempt(result, *span))
         pace.took(result.duration)
         # The slot is free for the next call while this result waits for its commit.
-        self._keep(self._settled(result, turn))
+        self._settle(result, turn)
 
     def _keep(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
-    async def _settled(self, result: lane.Result, turn: turns.Turn) -> None:
-        await self._put(result)
+    def _settle(self, result: lane.Result, turn: turns.Turn) -> None:
+        self._settling += 1
+        self._settler.take(result, functools.partial(self._settled, result, turn))
+
+    def _settled(self, result: lane.Result, turn: turns.Turn, error: Exception | None) -> None:
+        self._settling -= 1
+        self._holdings.let_go(result.delivery)
+        if error is not None:
+            log.error("settle.lost", delivery=result.delivery.id, exc_info=error)
+            return
         live = self._site().live.get(result.delivery.connection_key)
         if result.reason == "credential" and live is not None and live.delivers:
-            await self._reload()  # at once, or the next calls would only be refused too
-        again = lane.lane_wait(result)
-        if again is not None and again <= 0:
-            lease = result.delivery.lease
-            past = lease is not None and lease.priority >= inbox.BACKFILL
-            turn.ring(due=True, history=past)
+            self._keep(self._stopped(result, turn))
+        else:
+            _next(result, turn)
+
+    async def _stopped(self, result: lane.Result, turn: turns.Turn) -> None:
+        """The target is refused by now, which has to be known before its next call: that would only be refused too."""
+        await self._reload()
+        _next(result, turn)
 
     async def _give_back(self, delivery: lane.ClaimedDelivery) -> None:
         """Nothing was sent: the lane goes back as it was, for whoever has time for it."""
@@ -339,13 +376,20 @@ class Pumps:
             self._holdings.leave(delivery)
             return
         # What was tried before may have been done in part: it stays between two tries, and its echo is known by that.
-        state = DeliveryState.RETRYING if delivery.attempt > 1 else DeliveryState.PENDING
+        # Not so what was only claimed before: as if it had failed, others would pass it, and changes wait for it.
+        between = delivery.before == DeliveryState.RETRYING
+        state = DeliveryState.RETRYING if between else DeliveryState.PENDING
         result = lane.Result(delivery, state, "returned", 0.0, tried=False)
-        await self._put(result)
-
-    async def _put(self, result: lane.Result) -> None:
-        """Returns when the result is written, and its lane is not ours any more."""
         try:
             await self._settler.put(result)
         finally:
-            self._holdings.let_go(result.delivery)
+            self._holdings.let_go(delivery)
+
+
+def _next(result: lane.Result, turn: turns.Turn) -> None:
+    """Rings where the lane has more to do at once."""
+    again = lane.lane_wait(result)
+    if again is not None and again <= 0:
+        turn.ring(
+            due=True, history=result.delivery.lease is not None and result.delivery.lease.priority >= inbox.BACKFILL
+        )

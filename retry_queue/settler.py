@@ -24,7 +24,9 @@ HISTORY_LINGER = 0.1
 ALONE = 16
 """Results of history in one group, at most, where only one can write at a time: a live writer waits as long."""
 
-Waiting = tuple[lane.Result, asyncio.Future[None]]
+Then = Callable[[Exception | None], None]
+"""Called once: with None when the result is written, with the error when it never will be."""
+Waiting = tuple[lane.Result, Then]
 
 log = structlog.get_logger()
 
@@ -53,13 +55,26 @@ class Settler:
     async def put(self, result: lane.Result) -> None:
         """Returns when the result is committed."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def written(error: Exception | None) -> None:
+            if future.done():
+                return  # nobody waits any more
+            if error is None:
+                future.set_result(None)
+            else:
+                future.set_exception(error)
+
+        self.take(result, written)
+        await future
+
+    def take(self, result: lane.Result, then: Then) -> None:
+        """Lines a result up to be written. Most are: a task and a future for each would cost more than their commit."""
         past = result.delivery.lease is not None and result.delivery.lease.priority >= inbox.BACKFILL
         line = self._past if past else self._live
-        line.queue.append((result, future))
+        line.queue.append((result, then))
         line.bell.set()
         if len(line.queue) >= ENOUGH:
             line.full.set()
-        await future
 
     async def run(self) -> None:
         """Live results wait for no other ones; history's come in groups, in between."""
@@ -106,9 +121,8 @@ class Settler:
         self._gates.took(changes)
         for result in results:
             metrics.attempt(result, ours=result.delivery.id in ours)
-        for _, future in group:
-            if not future.done():
-                future.set_result(None)
+        for _, then in group:
+            then(None)
 
     async def _apart(self, group: list[Waiting], error: Exception, *, patient: bool) -> None:
         """One by one, so that a result which the database refuses stops nobody else's; that one is parked bare."""
@@ -116,11 +130,11 @@ class Settler:
             for one in group:
                 await self._write([one], patient=patient)
             return
-        result, future = group[0]
+        result, then = group[0]
         if result.outcome == deliver.INTERNAL:
-            future.set_exception(error)  # its lane's lease will end
+            then(error)  # its lane's lease will end
             return
-        await self._write([(deliver.internal(result.delivery, error), future)], patient=patient)
+        await self._write([(deliver.internal(result.delivery, error), then)], patient=patient)
 
 
 async def _pause(connection: AsyncConnection, result: lane.Result, site: sites.Site) -> None:

@@ -120,8 +120,10 @@ class Client:
                     yield rows
                 # A long reading must not collect every page it has seen.
                 work.exchanges.clear()
-            for added in sums.pages() if sums is not None else ():
-                yield added
+            if sums is not None:
+                sums.over()
+                for added in sums.pages():
+                    yield added
 
     async def probe(self, connection: model.Connection) -> model.Outcome:
         """The connector's cheap call: are address, credentials and permissions right?"""

@@ -201,13 +201,13 @@ class Operation(RequestSpec):
     """For ``list``: the rows, relative to ``result``."""
     id: Path | None = None
     """The record's id in the vendor's answer, relative to ``result`` (or to the row for ``list``)."""
-    id_input: Path | None = None
-    """Instead: the record's id is in what we sent."""
+    id_input: Path | None = None  # instead: the record's id is in what we sent
     id_of: str | None = None  # the entity of the record that the id names, where it is not the one written
     found: Condition | None = None
     """For ``get``: holds when the record exists (over the whole answer); else the answer is absent."""
     success: Condition | None = None
     partial: list[Partial] = Field(default_factory=list)
+    rest: Path | None = None  # in the answer: a part is still owed, and is sent later with this as ``input.rest``
     errors: list[ErrorRule] = Field(default_factory=list)
     """Looked at before the connector's own table."""
     paging: Paging = Paging()
@@ -248,8 +248,8 @@ class Hydrate(terms.Part):
     """A push is mostly a hint: read the record again."""
 
     operation: str
-    input: dict[str, Any] = Field(default_factory=dict)
-    """Values may use ``${payload.<path>}``."""
+    input: dict[str, Any] = Field(default_factory=dict)  # values may use ``${payload.<path>}``, here and below
+    absent: dict[str, Any] | None = None  # what a record that is not there is taken for: a level of nothing
 
 
 class MessageSpec(terms.Part):
@@ -311,24 +311,20 @@ class EventSource(terms.Part):
     # hook
     verify: Verify | None = None
     format: Literal["json", "xml", "form", "any"] = "json"
-    split: Path | None = None
-    """The payload is an array at this path (``.`` for the whole): one event per element."""
+    split: Path | None = None  # the payload is an array at this path (``.``: the whole), an event per element
     reply: Reply = Reply()
     refusal: Reply | None = None
     """The exact answer to a call whose proof does not hold (constant); absent: 401 in our own words."""
     # poll
     operation: str | None = None
-    input: dict[str, Any] = Field(default_factory=dict)
-    """What the operation is called with, over ``${config.*}``."""
+    input: dict[str, Any] = Field(default_factory=dict)  # what it is called with, over ``${config.*}``
     every: float = 60
     window: float = 1800
     overlap: float = 300
-    lag: float = 0
-    """Never read newer than now - lag seconds."""
-    horizon: float = 86400
-    """How far back a first poll begins, seconds."""
-    order_by: Path | None = None
-    """The row's own modification time; the cursor follows it."""
+    lag: float = 0  # never read newer than now - lag seconds
+    horizon: float = 86400  # how far back a first poll begins, seconds
+    whole: bool = False  # ``together`` names all there is: what an earlier listing had and this one lacks is at 0
+    order_by: Path | None = None  # the row's own modification time; the cursor follows it
     gap: Literal["read", "only", "never"] = "read"
     """After nobody could take anything in: read again also where it is closed; ``only``: read at no other time
     (a list of failed pushes); ``never``: not then."""
@@ -389,6 +385,10 @@ class Declaration(terms.Part):
             if source.door == "hook" and source.verify is None:
                 wrong.append(f"events.{key}: a hook needs verify (fail closed)")
             wrong += [f"events.{key}: no message '{name}'" for name in source.messages if name not in self.messages]
+            if source.whole and source.operation in self.operations:
+                joined = self.operations[source.operation].together
+                told = [self.messages[one].dedupe for one in source.messages if one in self.messages]
+                wrong += terms.unfit_whole(f"events.{key}", joined, told)
         keys = [field.key for field in self.fields]
         wrong += [f"fields: '{key}' twice" for key in sorted({k for k in keys if keys.count(k) > 1})]
         hidden = {field.key for field in self.fields if field.secret}

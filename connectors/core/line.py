@@ -4,9 +4,7 @@ Where the connector has a ``sender.py``, its ``send(request, line)`` carries eve
 HTTP after all: ``line.http``); everything around it stays as it is. It gives an Answer, and raises NotSent when nothing
 can have happened and NoAnswer when that is not certain.
 
-Built on httpx's transport interface over aiohttp's engine, which connects only where ``egress`` lets it. Nothing is
-followed, stored or sent again behind our back: no redirects, no cookie jar, no silent second try on a stale socket
-(a write would happen twice).
+Requests and answers are httpx's, and any of its transports can carry them; ours is ``engine``.
 """
 
 from __future__ import annotations
@@ -23,13 +21,10 @@ from urllib.parse import quote, urlencode
 
 import aiohttp
 import httpx
-import httpx_aiohttp
 
-from connectors.core import answer, egress, errors, mask, model, registry, scope, signing, tracing
+from connectors.core import answer, egress, engine, errors, lease, mask, model, registry, scope, signing, tracing
 
 CONNECT_TIMEOUT = 5.0
-KEEP_IDLE = 4.0
-"""Seconds an idle socket is kept; below what common servers allow, so that we seldom write into a closing one."""
 
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
@@ -51,17 +46,6 @@ class NoAnswer(Exception):
 @cache
 def _ssl(verify: bool) -> ssl.SSLContext:
     return httpx.create_ssl_context(verify=verify, trust_env=False)
-
-
-def _transport(verify: bool) -> httpx.AsyncBaseTransport:
-    def session() -> aiohttp.ClientSession:
-        connector = egress.connector(limit=512, keepalive_timeout=KEEP_IDLE, ssl=_ssl(verify))
-        made = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
-        # aiohttp sends GET, PUT and DELETE a second time when a kept socket breaks; some systems write by GET.
-        made._retry_connection = False
-        return made
-
-    return httpx_aiohttp.AiohttpTransport(verify=_ssl(verify), client=session)
 
 
 Sender = Callable[[model.Request, "Line"], Awaitable[answer.Answer]]
@@ -88,7 +72,7 @@ class Line:
         self.users = 0
         self._masks: dict[tuple[str, ...], mask.Mask] = {}
         self._own = transport is None
-        self._transport = transport or _transport(self.connection.config.get("tls_verify") is not False)
+        self._transport = transport or engine.Engine(_ssl(self.connection.config.get("tls_verify") is not False))
 
     def serves(self, connection: model.Connection) -> bool:
         """Whether this line was built from the same settings."""
@@ -119,6 +103,8 @@ class Line:
         """One exchange, by the connector's own sender where it has one, else by HTTP. Raises as ``http`` does."""
         if self._sender is None:
             return await self.http(request)
+        if lease.lost():
+            raise NotSent(lease.WORDS)
         try:
             async with asyncio.timeout(request.timeout):
                 return await self._sender(request, self)
@@ -139,9 +125,11 @@ class Line:
                     return await _read(response)
                 finally:
                     await response.aclose()
+        except (httpx.TransportError, aiohttp.ClientError) as error:  # some of them are timeouts as well
+            raise _told(error) from None
         except TimeoutError:
             raise NoAnswer(f"no answer within {request.timeout:g} s") from None
-        except (httpx.TransportError, aiohttp.ClientError, OSError) as error:
+        except OSError as error:
             raise _told(error) from None
         except UnicodeError:
             raise _bad_address() from None
@@ -153,24 +141,42 @@ class Line:
 
 
 def _told(error: Exception) -> NotSent | NoAnswer | errors.Misdeclared:
-    """Before or after sending? The engine's own exception says it; its httpx translation does not."""
-    cause = error.__cause__ if isinstance(error.__cause__, aiohttp.ClientError | ValueError) else error
+    """Before or after sending? The engine's own exception says it; those of other transports often do not."""
+    named = not isinstance(error, aiohttp.ClientError) and isinstance(error.__cause__, aiohttp.ClientError | ValueError)
+    cause = error.__cause__ if named else error
     blocked = getattr(cause, "os_error", None)
     if isinstance(blocked, egress.Blocked):
         return blocked.misdeclared()
     if isinstance(cause, aiohttp.InvalidURL | aiohttp.NonHttpUrlClientError | httpx.UnsupportedProtocol):
         return _bad_address()
     words = f"{type(cause).__name__}: {cause}"[:300]
-    if isinstance(cause, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
+    if isinstance(cause, engine.Late | aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
         return NotSent(words)
     if cause is error and isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout):
         return NotSent(words)
     return NoAnswer(words)
 
 
-@lru_cache(maxsize=4096)
-def _url(text: str) -> httpx.URL:
-    return httpx.URL(text)
+_URL = re.compile(
+    r"(https?://[^/?#]+)(/(?:[A-Za-z0-9_~-]|[./](?![./])|%[0-9A-F]{2})*)(?:\?((?:[A-Za-z0-9_.~=&-]|%[0-9A-F]{2})*))?"
+)
+"""Origin, path and query in which there is nothing to be encoded or put straight."""
+
+
+@lru_cache(maxsize=512)
+def _origin(text: str) -> httpx.URL:
+    return httpx.URL(text + "/")
+
+
+def address(text: str) -> httpx.URL:
+    """``httpx.URL(text)``, which costs as much as to map an order; here each origin is read once."""
+    found = _URL.fullmatch(text)
+    if found is None:
+        return httpx.URL(text)
+    origin, path, query = found.groups()
+    made = httpx.URL(_origin(origin))
+    made._uri_reference = made._uri_reference._replace(path=path, query=query)
+    return made
 
 
 def build(request: model.Request) -> httpx.Request:
@@ -196,9 +202,9 @@ def build(request: model.Request) -> httpx.Request:
     try:
         # Values with a line break would smuggle a header in; those outside Latin text cannot travel in one.
         wire = [(name.encode("ascii"), _header(value)) for name, value in headers.items()]
-        return httpx.Request(
-            request.method, _url(url), headers=wire, content=signing.payload(request), extensions=extensions
-        )
+        # As a stream, or httpx would put lengths and names on it that the engine puts there anyway.
+        body = httpx.ByteStream(signing.payload(request))
+        return httpx.Request(request.method, address(url), headers=wire, stream=body, extensions=extensions)
     except (ValueError, TypeError, httpx.InvalidURL) as error:
         raise _unsendable(
             f"the request cannot be sent: {type(error).__name__}", "请求内容不合法，请检查地址和请求头"

@@ -74,6 +74,8 @@ class Outcome:
     exchanges: tuple[Exchange, ...] = ()
     already: bool = False
     """True when the system said it was already so."""
+    rest: Any = None
+    """Not None: a part is still owed and must be sent again later; what is then given back as ``rest``."""
     waiting: bool = False
     """True when somebody else must act first (an asynchronous approval, a guard): ask again later."""
 

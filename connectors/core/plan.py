@@ -97,6 +97,7 @@ class Plan(RequestPlan):
         self._id_input = paths.getter(operation.id_input) if operation.id_input else None
         self._found = predicate.compiled(operation.found) if operation.found else None
         self._partial = [(part.label, reader(part.path)) for part in operation.partial]
+        self._rest = reader(operation.rest) if operation.rest else None
         used = self.names.union(*(template.names(auth.spec.model_dump()) for auth in self.auths))
         used |= template.names(spec.signing.options)
         self.wants_uuid = "uuid" in used
@@ -117,6 +118,11 @@ class Plan(RequestPlan):
             return self.rows(data), None, warnings
         record = self.sent_id(given) if self._id_input else _named(self._id(data) if self._id else None)
         return data, record, warnings
+
+    def rest(self, got: answer.Answer) -> Any:
+        """What is given back when the part that is still owed is sent; None when nothing is."""
+        found = self._rest(got.body) if self._rest else None
+        return None if found is paths.ABSENT else found
 
     def sent_id(self, given: Mapping[str, Any]) -> str | None:
         """The record's id where it is part of what we send (``id_input``)."""

@@ -7,7 +7,7 @@ hold placeholders, filled from the same data.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal, InvalidOperation
 from fnmatch import fnmatchcase
 from typing import Any
@@ -66,17 +66,50 @@ def _contains(value: Any, part: Any) -> bool:
     return value is not paths.ABSENT and value is not None and template.text(part) in template.text(value)
 
 
+def _one_of(read: Callable[[Any], Any], choices: Sequence[Any]) -> Test:
+    fixed = [choice for choice in choices if template.compiled(choice) is None]
+    texts = frozenset(choice for choice in fixed if isinstance(choice, str))
+    others = [choice for choice in fixed if not isinstance(choice, str)]
+    moving = [_holder(choice) for choice in choices if template.compiled(choice) is not None]
+
+    def test(data: Any) -> bool:
+        value = read(data)
+        if value is paths.ABSENT:
+            return False
+        if isinstance(value, str):
+            if value in texts:
+                return True
+        elif any(same(value, text) for text in texts):
+            return True
+        # A placeholder that names nothing equals nothing, not even another absent value.
+        return any(same(value, other) for other in others) or any(
+            (given := choice(data)) is not paths.ABSENT and same(value, given) for choice in moving
+        )
+
+    return test
+
+
+def _each(read: Callable[[Any], Any], tests: Sequence[Test], every: bool) -> Test:
+    """Whether all hold (``every``), or any does."""
+
+    def test(data: Any) -> bool:
+        value = read(data)
+        for one in tests:
+            if bool(one(value)) is not every:
+                return not every
+        return every
+
+    return test
+
+
 def _build(condition: declaration.Condition) -> Test:
     tests: list[Test] = []
     read = paths.getter(condition.path) if condition.path is not None else (lambda data: data)
     given = condition.model_fields_set
     if "equals" in given:
-        wanted = _holder(condition.equals)
-        # A placeholder that names nothing equals nothing, not even another absent value.
-        tests.append(lambda data: (value := wanted(data)) is not paths.ABSENT and _equal(read(data), value))
+        tests.append(_one_of(read, [condition.equals]))
     if condition.one_of is not None:
-        choices = [_holder(choice) for choice in condition.one_of]
-        tests.append(lambda data: any(_equal(read(data), choice(data)) for choice in choices))
+        tests.append(_one_of(read, condition.one_of))
     if condition.matches is not None:
         pattern = condition.matches
         tests.append(lambda data: _text_like(read(data)) and fnmatchcase(template.text(read(data)), pattern))
@@ -89,9 +122,9 @@ def _build(condition: declaration.Condition) -> Test:
     nested_all = [compiled(child) for child in condition.all]
     nested_any = [compiled(child) for child in condition.any]
     if nested_all:
-        tests.append(lambda data: all(test(read(data)) for test in nested_all))
+        tests.append(_each(read, nested_all, True))
     if nested_any:
-        tests.append(lambda data: any(test(read(data)) for test in nested_any))
+        tests.append(_each(read, nested_any, False))
     if not tests and condition.path is not None:
         tests.append(lambda data: truth(read(data)))
     negate = condition.negate
@@ -99,10 +132,6 @@ def _build(condition: declaration.Condition) -> Test:
         only = tests[0]
         return (lambda data: not only(data)) if negate else only
     return lambda data: all(test(data) for test in tests) is not negate
-
-
-def _equal(value: Any, wanted: Any) -> bool:
-    return value is not paths.ABSENT and same(value, wanted)
 
 
 def _text_like(value: Any) -> bool:

@@ -76,7 +76,7 @@ class Sending:
                 got = await self._send(made, filled, carried, token, values)
             if made.reader.succeeded(got):
                 data, record, warnings = made.outcome(got, filled)
-                return model.Outcome(data, record, warnings), got
+                return model.Outcome(data, record, warnings, rest=made.rest(got)), got
             found = made.reader.finding(got, safe=made.safe)
             if found.becomes is declaration.ErrorClass.TOKEN and token is not None and stale is None:
                 stale = token.value

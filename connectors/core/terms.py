@@ -179,6 +179,16 @@ class Together(Part):
         return f"together: '{both[0]}' is a quantity and names rows" if both else None
 
 
+def unfit_whole(where: str, joined: Together | None, told: list[list[str]]) -> list[str]:
+    """Why a poll cannot be ``whole``; ``told`` is the ``dedupe`` of each of its messages."""
+    if joined is None:
+        return [f"{where}: a whole listing needs together, which names its records and their quantities"]
+    if not told or not all(any("${window." in path for path in paths) for paths in told):
+        # Else a record that comes back as it was before it went is taken for its old message, and stays at 0.
+        return [f"{where}: a whole listing names its messages, and their dedupe has ${{window.end|s}}"]
+    return []
+
+
 class Authorise(Part):
     """A person agrees in a browser, and the platform sends them back with a code: how it begins and what comes of it.
 

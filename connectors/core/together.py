@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import decimal
+import hashlib
 from collections.abc import Hashable, Iterator
 from decimal import Decimal
 from typing import Any
@@ -35,6 +36,7 @@ class Sums:
         self._sums: dict[Hashable, list[Any]] = {}
         self._seen: set[Hashable] = set()
         self._length: int | None = None
+        self._taken = 0
 
     def take(self, rows: list[Any], length: int | None = None) -> None:
         """The rows of one page, and how many the whole listing has by its own word.
@@ -51,8 +53,21 @@ class Sums:
                 },
             )
         self._length = length if length is not None else self._length
+        self._taken += len(rows)
         for row in rows:
             self._take(row)
+
+    def over(self) -> None:
+        """No page is left. Raises errors.Unavailable where rows are missing, by the list's own word."""
+        if self._length is not None and self._taken < self._length:
+            raise errors.Unavailable(
+                f"{self._name}: {self._taken} rows came of a list of {self._length}",
+                operation=self._name,
+                hint={
+                    "zh": "列表没有读全就结束了，相加会出错；稍后整个重读",
+                    "en": "The list broke off before its end and cannot be added up; it is read again",
+                },
+            )
 
     def _take(self, row: Any) -> None:
         key = _values(self._by, row)
@@ -114,6 +129,28 @@ def one(spec: terms.Together, name: str, rows: list[Any]) -> list[Any]:
     sums = Sums(spec, name)
     sums.take(rows)
     return [row for page in sums.pages() for row in page]
+
+
+def name(spec: terms.Together, row: Any) -> str | None:
+    """What names the record of a row in every listing, 32 characters; None for a row that names none."""
+    key = _values([paths.getter(path) for path in spec.by], row)
+    return hashlib.sha256("\x1f".join(key).encode()).hexdigest()[:32] if any(key) else None
+
+
+def bare(spec: terms.Together, row: Any) -> bool:
+    """Whether nothing is in any of its quantities. Raises ValueError for one that is no number."""
+    found = [value for path in spec.add if not _nothing(value := paths.getter(path)(row))]
+    return not any(_number(value) for value in found)
+
+
+def emptied(spec: terms.Together, row: Any) -> Any:
+    """The row with nothing in it: each quantity that it tells is 0, written as it was (a text stays one)."""
+    none = copy.deepcopy(row)
+    for path in spec.add:
+        value = paths.getter(path)(row)
+        if not _nothing(value):
+            paths.put(none, path, "0" if isinstance(value, str) else 0)
+    return none
 
 
 def _values(reads: list[Any], row: Any) -> tuple[str, ...]:

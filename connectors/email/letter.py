@@ -106,6 +106,11 @@ def build(given: Mapping[str, Any], config: Mapping[str, Any], now: float) -> Le
     return Letter(made, sender.addr_spec, [one.addr_spec for one in recipients], wrong)
 
 
+def mark(letter: Letter, recipient: str) -> str:
+    """Stands for a recipient of this letter where the address itself may not be kept."""
+    return hashlib.sha256(f"{letter.message['Message-ID']} {recipient}".encode()).hexdigest()[:16]
+
+
 def message_id(key: str, domain: str) -> str:
     """The same for the same message, however often it is sent: many mailboxes show it once."""
     return f"<{hashlib.sha256(key.encode()).hexdigest()[:40]}@{domain}>"

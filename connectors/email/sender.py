@@ -2,6 +2,10 @@
 
 Until the text of the mail is on its way nothing can have happened (NotSent); once it is, only the server's last word
 tells, and without it nobody knows (NoAnswer). One conversation per message.
+
+Recipients who are refused for now, while others took it, are ``rest``: the next try gets it back and writes to them
+alone. It holds ``done``, the marks of those who are not written to again, and ``refused``, the masked words about those
+of them who never will be.
 """
 
 from __future__ import annotations
@@ -24,11 +28,12 @@ async def send(request: model.Request, way: line.Line) -> answer.Answer:
     """One mail, or the connection test (greeting, TLS, login, NOOP)."""
     connection = way.connection
     config = scope.settings(connection)
-    mail = None
+    mail, before = None, dict[str, Any]()
     try:
         letter.sender_of(config)  # a connection test asks it too, before every message fails
         if request.method != "GET":
-            mail = letter.build(jsontext.loads(request.body), config, time.time())
+            given = jsontext.loads(request.body)
+            mail, before = letter.build(given, config, time.time()), given.get("rest") or {}
     except letter.Unsendable as error:
         return _told("sender" if isinstance(error, letter.Anonymous) else "501", str(error))
     server = _server(config, request.timeout)
@@ -38,7 +43,7 @@ async def send(request: model.Request, way: line.Line) -> answer.Answer:
             return refused
         if mail is None:
             return await _said(server.noop())
-        return await _delivered(server, mail)
+        return await _delivered(server, mail, before)
     finally:
         await _closed(server)
 
@@ -94,32 +99,48 @@ def _certificate(error: BaseException) -> bool:
     return False
 
 
-async def _delivered(server: aiosmtplib.SMTP, mail: letter.Letter) -> answer.Answer:
-    refused = [_turned_away(one, "501", "not an e-mail address") for one in mail.wrong]
+async def _delivered(server: aiosmtplib.SMTP, mail: letter.Letter, before: dict[str, Any]) -> answer.Answer:
+    done = set(before.get("done") or [])
+    gone = before.get("refused") or [_turned_away(one, "501", "not an e-mail address") for one in mail.wrong]
+    later: list[dict[str, str]] = []
+    taken: list[str] = []
     try:
         await server.mail(mail.sender)
         for one in mail.recipients:
+            if letter.mark(mail, one) in done:
+                continue
             try:
                 await server.rcpt(one)
+                taken.append(letter.mark(mail, one))
             except aiosmtplib.SMTPRecipientRefused as error:
-                refused.append(_turned_away(one, str(error.code), str(error.message)))
+                said = _turned_away(one, str(error.code), str(error.message))
+                if said["code"].startswith("4"):
+                    later.append(said)
+                else:
+                    gone.append(said)
+                    done.add(letter.mark(mail, one))
     except aiosmtplib.SMTPResponseException as error:
         return _refusal(error)
     except (aiosmtplib.SMTPException, OSError) as error:
         raise line.NotSent(f"{type(error).__name__}: {error}"[:300]) from None
-    if len(refused) == len(mail.recipients) + len(mail.wrong):
+    if not taken and not before:
         # Nobody got it: as long as one of them may still take it, it is not over.
-        said_last = next((one for one in refused if one["code"].startswith("4")), refused[-1])
+        said_last = [*gone, *later][-1]
         return _told(said_last["code"], said_last["message"])
-    try:
-        said = await server.data(mail.message.as_bytes())
-    except aiosmtplib.SMTPResponseException as error:
-        if not 200 <= error.code < 600:
-            raise line.NoAnswer(f"no SMTP reply: {error.message}"[:300]) from None
-        return _refusal(error)
-    except (aiosmtplib.SMTPException, OSError) as error:
-        raise line.NoAnswer(f"{type(error).__name__}: {error}"[:300]) from None
-    return _told("250", str(said.message), id=mail.message["Message-ID"], **({"refused": refused} if refused else {}))
+    words = "nobody else to write to" if not later else later[-1]["message"]
+    if taken:
+        try:
+            words = str((await server.data(mail.message.as_bytes())).message)
+        except aiosmtplib.SMTPResponseException as error:
+            if not 200 <= error.code < 600:
+                raise line.NoAnswer(f"no SMTP reply: {error.message}"[:300]) from None
+            return _refusal(error)
+        except (aiosmtplib.SMTPException, OSError) as error:
+            raise line.NoAnswer(f"{type(error).__name__}: {error}"[:300]) from None
+    more: dict[str, Any] = {"refused": [*gone, *later]} if gone or later else {}
+    if later:
+        more["rest"] = {"done": sorted(done.union(taken)), "refused": gone}
+    return _told("250", words, id=mail.message["Message-ID"], **more)
 
 
 def _turned_away(address: str, code: str, message: str) -> dict[str, str]:

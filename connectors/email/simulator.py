@@ -1,7 +1,8 @@
 """A pretend mail provider: real SMTP on a port of its own, mails kept to be read.
 
 ``GET /_sim/email/state`` says which port, and shows the mails.
-``nobody@…`` does not exist, ``full@…`` is full, a subject with 中奖 is spam, the sender must be the account.
+``nobody@…`` does not exist, ``full@…`` is full, a subject with 中奖 is spam, the sender must be the account. Who is
+in the setting ``greylist`` is sent away for now.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ class Simulator(engine.Simulator):
         "username": "notice@example.com",
         "password": "mail-demo-password",
         "from_address": "notice@example.com",
+        "greylist": [],
     }
 
     def seed(self) -> None:

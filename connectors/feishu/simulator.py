@@ -2,7 +2,8 @@
 
 Events go to ``push_url`` where one is set, else to the long connections. Controls under ``/_sim/feishu``:
 ``GET messages?receiver=&after=`` (what people received), ``POST ask`` (somebody writes to the bot),
-``POST cards/{message}/click`` (somebody taps a button: sender, key), ``POST subscribe`` (to a definition's approvals),
+``POST cards/{message}/click`` (somebody taps a button: sender, key; setting ``card_form`` plain or sealed tells it in
+the old form), ``POST cards`` (a card with a button hangs in a group), ``POST subscribe`` (to a definition's approvals),
 ``POST approvals`` (somebody fills in a form),
 ``POST approvals/{instance}/{approve|reject|cancel|delete|revert}``, ``POST events`` (any v2 event: kind, event),
 ``POST tokens/expire``, ``POST check`` (the address check), ``POST cut`` (ends every long connection).
@@ -21,7 +22,7 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from connectors.core import jsontext
-from connectors.feishu.simulated import approvals, channel, pushes, tenant
+from connectors.feishu.simulated import approvals, channel, oauth, pushes, tenant
 from connectors.simulator import control, engine
 
 Call = Callable[[tenant.Texts, tenant.Texts, tenant.Body], tenant.Body]
@@ -38,6 +39,7 @@ class Simulator(engine.Simulator):
         "verification_token": "feishuverificationtoken",
         "encrypt_key": "feishu-encrypt-key",
         "push_url": "",
+        "card_form": "modern",
         "bot_hook": "feishu-bot-hook-0001",
         "bot_secret": "feishu-bot-secret",
         "bot_keyword": "",
@@ -99,9 +101,10 @@ class Simulator(engine.Simulator):
         url, event = self.settings["push_url"], pushes.check(self.settings)
         self.challenges.add(event["challenge"])
         signed = bool(self.settings["sign_check"])
+        post = pushes.post if self.settings["card_form"] == "modern" else pushes.card_post
         self.push(
             url,
-            compose=lambda _number: pushes.post(url, self.settings, event, self.now(), signed=signed),
+            compose=lambda _number: post(url, self.settings, event, self.now(), signed=signed),
             label="url_verification",
             retries=(),
             timeout=1,
@@ -158,6 +161,7 @@ class Simulator(engine.Simulator):
         ]
         return [
             Route(f"{api}/auth/v3/tenant_access_token/internal", self.token, methods=["POST"]),
+            Route("/oauth/v3/token", self.oauth_token, methods=["POST"]),
             Route(f"{api}/bot/v2/hook/{{hook}}", self.group_bot, methods=["POST"]),
             Route("/callback/ws/endpoint", self.endpoint, methods=["POST"]),
             WebSocketRoute("/ws/v2", self.channel_opened),
@@ -202,7 +206,7 @@ class Simulator(engine.Simulator):
         token = request.headers.get("authorization", "")
         if not token:
             raise tenant.Refusal(99991661, "Missing access token for authorization")
-        if not token.startswith("Bearer t-"):
+        if not token.startswith(("Bearer t-", "Bearer eyJ")):
             raise tenant.Refusal(99991671, "Invalid access token: must be prefixed with 't-', 'u-' or 'a-'")
         if self.tokens.get(token.removeprefix("Bearer "), 0.0) <= self.now():
             raise tenant.Refusal(99991663, "Invalid access token for authorization. Please make a request with token.")
@@ -219,14 +223,25 @@ class Simulator(engine.Simulator):
             return self.refused(tenant.Refusal(10003, "invalid param"))
         if body.get("app_secret") != self.settings["app_secret"]:
             return self.refused(tenant.Refusal(10014, "app secret invalid", 200))
-        living = {key: until for key, until in self.tokens.items() if until - self.now() > 1800}
+        key, expire = self.living("t-", f"t-{secrets.token_hex(20)}")
+        return control.answer({"code": 0, "msg": "ok", "tenant_access_token": key, "expire": expire})
+
+    def living(self, form: str, new: str) -> tuple[str, int]:
+        """The token of a form (how it begins) and the seconds it has left; ``new`` where less than 30 minutes are."""
+        living = {
+            key: until for key, until in self.tokens.items() if key.startswith(form) and until - self.now() > 1800
+        }
         if not living:
-            lifetime = float(self.settings["token_lifetime"])
-            living = {f"t-{secrets.token_hex(20)}": self.now() + lifetime}
+            living = {new: self.now() + float(self.settings["token_lifetime"])}
             self.tokens |= living
         key, until = next(iter(living.items()))
-        expire = round(until - self.now())
-        return control.answer({"code": 0, "msg": "ok", "tenant_access_token": key, "expire": expire})
+        return key, round(until - self.now())
+
+    async def oauth_token(self, request: Request) -> Response:
+        """The newer form, of the accounts service."""
+        wrong = oauth.judged(self.settings, request.headers.get("authorization", ""), await request.body())
+        status, body = wrong or oauth.given(*self.living("eyJ", oauth.token()))
+        return JSONResponse(body, status)
 
     async def group_bot(self, request: Request) -> Response:
         try:
@@ -258,6 +273,7 @@ class Simulator(engine.Simulator):
         return [
             Route("/messages", self.inbox, methods=["GET"]),
             post("/ask", self.ask),
+            post("/cards", self.hang),
             post("/cards/{message}/click", self.click),
             post("/subscribe", self.subscribe),
             post("/approvals", self.hand_in),
@@ -295,10 +311,28 @@ class Simulator(engine.Simulator):
         self.announce(pushes.modern(self.settings, "im.message.receive_v1", event, self.now()), "im.message.receive_v1")
         return control.answer({"message_id": message})
 
+    async def hang(self, _request: Request) -> Response:
+        """A card with a button hangs in a group."""
+        button = {"tag": "button", "text": {"tag": "plain_text", "content": "同意"}, "value": {"key": "agree"}}
+        content = jsontext.dumps({"elements": [{"tag": "action", "actions": [button]}]}).decode()
+        given = {"receive_id": "oc_group01", "msg_type": "interactive", "content": content}
+        sent = self.tenant.send({}, {"receive_id_type": "chat_id"}, given)
+        return control.answer({"message_id": sent["message_id"]})
+
     async def click(self, request: Request) -> Response:
         """Somebody taps a button of a card; body: ``sender`` (a userid), ``key``."""
         wish = await control.body(request)
         event = self.tenant.click(request.path_params["message"], str(wish["sender"]), str(wish["key"]))
+        if self.settings["card_form"] != "modern":
+            old, url = pushes.old_card(event), self.settings["push_url"]
+            # Somebody is looking at the button: what is not taken in three seconds is told to them and not sent again.
+            self.push(
+                url,
+                compose=lambda _number: pushes.card_post(url, self.settings, old, self.now()),
+                label="card",
+                retries=(),
+            )
+            return control.answer(old)
         whole = pushes.modern(self.settings, "card.action.trigger", event, self.now())
         self.announce(whole, "card.action.trigger")
         return control.answer(whole)

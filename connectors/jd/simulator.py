@@ -55,10 +55,18 @@ class Simulator(engine.Simulator):
             scale=lambda: self.pusher.time_scale,
         )
         self.queue = queue.Queue(terms)
+        self._others: list[gate.Grant] = []
         self._grant()
         self.code = str(self.settings["code"])
         kinds = ("order_pay", "order_stockout", "order_cancel", "order_refund", "sku_change")
         self.settings["jcq_topics"] = "\n".join(self.topic(kind) for kind in kinds)
+
+    def granted(self) -> dict[str, Any]:
+        made = gate.Grant(uuid.uuid4().hex, uuid.uuid4().hex, self.now() + float(self.settings["lifetime"]))
+        self._others.append(made)
+        return {
+            "access_token": made.access, "refresh_token": made.refresh, "token_expires": shop.local(made.ends),
+        }  # fmt: skip
 
     def configure(self, settings: dict[str, Any]) -> None:
         super().configure(settings)
@@ -127,7 +135,8 @@ class Simulator(engine.Simulator):
             method = given["method"]
             if method not in self.calls.methods:
                 raise shop.Refused("15", "无效方法名", "Invalid method")
-            if not self.grant.valid(given.get("access_token", ""), self.now()):
+            token = given.get("access_token", "")
+            if not any(one.valid(token, self.now()) for one in (self.grant, *self._others)):
                 raise shop.Refused("19", "无效access_token", "Invalid access_token")
             found = self.calls.methods[method](business)
         except shop.Refused as refused:
@@ -151,7 +160,9 @@ class Simulator(engine.Simulator):
         known = (given.get("app_key"), given.get("app_secret"), given.get("grant_type"))
         if known != (self.settings["app_key"], self.settings["app_secret"], "refresh_token"):
             return JSONResponse({"code": 101, "msg": "app_key或app_secret不正确", "requestId": uuid.uuid4().hex})
-        told = self.grant.renewed(given.get("refresh_token", ""), self.now())
+        old = given.get("refresh_token", "")
+        grant = next((one for one in self._others if one.refresh == old), self.grant)
+        told = grant.renewed(old, self.now())
         if told is None:
             return JSONResponse({"code": 400, "msg": "refresh_token无效或未到刷新时间", "requestId": uuid.uuid4().hex})
         return JSONResponse(told)
@@ -229,9 +240,10 @@ class Simulator(engine.Simulator):
 
     async def expire_token(self, request: Request) -> Response:
         """The access token is refused from now on; ``renewable`` (true): in its last day, so that it can be renewed."""
-        self.grant.dead = True
         near = bool((await control.body(request)).get("renewable", True))
-        self.grant.ends = self.now() + (gate.LAST_DAY / 2 if near else 30 * gate.LAST_DAY)
+        for one in (self.grant, *self._others):
+            one.dead = True
+            one.ends = self.now() + (gate.LAST_DAY / 2 if near else 30 * gate.LAST_DAY)
         return control.answer({"token_valid": False})
 
     async def authorize(self, _request: Request) -> Response:

@@ -11,6 +11,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import uuid
+from collections import ChainMap
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl
@@ -51,7 +53,17 @@ class Simulator(engine.Simulator):
         self.desk = refunds.Desk(self.shop)
         self.calls = calls.Calls(self.shop, self.desk)
         self.tokens = gate.Tokens(self.now, self.settings)
+        self._others: list[gate.Tokens] = []
         self._told = 0
+
+    def granted(self) -> dict[str, Any]:
+        code = f"simulated-code-{uuid.uuid4().hex}"
+        self._others.append(gate.Tokens(self.now, ChainMap({"code": code}, self.settings)))
+        return {"code": code}
+
+    def _grant(self, name: str) -> gate.Tokens:
+        """The grant that a code or token is of; an unknown one is the first's to refuse."""
+        return next((one for one in self._others if one.knows(name)), self.tokens)
 
     def routes(self) -> list[BaseRoute]:
         return [
@@ -104,7 +116,7 @@ class Simulator(engine.Simulator):
 
     async def access_token(self, request: Request) -> Response:
         try:
-            return gate.oauth(self.tokens.by_code(dict(request.query_params)))
+            return gate.oauth(self._grant(request.query_params.get("code", "")).by_code(dict(request.query_params)))
         except gate.Refused as refused:
             return gate.oauth(None, refused)
 
@@ -113,7 +125,7 @@ class Simulator(engine.Simulator):
         given = dict(parse_qsl(request.url.query, keep_blank_values=True))
         given |= dict(parse_qsl((await request.body()).decode(errors="replace"), keep_blank_values=True))
         try:
-            return gate.oauth(self.tokens.by_refresh(given))
+            return gate.oauth(self._grant(given.get("refresh_token", "")).by_refresh(given))
         except gate.Refused as refused:
             return gate.oauth(None, refused)
 
@@ -127,7 +139,8 @@ class Simulator(engine.Simulator):
                     raise gate.Refused(804000, "Content-Type 只支持 application/x-www-form-urlencoded")
                 given |= dict(parse_qsl(raw.decode(errors="replace"), keep_blank_values=True))
             method, param = gate.check(given, str(self.settings["app_key"]), str(self.settings["sign_secret"]))
-            self.tokens.check(given.get("access_token", ""))
+            token = given.get("access_token", "")
+            self._grant(token).check(token)
             if method not in self.calls.methods or request.path_params["path"] != method.replace(".", "/"):
                 raise gate.Refused(804000, f"接口不存在 {method}")
             if request.method == "GET" and method not in self.calls.reads:
@@ -228,12 +241,14 @@ class Simulator(engine.Simulator):
         return control.answer({"pushed": True})
 
     async def expire_tokens(self, _request: Request) -> Response:
-        self.tokens.expire()
+        for one in (self.tokens, *self._others):
+            one.expire()
         return control.answer({"expired": True})
 
     async def revoke(self, _request: Request) -> Response:
         """The seller withdraws the authorisation."""
-        self.tokens.revoked = True
+        for one in (self.tokens, *self._others):
+            one.revoked = True
         return control.answer({"revoked": True})
 
     async def authorize(self, request: Request) -> Response:

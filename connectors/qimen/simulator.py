@@ -4,8 +4,9 @@ As a warehouse it takes delivery, inbound and outbound orders, returns, goods, c
 confirms by pushes to ``push_url``, signed as the gateway signs. As an ERP it pushes orders and takes confirmations.
 Controls under ``/_sim/qimen``: ``POST ship`` ``{"code": …, "parcels": 2?, "batch": true?}`` · ``POST sign``
 ``{"code": …}`` · ``POST receive`` ``{"code": …}`` (a return) · ``POST enter`` ``{"code": …}`` (an inbound order) ·
-``POST stock`` ``{"item": …, "change": -2}`` · ``POST pick`` ``{"code": …}`` (too late to cancel) · ``POST erp``
-``{"code": …, "method": "deliveryorder.create"?}``.
+``POST stock`` ``{"item": …, "change": -2}`` · ``POST batch`` ``{"item": …, "quantity": 5, "warehouse"?,
+"kind"?, "batch"?}`` (lies there beside the rest, and nothing is reported) · ``POST pick`` ``{"code": …}`` (too late to
+cancel) · ``POST erp`` ``{"code": …, "method": "deliveryorder.create"?}``.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ class Simulator(engine.Simulator):
         "push_url": "",
         "push_sign_method": "md5",
         "push_prefix": "",
+        "every_kind": False,
     }
     PUSH_RETRIES = (60, 300, 900)
 
@@ -73,6 +75,7 @@ class Simulator(engine.Simulator):
             post("/receive", self.receive),
             post("/enter", self.enter),
             post("/stock", self.change_stock),
+            post("/batch", self.lay),
             post("/pick", self.pick),
             post("/trouble", self.trouble),
             post("/erp", self.as_erp),
@@ -177,6 +180,14 @@ class Simulator(engine.Simulator):
             changed.append({**told, "quantity": int(wish["change"]), "changeTime": self.local()})
         self.call("stockchange.report", {"items": {"item": changed}})
         return control.answer({code: self.house.stock[code] for code in items})
+
+    async def lay(self, request: Request) -> Response:
+        """A batch lies in the warehouse from now on."""
+        wish = await control.body(request)
+        house = str(wish.get("warehouse") or self.settings["warehouse_code"])
+        place = (str(wish["item"]), house, str(wish.get("kind", "ZP")), str(wish.get("batch", "B1")))
+        self.house.batches[place] = int(wish["quantity"])
+        return control.answer({"laid": place})
 
     async def trouble(self, request: Request) -> Response:
         """The warehouse reports what is wrong with an order: words, or goods that it lacks."""

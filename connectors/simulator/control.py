@@ -30,6 +30,7 @@ class Subject(Protocol):
     def now(self) -> float: ...
     def snapshot(self) -> Any: ...
     def configure(self, settings: dict[str, Any]) -> None: ...
+    def granted(self) -> dict[str, Any]: ...
     async def reset(self) -> None: ...
 
 
@@ -84,7 +85,7 @@ def routes(subject: Subject) -> Sequence[BaseRoute]:
         if "push_url" in subject.settings and told.get("hook"):
             subject.configure({"push_url": str(told["hook"])})
         known = {"url": str(request.base_url).rstrip("/"), **subject.settings}
-        return answer({"values": {**subject.settings, **fitting(subject.id, known)}})
+        return answer({"values": {**subject.settings, **fitting(subject.id, known), **subject.granted()}})
 
     async def clock(request: Request) -> Response:
         subject.ahead += float((await body(request)).get("advance", 0))

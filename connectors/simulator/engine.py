@@ -75,6 +75,13 @@ class Simulator:
     def seed(self) -> None:
         """Build the starting state; called at the start and by every reset."""
 
+    def granted(self) -> dict[str, Any]:
+        """What works for one connection only, made anew for each that asks: as if another shop had agreed.
+
+        Codes that work once, and tokens that a renewal replaces. What was given to others goes on.
+        """
+        return {}
+
     def routes(self) -> list[BaseRoute]:
         """The vendor's API, mounted at ``/<id>`` (paths begin with ``/``)."""
         return []

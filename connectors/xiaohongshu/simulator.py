@@ -11,6 +11,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import uuid
+from collections import ChainMap
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl, urlsplit
@@ -54,7 +56,17 @@ class Simulator(engine.Simulator):
         self.desk = refunds.Desk(self.shop)
         self.calls = calls.Calls(self.shop, self.desk)
         self.tokens = gate.Tokens(self.now, self.settings)
+        self._others: list[gate.Tokens] = []
         self._told = 0
+
+    def granted(self) -> dict[str, Any]:
+        code = f"code-demo-{uuid.uuid4().hex}"
+        self._others.append(gate.Tokens(self.now, ChainMap({"code": code}, self.settings)))
+        return {"code": code}
+
+    def _grant(self, name: Any) -> gate.Tokens:
+        """The grant that a code or token is of; an unknown one is the first's to refuse."""
+        return next((one for one in self._others if one.knows(str(name or ""))), self.tokens)
 
     def routes(self) -> list[BaseRoute]:
         return [Route("/ark/open_api/v3/common_controller", self.gateway, methods=["POST"])]
@@ -104,10 +116,10 @@ class Simulator(engine.Simulator):
             given = json.loads(await request.body())
             method = gate.check(given, str(self.settings["app_id"]), str(self.settings["app_secret"]))
             if method == "oauth.getAccessToken":
-                return gate.envelope(self.tokens.by_code(given))
+                return gate.envelope(self._grant(given.get("code")).by_code(given))
             if method == "oauth.refreshToken":
-                return gate.envelope(self.tokens.by_refresh(given))
-            self.tokens.check(given.get("accessToken"))
+                return gate.envelope(self._grant(given.get("refreshToken")).by_refresh(given))
+            self._grant(given.get("accessToken")).check(given.get("accessToken"))
             if method not in self.calls.methods:
                 raise gate.Refused(gate.PARAMETER, f"method not found: {method}")
             return gate.envelope(self.calls.methods[method](given))
@@ -194,7 +206,8 @@ class Simulator(engine.Simulator):
         return control.answer({"id": number, "status": self.desk.get(number)["status"]})
 
     async def expire_tokens(self, _request: Request) -> Response:
-        self.tokens.expire()
+        for one in (self.tokens, *self._others):
+            one.expire()
         return control.answer({"expired": True})
 
     async def authorize(self, request: Request) -> Response:

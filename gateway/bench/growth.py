@@ -25,7 +25,7 @@ from rich.table import Table
 
 from gateway import migrate
 from gateway.trial import postgres, processes
-from retry_queue.ledger import events, inbox, lane, outbox, partitions, records, session
+from retry_queue.ledger import claims, events, inbox, lane, outbox, partitions, records, session
 from retry_queue.ledger.states import DeliveryState, EventState
 
 STEPS = (100_000, 1_000_000, 10_000_000)
@@ -153,7 +153,7 @@ class Turn:
             await inbox.append(db, news)
         lap(STAGES[0])
         async with self._ledger.write() as db:
-            claimed = await inbox.claim(db, count, "bench", 60.0)
+            claimed = await claims.claim(db, count, "bench", 60.0)
             await inbox.behind(db, claimed)
         lap(STAGES[1])
         await self._plan(claimed)

@@ -41,10 +41,14 @@ class Product:
             yield [stack.enter_context(one).pid for one in started]
 
     async def forget(self) -> None:
-        """Empties what came in, so that what follows starts without a backlog."""
+        """Empties what came in, so that what follows starts without a backlog, as ceiling F does with its own tables.
+
+        No process of the hub runs. On PostgreSQL nothing is left to be vacuumed meanwhile.
+        """
+        word = "TRUNCATE" if self.ledger.dialect == "postgresql" else "DELETE FROM"
         async with self.ledger.write() as db:
             for table in ("lanes", "attempts", "deliveries", "canonicals", "inbox", "events", "tallies"):
-                await db.exec_driver_sql(f"DELETE FROM {table}")  # noqa: S608 - a fixed name
+                await db.exec_driver_sql(f"{word} {table}")
 
     async def balance(self) -> tallies.Balance:
         async with self.ledger.read() as db:

@@ -53,7 +53,7 @@ class Row:
     former: dict[str, str] = field(default_factory=dict)
     """Sealed as well: field -> JSON {value, until} of the secret before, which doors accept until then."""
     real: dict[str, Any] | None = None
-    """While a simulator stands in: {config, secrets (names), state, since} of the real system."""
+    """While a simulator stands in: {config, secrets (names), state, reason, since} of the real system."""
     held: str | None = None
     """Sealed: what else is put aside for its return."""
     referred: frozenset[str] = frozenset()
@@ -116,7 +116,9 @@ class Row:
         told = self.real
         sealed, state = dict.fromkeys(told["secrets"], ""), ConnectionState(told["state"])
         none: frozenset[str] = frozenset()
-        return replace(self, config=told["config"], sealed=sealed, state=state, real=None, held=None, referred=none)
+        reason, refused = _reason(told.get("reason"))
+        return replace(self, config=told["config"], sealed=sealed, state=state, reason=reason, refused=refused,
+                       real=None, held=None, referred=none)  # fmt: skip
 
 
 def place(key: str, field: str) -> str:
@@ -124,11 +126,16 @@ def place(key: str, field: str) -> str:
     return f"connections/{key}/{field}"
 
 
+def _reason(kept: dict[str, str] | None) -> tuple[dict[str, str] | None, str]:
+    """The words for people, and the digest of the secrets that were refused."""
+    words = dict(kept) if kept else None
+    return words, words.pop(REFUSED, "") if words else ""
+
+
 def _row(row: Any) -> Row:
     stored, config = json.loads(row.secrets), json.loads(row.config)
     held, real = stored.pop(REAL, None), config.pop(REAL, None)
-    reason = json.loads(row.reason) if row.reason else None
-    refused = reason.pop(REFUSED, "") if reason else ""
+    reason, refused = _reason(json.loads(row.reason) if row.reason else None)
     plain = {name: text for name, text in stored.items() if not name.endswith(FORMER)}
     return Row(
         key=row.key,

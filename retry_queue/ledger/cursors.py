@@ -6,10 +6,14 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from retry_queue.ledger import sql, tables
+
+U = tables.cursors
+BELIEVE = "believe"
+"""In a cursor: the next listing counts, however much is missing in it."""
 
 _CLAIM = sql.Statement(
     """
@@ -89,6 +93,21 @@ async def release(connection: AsyncConnection, owners: list[str]) -> None:
     await _RELEASE.run(connection, [(owner,) for owner in owners])
 
 
+async def believe(connection: AsyncConnection, key: str, source: str) -> bool:
+    """The next listing counts whatever is missing in it, a person said so; False when it was never read.
+
+    A reading that is under way loses its lease: it began before anybody said so.
+    """
+    here = (U.c.connection_key == key) & (U.c.source == source)
+    row = (await connection.execute(select(U.c.value).where(here).with_for_update())).first()
+    if row is None or row.value is None:
+        return False
+    value = json.dumps({**json.loads(row.value), BELIEVE: True})
+    anew = {"value": value, "fence": U.c.fence + 1, "owner": None, "next_at": 0, "failures": 0, "last_error": None}
+    await connection.execute(update(U).where(here).values(anew))
+    return True
+
+
 async def hurry(connection: AsyncConnection, key: str) -> None:
     """Polls a connection as soon as possible."""
     await _HURRY.run(connection, (), key)
@@ -96,4 +115,4 @@ async def hurry(connection: AsyncConnection, key: str) -> None:
 
 async def all_rows(connection: AsyncConnection) -> list[Any]:
     """Every cursor, for people and metrics."""
-    return list(await connection.execute(select(tables.cursors)))
+    return list(await connection.execute(select(U)))

@@ -22,6 +22,12 @@ _SKIP = sql.Statement(
     """,
     "id int, detail text",
 )
+_PARTLY = sql.Statement(
+    """
+    SELECT d.id, d.detail FROM {src} JOIN deliveries d ON d.id = src.id WHERE d.detail LIKE '%"rest"%'
+    """,
+    "id int",
+)
 # Whatever waited behind it may go now; a lane with nothing in it is closed by the next claim.
 _WAKE = sql.Statement(
     """
@@ -119,6 +125,7 @@ _COLUMNS = (
 def _found(row: Any) -> Found:
     values = list(row)
     values[13] = json.loads(values[13]) if values[13] else None
+    (values[13] or {}).pop("rest", None)  # for the target, not for people
     return Found(*values)
 
 
@@ -200,8 +207,12 @@ async def oldest(
 
 async def skip(connection: AsyncConnection, ids: Iterable[int], words: dict[str, str]) -> list[int]:
     """Ends parked or dead deliveries without sending; what waited behind them goes on. Returns those ended."""
-    text = json.dumps(words, ensure_ascii=False)
-    rows = await _SKIP.run(connection, [(i, text) for i in sorted(set(ids))])
+    those = sorted(set(ids))
+    # What is done already stays known: who changes their mind must not send that part again.
+    partly = await _PARTLY.run(connection, [(one,) for one in those])
+    done = {row.id: {"rest": json.loads(row.detail).get("rest")} for row in partly}
+    texts = [(one, json.dumps({**words, **done.get(one, {})}, ensure_ascii=False)) for one in those]
+    rows = await _SKIP.run(connection, texts)
     await _WAKE.run(connection, [(lane,) for lane in sorted({row.lane for row in rows})])
     await stages.mend(connection, [row.id for row in rows])  # the steps after it go on without it
     await outbox.advance(connection, {row.event_id for row in rows})

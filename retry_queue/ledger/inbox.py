@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -115,58 +114,6 @@ _BODY = sql.Statement(
     "id int, connection_key text, source text, message text, entity text, record text, payload text,"
     " occurred_at float, received_at float, trace text, hop small",
 )
-_CLAIM = sql.Statement(
-    """
-    WITH due AS MATERIALIZED (
-        SELECT id FROM inbox WHERE state = 'received' AND next_at <= {now} AND priority BETWEEN {4} AND {5}
-          AND (priority = 0 OR connection_key NOT IN (SELECT connection_key FROM {src}))
-        ORDER BY priority, next_at, id LIMIT {1} {lock}
-    )
-    UPDATE inbox SET owner = {2}, fence = fence + 1, next_at = {now} + {3}
-    FROM due WHERE inbox.id = due.id
-    RETURNING inbox.id, fence, failures, priority, dedupe,
-        CASE WHEN reason = 'replay' OR dedupe LIKE '#repair:%' THEN 1 ELSE 0 END AS replay, inbox.connection_key
-    """,
-    "connection_key text",
-)
-# The connections that have something due, found one after the other by the index and not by reading what is due, which
-# SQLite has to be told; of each the oldest few. Only asked when one connection fills whole claims.
-_NEXT = """
-    WITH RECURSIVE turn(key) AS (
-        SELECT min(connection_key) FROM inbox %s WHERE state = 'received' AND priority = 1
-        UNION ALL
-        SELECT (SELECT min(i.connection_key) FROM inbox i %s WHERE i.state = 'received' AND i.priority = 1
-                AND i.connection_key > turn.key) FROM turn WHERE turn.key IS NOT NULL
-    ), due AS MATERIALIZED (
-        SELECT %s AND turn.key NOT IN (SELECT connection_key FROM {src})
-    )
-    UPDATE inbox SET owner = {2}, fence = fence + 1, next_at = {now} + {3} FROM due WHERE inbox.id = due.id
-    RETURNING inbox.id, fence, failures, priority, dedupe,
-        CASE WHEN reason = 'replay' OR dedupe LIKE '#repair:%%' THEN 1 ELSE 0 END AS replay, inbox.connection_key
-"""
-_OLDEST = """
-    SELECT n.id FROM inbox n WHERE n.state = 'received' AND n.priority = 1 AND n.connection_key = turn.key
-      AND n.next_at <= {now} ORDER BY n.next_at, n.id LIMIT {1} {lock}
-"""
-_LATERAL = f"o.id FROM turn CROSS JOIN LATERAL ({_OLDEST}) o WHERE turn.key IS NOT NULL"
-_LISTED = f"i.id FROM turn JOIN inbox i ON i.id IN ({_OLDEST}) WHERE turn.key IS NOT NULL"
-_BY_TURN = "INDEXED BY ix_inbox_turn"
-_SHARES = {
-    "postgresql": sql.Statement(_NEXT % ("", "", _LATERAL), "connection_key text"),
-    "sqlite": sql.Statement(_NEXT % (_BY_TURN, _BY_TURN, _LISTED), "connection_key text"),
-}
-SHARE = 0.5
-"""A connection that has more of a full claim than this gets company from the others."""
-EACH = 20
-"""How much of each other connection comes along."""
-_LOAD = sql.Statement(
-    """
-    SELECT e.id, src.fence, src.failures, e.connection_key, e.source, e.message, e.entity, e.record, e.payload,
-           e.occurred_at, e.received_at, e.trace, e.hop, src.replay, src.priority, src.dedupe
-    FROM {src} JOIN events e ON e.id = src.id WHERE e.id BETWEEN {1} AND {2} ORDER BY e.id
-    """,
-    "id int, fence int, failures int, replay int, priority small, dedupe text",
-)
 # Connection and state are compared as expressions: an index that begins with one of them would be read from end to end
 # for every event of a burst. Nothing before the oldest event to be planned is looked at, nor its partitions.
 _BEHIND = sql.Statement(
@@ -274,35 +221,6 @@ async def append(connection: AsyncConnection, events: Sequence[NewEvent]) -> lis
 async def switched(connection: AsyncConnection, events: Sequence[NewEvent]) -> set[str]:
     """Connections that speak to another system now, a simulator or the real one, than when these were read."""
     return {row.key for row in await _SWITCHED.run(connection, list({(e.connection_key, e.switches) for e in events}))}
-
-
-async def claim(
-    connection: AsyncConnection,
-    limit: int,
-    owner: str,
-    lease: float,
-    busy: Sequence[str] = (),
-    priorities: tuple[int, int] = (FAST, BACKFILL),
-) -> list[ClaimedEvent]:
-    """Leases up to ``limit`` due events for ``lease`` seconds, fast ones first; of ``busy`` connections only those.
-
-    In a burst of one connection the others have their share: the oldest few of each come along, beyond ``limit``.
-    """
-    leased = list(await _CLAIM.run(connection, [(key,) for key in busy] or [("",)], limit, owner, lease, *priorities))
-    if len(leased) >= limit and priorities[0] != BACKFILL:
-        ((most, n),) = Counter(row.connection_key for row in leased).most_common(1)
-        if n > limit * SHARE:
-            others = _SHARES[connection.dialect.name]
-            leased += await others.run(connection, [(key,) for key in (*busy, most)], EACH, owner, lease)
-    if not leased:
-        return []
-    loaded = await _LOAD.run(
-        connection,
-        [(row.id, row.fence, row.failures, row.replay, row.priority, row.dedupe) for row in leased],
-        min(row.id for row in leased),  # which partitions may have them
-        max(row.id for row in leased),
-    )
-    return [ClaimedEvent(*row) for row in loaded]
 
 
 async def behind(connection: AsyncConnection, claimed: Sequence[ClaimedEvent]) -> set[int]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from retry_queue.ledger import records
 from retry_queue.ledger.states import DeliveryState
@@ -80,6 +82,8 @@ class ClaimedDelivery:
     stage: int
     mapping: str | None
     occurred_at: float | None = None
+    said: str | None = None
+    """What its last try came to, as it is kept: JSON {zh, en, code}, and ``rest`` where a part of it is done."""
     lease: Lease | None = None
     more: bool = False
     """More deliveries wait in this lane."""
@@ -87,10 +91,17 @@ class ClaimedDelivery:
     """Seconds until the next one of the lane is due, when ``more``."""
     chained: bool = False
     """Its route has later steps."""
+    before: str = ""
+    """Its state when it was claimed."""
     interrupted: bool = False
     """An earlier attempt was cut off: whether its call happened is not known."""
     probe: tuple[str, str] | None = None
     """The shut breaker (connection, operation) that it tries; its failure is not counted against it."""
+
+    @property
+    def rest(self) -> Any:
+        """What the target wants back with the part that is still owed; None when all of it is."""
+        return json.loads(self.said).get("rest") if self.said and '"rest"' in self.said else None
 
     @property
     def urgent(self) -> bool:
@@ -124,6 +135,16 @@ class Result:
     """What the delivery leaves on the target's record row."""
     banned: float | None = None
     """Seconds for which the system sent us away."""
+    rest: Any = None
+    """A part of it is done; what the target wants back with the other part."""
+
+    @property
+    def kept(self) -> str | None:
+        """``detail`` as the delivery keeps it: until all of it is done, whatever happens, with what is done already."""
+        rest = self.delivery.rest if self.rest is None else self.rest
+        if rest is None or self.state in (DeliveryState.DELIVERED, DeliveryState.SUPERSEDED):
+            return self.detail
+        return json.dumps({**json.loads(self.detail or "{}"), "rest": rest}, ensure_ascii=False)
 
 
 @dataclass(frozen=True, slots=True)

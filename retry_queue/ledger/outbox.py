@@ -84,7 +84,7 @@ _LOAD = sql.Statement(
     SELECT d.id, d.event_id, d.route_key, d.connection_key, d.operation, d.position, d.kind, d.record_id, d.lane,
            d.state, d.attempt, d.failures, d.crashes, d.version, d.hop, d.created_at, c.entity, e.connection_key,
            e.record, e.received_at, e.trace, c.body, coalesce(r.link_id, r.id), d.target_record,
-           d.stage, d.mapping, e.occurred_at
+           d.stage, d.mapping, e.occurred_at, d.detail
     FROM {src} JOIN deliveries d ON d.id = src.id JOIN events e ON e.id = d.event_id
     JOIN canonicals c ON c.event_id = d.event_id JOIN records r ON r.id = d.record_id
     """,
@@ -263,9 +263,8 @@ async def claim(
     await _PASSED.run(connection, passed)
     await _CLOSE.run(connection, closing)
     await _FREE.run(connection, freeing)
-    crashed = {
-        i: int(view.head is not None and view.head.state == DeliveryState.IN_FLIGHT) for i, (view, _) in heads.items()
-    }
+    before = {i: view.head.state for i, (view, _) in heads.items() if view.head is not None}
+    crashed = {i: int(before[i] == DeliveryState.IN_FLIGHT) for i in heads}
     await _TAKE.run(connection, [(i, crashed[i]) for i in heads])
     claimed = []
     for row in await _LOAD.run(connection, [(i,) for i in heads]):
@@ -273,7 +272,7 @@ async def claim(
         view, delivery.lease = heads[delivery.id]
         delivery.more = view.next_wait is not None
         delivery.next_wait = view.next_wait
-        delivery.interrupted = bool(crashed[delivery.id])
+        delivery.before, delivery.interrupted = before[delivery.id], bool(crashed[delivery.id])
         delivery.probe = probes.get(delivery.id)
         claimed.append(delivery)
     return claimed
@@ -301,7 +300,7 @@ async def settle(
     """Writes results and frees their lanes; returns the ids that were still ours, adds to ``joined`` what was."""
     rows = [
         (
-            r.delivery.id, r.delivery.attempt, str(r.state), r.reason, r.detail, r.delay, int(r.failed),
+            r.delivery.id, r.delivery.attempt, str(r.state), r.reason, r.kept, r.delay, int(r.failed),
             _cut(r.target_record, 200), int(r.state in TERMINAL_DELIVERY),
         )
         for r in results

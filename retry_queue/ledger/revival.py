@@ -23,7 +23,8 @@ _OVERTAKEN = sql.Statement(
 _REVIVE = sql.Statement(
     """
     UPDATE deliveries SET state = 'pending', failures = 0, crashes = 0, next_at = {now}, settled_at = NULL,
-        reason = CASE WHEN {1} = 1 THEN reason ELSE NULL END, detail = CASE WHEN {1} = 1 THEN detail ELSE NULL END,
+        reason = CASE WHEN {1} = 1 THEN reason ELSE NULL END,
+        detail = CASE WHEN {1} = 1 OR detail LIKE '%"rest"%' THEN detail ELSE NULL END,
         mapping = CASE WHEN {2} = 1 THEN NULL ELSE mapping END
     FROM {src} WHERE deliveries.id = src.id AND deliveries.state IN ('parked', 'dead', 'skipped')
         AND EXISTS (SELECT 1 FROM canonicals c JOIN events e ON e.id = c.event_id

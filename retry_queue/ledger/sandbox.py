@@ -1,9 +1,10 @@
 """A connection that speaks to a simulator for a while: what it really is is put aside, whole, and comes back whole.
 
 Put aside are config, secrets (with those that doors still accept), login tokens, how far each poll has read, and the
-state. A refresh token works once and a cursor passes each change once, so the simulator must touch neither. What is put
-aside stays in the connection's own row, sealed like its other secrets, so that a rotation of keys finds it. What was
-read before a switch and comes to be stored after it is refused (``inbox.append``).
+state with its reason (and which secrets were refused). A refresh token works once and a cursor passes each change once,
+so the simulator must touch neither. What is put aside stays in the connection's own row, sealed like its other secrets,
+so that a rotation of keys finds it. What was read before a switch and comes to be stored after it is refused
+(``inbox.append``).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from retry_queue.ledger import connections, logins, secrets, tables, tokens
+from retry_queue.ledger import connections, listed, logins, secrets, tables, tokens
 from retry_queue.ledger.states import WAITING_DELIVERY, ConnectionState, DeliveryState, EventState
 
 C, K, U, D, B = tables.connections, tables.tokens, tables.cursors, tables.deliveries, tables.inbox
@@ -72,11 +73,13 @@ async def enter(
         "cursors": {one.source: one.value for one in await _cursors(connection, row.key)},
     }
     real = {"config": row.config, "secrets": sorted(row.sealed), "state": str(row.state), "since": now}
+    real["reason"] = row.reason and {**row.reason, **({connections.REFUSED: row.refused} if row.refused else {})}
     sealed = {name: sealer.seal(text, connections.place(row.key, name)) for name, text in clear.items()}
     sealed[connections.REAL] = sealer.seal(json.dumps(aside), connections.place(row.key, connections.REAL))
-    await _write(connection, row, {**config, connections.REAL: real}, sealed, state, now)
+    await _write(connection, row, {**config, connections.REAL: real}, sealed, state, None, now)
     await connection.execute(update(K).where(logins.of(row.key)).values(_over(None)))
     await _turn_cursors(connection, row.key, {}, now)
+    await listed.aside(connection, row.key)
 
 
 async def leave(connection: AsyncConnection, sealer: secrets.Sealer, row: connections.Row, now: float) -> None:
@@ -91,13 +94,15 @@ async def leave(connection: AsyncConnection, sealer: secrets.Sealer, row: connec
     for name, (value, until) in aside["former"].items():
         kept = json.dumps({"value": value, "until": until})
         sealed[name + connections.FORMER] = sealer.seal(kept, place(row.key, name + connections.FORMER))
-    await _write(connection, row, row.real["config"], sealed, ConnectionState(row.real["state"]), now)
+    state, reason = ConnectionState(row.real["state"]), row.real.get("reason")
+    await _write(connection, row, row.real["config"], sealed, state, reason, now)
     for key in await _token_keys(connection, row.key):
         one = aside["tokens"].get(key)
         text = None if one is None else sealer.seal(json.dumps(one["kept"]), tokens.place(key))
         values = {**_over(text), "expires_at": one["expires_at"] if one else 0}
         await connection.execute(update(K).where(K.c.key == key).values(values))
     await _turn_cursors(connection, row.key, aside["cursors"], now)
+    await listed.back(connection, row.key)
 
 
 def references(sealer: secrets.Sealer, row: connections.Row) -> dict[str, str]:
@@ -112,11 +117,12 @@ def _over(value: str | None) -> dict[str, Any]:
 
 async def _write(
     connection: AsyncConnection, row: connections.Row, config: Mapping[str, Any], sealed: Mapping[str, str],
-    state: ConnectionState, now: float,
+    state: ConnectionState, reason: Mapping[str, str] | None, now: float,
 ) -> None:  # fmt: skip
     values = {
         "config": json.dumps(dict(config), ensure_ascii=False, sort_keys=True),
-        "secrets": json.dumps(dict(sealed), sort_keys=True), "state": str(state), "reason": None,
+        "secrets": json.dumps(dict(sealed), sort_keys=True), "state": str(state),
+        "reason": json.dumps(dict(reason), ensure_ascii=False) if reason else None,
         "version": row.version + 1, "updated_at": now, "switches": row.switches + 1,
     }  # fmt: skip
     await connection.execute(update(C).where(C.c.key == row.key).values(values))

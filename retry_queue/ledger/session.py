@@ -177,6 +177,8 @@ def open_ledger(
             connect_args={
                 "timeout": 5,
                 "command_timeout": patience,
+                "statement_cache_size": 400,  # all there are, so that none is planned twice on a connection
+                "max_cached_statement_lifetime": 0,
                 # Said while connecting: who gives up between two statements after that leaves a connection behind.
                 "server_settings": {
                     "application_name": owner,

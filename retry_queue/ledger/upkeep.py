@@ -122,6 +122,15 @@ sightings = Table(
     Index("ix_sightings_named", "reconciliation_id", "side", "named"),
 )
 
+listed = Table(
+    "listed",
+    metadata,
+    Column("connection_key", Key, primary_key=True),
+    Column("source", String(41), primary_key=True),  # the poll; begins with ~ while a simulator stands in
+    Column("name", String(32), primary_key=True),  # of the record, as ``together.name`` makes it
+    Column("body", Text, nullable=False),  # JSON: what would be read of it with nothing in it
+)
+
 backfills = Table(
     "backfills",
     metadata,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -145,6 +145,8 @@ class Run:
         holds = self._holds[side]
         if holds is None:
             return True
+        if _HELD in canonical:
+            return bool(canonical[_HELD])
         try:
             return holds({self._row.entity: canonical})
         except mapping_errors.ExpressionError:
@@ -161,7 +163,9 @@ class Run:
         while True:
             async with self._ledger.read() as db:
                 mine = await sightings.chunk(db, self._row.id, LEFT, self.progress.get("record", ""), CHUNK)
-                theirs = await sightings.partners(db, self._row.id, RIGHT, mine)
+                # What is not compared takes no counterpart by its name: the same SKU in another warehouse has it too.
+                asking = [one if one.holds else replace(one, named=None) for one in mine]
+                theirs = await sightings.partners(db, self._row.id, RIGHT, asking)
                 ours = await sightings.linked(db, self._row.id, LEFT, mine)
             if not mine:
                 break
@@ -212,9 +216,12 @@ class Run:
             async with self._ledger.read() as db:
                 after = self.progress.get("record", "")
                 mine = await sightings.chunk(db, self._row.id, RIGHT, after, CHUNK, alone=True)
+                others = await sightings.partners(db, self._row.id, LEFT, mine)
             if not mine:
                 return
-            doubts, counted = [Doubt(None, one) for one in mine if one.timely and one.holds], Counter[str]()
+            known = {record for record, those in others.items() if not all(other.holds for other in those)}
+            alone = [one for one in mine if one.timely and one.holds and one.record not in known]
+            doubts, counted = [Doubt(None, one) for one in alone], Counter[str]()
             found = await self._settled(doubts, counted)
             self._counts.update(counted)
             self.progress |= {"record": mine[-1].record}
@@ -374,12 +381,15 @@ def _listed(doubt: Doubt, side: int) -> list[str]:
 
 _KEPT = "\x00body"
 """A record of which only what is compared was kept stands under this name."""
+_HELD = "\x00holds"
+"""And whether the condition held when it was whole."""
 
 
 def _as_listed(listed: sightings.Sighting) -> sides.Seen:
     if listed.body is None:
         return sides.Seen(listed.record, None, listed.at)
-    return sides.Seen(listed.record, {"number": listed.number, _KEPT: orjson.loads(listed.body)}, listed.at)
+    kept = {"number": listed.number, _KEPT: orjson.loads(listed.body), _HELD: listed.holds}
+    return sides.Seen(listed.record, kept, listed.at)
 
 
 def _body(canonical: Mapping[str, Any], wanted: Sequence[str]) -> compare.Body:

@@ -168,8 +168,10 @@ class Courier:
             async with asyncio.timeout(DEADLINE):
                 fresh = job.delivery.attempt == 1 and not job.delivery.interrupted
                 urgent = job.delivery.urgent
+                if job.delivery.rest is not None:
+                    native = {**native, "rest": job.delivery.rest}
                 outcome = await self._calls.call(job.live.opened, job.operation, native, fresh=fresh, urgent=urgent)
-            ruling = verdict.of_outcome(outcome)
+            ruling = verdict.of_outcome(outcome, failures=job.delivery.failures, jitter=random.random())
             exchanges = outcome.exchanges
         except TimeoutError:
             late = errors.OutcomeUnknown("no answer in time")
@@ -276,6 +278,7 @@ class Courier:
             target_record=outcome.record_id if outcome else None,
             hold=hold,
             banned=ruling.banned,
+            rest=outcome.rest if outcome else None,
             binding=self._binding(job, outcome, operation) if delivered and outcome and operation else None,
         )
 

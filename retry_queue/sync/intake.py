@@ -19,15 +19,21 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from connectors.core import client
 from mappings import errors as mapping_errors
 from retry_queue import tracing
-from retry_queue.ledger import configuration, inbox, lane, outbox, records, secrets, session, tallies, unsettled
+from retry_queue.ledger import claims, configuration, inbox, outbox, records, secrets, session, tallies, unsettled
 from retry_queue.ledger.states import EventState
-from retry_queue.sync import about, aim, claiming, draft, identity, plan, reading, timers, watch
+from retry_queue.sync import about, aim, claiming, draft, identity, owing, plan, reading, timers
 from retry_queue.sync import site as sites
 
 LEASE = 60.0
 PEOPLE = "customer"
 HISTORY, PAST = 4, (inbox.BACKFILL, inbox.BACKFILL)
 """Events of imported history planned in one go, at most, and only while nothing live waits; and their priority."""
+CROWD = 40
+"""Events of one connection in one claim with which it crowds the others out: they are planned beside it then."""
+EACH = 20
+"""Events of each other connection planned in one go beside it."""
+AT_A_STRETCH = 16
+"""Events mapped or decided before others of this process have their turn."""
 HYDRATING = 200  # events of one connection waiting for their detail call, at most
 
 Claimed = tuple[list[inbox.ClaimedEvent], set[int], int]  # which of it is not in turn; the configuration's epoch
@@ -65,7 +71,10 @@ class Intake:
         self._reader = reading.Reader(ledger, calls)
         self._hydrating: Counter[str] = Counter()
         self._held: set[int] = set()
-        """Events whose detail call is under way."""
+        """Events that are being planned, or whose detail call is under way."""
+        self.crowded = asyncio.Event()
+        """Some connections fill whole claims: ``others`` is to be called beside ``step``, which is theirs alone."""
+        self._crowd: set[str] = set()
         self._older = False  # history was planned last, and there may be more of it
         self._doubtful = False
         """Something may be leased to us that we do not know of, or could not finish."""
@@ -84,8 +93,27 @@ class Intake:
             self._doubtful = True
             raise
 
+    async def others(self) -> int:
+        """Plans what is fast and a few events of each connection but those that crowd; returns how many it took.
+
+        A step that is full takes a tenth of a second, and what comes meanwhile would wait for two of them.
+        """
+        try:
+            async with self._ledger.write() as connection:
+                apart = [*self._crowd, *self._busy()] or [""]
+                claimed = await claims.claim_apart(connection, EACH, self._ledger.owner, LEASE, apart)
+                self._crowd |= {key for key, n in _counted(claimed).items() if n >= EACH}
+                known = await self._known(connection, claimed) if claimed else (set(), 0)
+            return await self._taken(claimed, *known) if claimed else 0
+        except Exception:
+            self._doubtful = True
+            raise
+
+    def _busy(self) -> list[str]:
+        return [key for key, n in self._hydrating.items() if n >= HYDRATING]
+
     async def _step(self, limit: int, doubtful: bool) -> int:
-        busy = [key for key, n in self._hydrating.items() if n >= HYDRATING]
+        busy = self._busy()
         claimed: list[inbox.ClaimedEvent] = []
         if self._older and not doubtful:  # no lock is taken for nothing between two pieces of history
             async with self._ledger.read() as connection:
@@ -130,15 +158,30 @@ class Intake:
             self.running.add(task)
             task.add_done_callback(self.running.discard)
         if direct:
-            await self._finish(site, direct)
+            names = {one.event.id for one in direct}
+            self._held |= names
+            try:
+                await self._finish(site, direct)
+            finally:
+                self._held -= names
         return len(claimed)
 
     async def _claim(
         self, connection: AsyncConnection, limit: int, busy: Sequence[str], of: tuple[int, int]
     ) -> Claimed:
-        claimed = await inbox.claim(connection, limit, self._ledger.owner, LEASE, busy, of)
+        owner, claimed = self._ledger.owner, []
+        if crowd := sorted(self._crowd.difference(busy)) if of != PAST else []:
+            claimed = await claims.claim_of(connection, max(limit // len(crowd), 1), owner, LEASE, crowd)
+        if not claimed:
+            claimed = await claims.claim(connection, limit, owner, LEASE, busy, of)
+        if of != PAST:
+            self._crowd = {key for key, n in _counted(claimed).items() if n >= CROWD / max(len(crowd), 1)}
+            (self.crowded.set if self._crowd else self.crowded.clear)()
+        return claimed, *await self._known(connection, claimed)
+
+    async def _known(self, connection: AsyncConnection, claimed: Sequence[inbox.ClaimedEvent]) -> tuple[set[int], int]:
         behind = await inbox.behind(connection, [one for one in claimed if self._ordered(one)])
-        return claimed, behind, await configuration.epoch(connection)
+        return behind, await configuration.epoch(connection)
 
     def _ordered(self, event: inbox.ClaimedEvent) -> bool:
         """Whether it counts that others of its record came before: not for hints, which all read the newest state."""
@@ -167,9 +210,11 @@ class Intake:
             self._done()
 
     async def _finish(self, site: sites.Site, drafts: list[draft.Draft]) -> None:
-        for one in drafts:
+        for place, one in enumerate(drafts, 1):
             if one.plan is None and one.canonical is None:
                 self._reader.map(site, one, None)
+            if place % AT_A_STRETCH == 0:
+                await asyncio.sleep(0)
         targets = await self._kept(site, drafts)
         if targets:
             self._poke(targets)
@@ -206,7 +251,7 @@ class Intake:
                     drafts[0].plan = draft.internal(error)
                     return await self._write(site, drafts)
                 # One by one, so that a record which the database refuses is parked and stops nobody else.
-                return _merged([await self._kept(site, [one]) for one in drafts])
+                return owing.merged([await self._kept(site, [one]) for one in drafts])
 
     # --- deciding ----------------------------------------------------------------------------------
 
@@ -219,7 +264,9 @@ class Intake:
         written = [one.ref[0] for one in open_ if site.writes(one.ref[0], one.entity)]
         busy = await unsettled.busy(connection, written) if written else {}
         now = max(one.event.received_at for one in open_)
-        for one in open_:
+        for place, one in enumerate(open_, 1):
+            if place % AT_A_STRETCH == 0:
+                await asyncio.sleep(0)
             if one.canonical is None:
                 continue
             one.decided = True
@@ -261,7 +308,7 @@ class Intake:
                 continue
             one.before = before
             if one.plan.state is not None:
-                known[one.ref] = _after(before, one.plan.state)
+                known[one.ref] = owing.after(before, one.plan.state)
 
     # --- writing -----------------------------------------------------------------------------------
 
@@ -301,97 +348,18 @@ class Intake:
                     for one in planned
                 ],
             )
-            owed = [owed for one in planned for owed in _owed(one, places[one.ref], back, site)]
+            owed = [owed for one in planned for owed in owing.owed(one, places[one.ref], back, site)]
             await outbox.plan(connection, owed)
             await about.note(connection, self._sealer, mine, places)
             cancelled = await timers.planned(connection, self._sealer, site, mine, places, owed)
-            targets = _merged([{one.connection_key: one.priority == inbox.FAST} for one in owed])
-            await tallies.add(connection, self._ledger.slot, _counts(mine) + cancelled)
+            targets = owing.merged([{one.connection_key: one.priority == inbox.FAST} for one in owed])
+            await tallies.add(connection, self._ledger.slot, owing.counts(mine) + cancelled)
         if tracing.on():
             caused = Counter(each.event_id for each in owed)
             for one in planned:
-                tracing.tell(_span(one, caused[one.event.id]))
+                tracing.tell(owing.span(one, caused[one.event.id]))
         return targets
 
 
-def _merged(found: Sequence[Mapping[str, bool]]) -> dict[str, bool]:
-    """Targets with work; one is fast when any of its work is."""
-    targets: dict[str, bool] = {}
-    for target, fast in (pair for each in found for pair in each.items()):
-        targets[target] = fast or targets.get(target, False)
-    return targets
-
-
-def _after(before: records.Known | None, state: records.State) -> records.Known:
-    """What the ledger will know once ``state`` is kept."""
-    if before is not None:
-        version = before.version if state.version is None else state.version
-        return replace(before, version=version, fingerprint=state.fingerprint, canonical=state.canonical)
-    connection_key, entity, record = state.ref
-    return records.Known(
-        0, connection_key, entity, record, 0, state.number, state.version, state.fingerprint, state.canonical,
-        None, None, state.hop,
-    )  # fmt: skip
-
-
-def _owed(
-    one: draft.Draft, kept: tuple[int, int], back: Mapping[int, plan.Leg], site: sites.Site
-) -> list[lane.NewDelivery]:
-    decided = one.plan
-    if decided is None:
-        return []
-    row, link = kept
-    first: dict[str, int] = {}  # where the targets of a step are not in use, the next one begins
-    for leg in decided.legs:
-        first[leg.route.key] = min(leg.stage, first.get(leg.route.key, leg.stage))
-    legs = (*decided.legs, back[one.event.id]) if one.event.id in back else decided.legs
-    return [
-        lane.NewDelivery(
-            event_id=one.event.id,
-            route_key=leg.route.key,
-            connection_key=leg.target.connection,
-            operation=leg.target.operation,
-            position=leg.position,
-            kind=leg.kind,
-            record_id=row,
-            lane=plan.fast_lane(leg.target.connection, one.event.id)
-            if one.event.fast and leg.kind == "act"
-            else plan.lane(leg.target.connection, one.entity, link),
-            version=None if site.merging(one.entity) else one.version,  # merged values are the newest in any event
-            hop=decided.hop,
-            priority=inbox.FAST if one.event.fast and leg.kind == "act" else max(one.event.priority, inbox.LIVE),
-            delay=watch.delay(leg.route, leg.after, time.time())
-            if leg.stage <= first.get(leg.route.key, 0)
-            else lane.BLOCKED + leg.after,
-            stage=leg.stage,
-            mapping=site.carried(leg.target, one.entity),
-        )
-        for leg in legs
-    ]
-
-
-def _counts(drafts: Sequence[draft.Draft]) -> Counter[tuple[str, str]]:
-    counts: Counter[tuple[str, str]] = Counter()
-    for one in drafts:
-        decided = one.plan
-        if decided is None or decided.ruling in (EventState.RECEIVED, EventState.PARKED):
-            continue
-        key = one.event.connection_key
-        if decided.ruling is EventState.PLANNED:
-            counts[(key, "planned")] += 1
-        else:
-            counts[(key, "filtered")] += 1
-            counts[(key, f"skipped.{decided.reason}")] += 1
-    return counts
-
-
-def _span(one: draft.Draft, deliveries: int) -> tracing.Span:
-    """From taking an event in to having planned what it causes."""
-    event, now = one.event, time.time()
-    told: dict[str, str | int] = {
-        "shuniu.connection": event.connection_key, "shuniu.entity": one.entity, "shuniu.deliveries": deliveries,
-        "shuniu.reason": (one.plan.reason or "") if one.plan else "",
-    }  # fmt: skip
-    began = min(event.received_at, now)
-    above = tracing.root(event.trace)
-    return tracing.Span("plan", "internal", event.trace, tracing.fresh(), began, now - began, above, told)
+def _counted(claimed: Sequence[inbox.ClaimedEvent]) -> Counter[str]:
+    return Counter(one.connection_key for one in claimed if not one.fast)

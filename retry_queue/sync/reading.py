@@ -58,7 +58,8 @@ class Reader:
         payload = jsontext.loads(one.event.payload)
         try:
             one.read_at = time.time()
-            wanted = template.render(spec.hydrate.input, {"payload": payload, "config": scope.settings(live.opened)})
+            said = {"payload": payload, "config": scope.settings(live.opened)}
+            wanted = template.render(spec.hydrate.input, said)
             async with slot, asyncio.timeout(HYDRATE_TIMEOUT):
                 found = await self._calls.call(live.opened, spec.hydrate.operation, wanted, urgent=one.event.fast)
         except TimeoutError:
@@ -69,10 +70,13 @@ class Reader:
             log.exception("intake.internal", event=one.event.id, kind=type(error).__name__)
             self._fail(one, error, live.key)
         else:
-            if found.data is None:
+            data = found.data
+            if data is None and spec.hydrate.absent is not None:
+                data = template.render(spec.hydrate.absent, said)
+            if data is None:
                 one.plan = plan.skip("absent")
             else:
-                self.map(site, one, found.data)
+                self.map(site, one, data)
 
     async def _refused(self, one: draft.Draft, error: Exception, opened: model.Connection) -> None:
         if isinstance(error, errors.CredentialRefused):

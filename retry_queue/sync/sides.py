@@ -86,13 +86,17 @@ class Side:
         event = decode.event(self.opened.declaration, self.message.source, row, self.opened)
         if event.entity != self.entity:
             return None
-        at = event.occurred_at.timestamp() if event.occurred_at else None
+        at = _time(event)
         spec = decode.named(self.opened.declaration, self.opened.declaration.messages[event.message], self.opened)
         if spec.hydrate is None:
-            return self._mapped(decode.native(event.payload, spec), event.record, at)
+            return self._told(event, spec)
         async with slots:
             found = await self._hydrated(calls, spec.hydrate, jsontext.loads(event.payload))
         return None if found is None else self._mapped(found, event.record, at)
+
+    def _told(self, event: model.SourceEvent, spec: declaration.MessageSpec) -> Seen | None:
+        """What a message that carries its record says."""
+        return self._mapped(decode.native(event.payload, spec), event.record, _time(event))
 
     async def _hydrated(self, calls: client.Client, spec: declaration.Hydrate, payload: Any) -> Any:
         wanted = template.render(spec.input, {"payload": payload, "config": self.opened.config})
@@ -135,13 +139,26 @@ class Side:
         span = None
         if self.windowed and at is not None:
             span = (datetime.fromtimestamp(at - NARROW, UTC), datetime.fromtimestamp(at + NARROW, UTC))
-        reader = plan.of(self.opened.declaration, self.lists)
         for given in self.inputs:
             async for rows in calls.pages(self.opened, self.lists, given, window=span):
                 for row in rows:
-                    if reader.record_id(row) == record:
+                    if self._named(row) == record:
                         return row
         return None
+
+    def _named(self, row: Any) -> str | None:
+        """The record that a row is of. Its own id may be half of the name: a level is of a SKU in a warehouse."""
+        listed = plan.of(self.opened.declaration, self.lists).record_id(row)
+        if self.message is None:
+            seen = self._mapped(row, listed, None)
+        else:
+            event = decode.event(self.opened.declaration, self.message.source, row, self.opened)
+            known = self.opened.declaration.messages.get(event.message)
+            spec = decode.named(self.opened.declaration, known, self.opened) if known is not None else None
+            if spec is None or event.entity != self.entity:
+                return None
+            seen = self._told(event, spec) if spec.hydrate is None else Seen(listed or "", None, None)
+        return seen.record if seen is not None else None
 
     def event(self, native: Any) -> model.SourceEvent:
         """The record as a message of this side, as a poll would have made it. Raises Unreadable."""
@@ -157,6 +174,10 @@ class Side:
         if found.entity != self.entity:
             raise _no_message(self.opened.key, self.entity)
         return found
+
+
+def _time(event: model.SourceEvent) -> float | None:
+    return event.occurred_at.timestamp() if event.occurred_at else None
 
 
 def _no_message(key: str, entity: str) -> Unreadable:
@@ -229,9 +250,12 @@ def list_operation(
 ) -> str | None:
     """The operation that lists an entity: a poll's, else one that needs no other input than is given; or None."""
     told = {path for given in inputs for path in given}
+    config = scope.settings(opened) if opened is not None else {}
+    # Of several editions the one that the connection has: whatever else keeps a poll closed is no reason not to ask.
+    nearest = sorted(spec.events.items(), key=lambda one: _shut(one[1], config))
     polled = [
         one.operation
-        for key, one in spec.events.items()
+        for key, one in nearest
         if one.door == "poll" and one.operation and any(m.entity == entity for _, m in _messages(spec, key, opened))
     ]
     plain = [
@@ -241,6 +265,11 @@ def list_operation(
         and set(wanted(spec, name)) <= told
     ]  # fmt: skip
     return next(iter([*polled, *plain]), None)
+
+
+def _shut(source: declaration.EventSource, config: Mapping[str, Any]) -> int:
+    """How many settings keep a source closed."""
+    return sum(not scope.applies({name: wanted}, config) for name, wanted in source.when.items())
 
 
 def _messages(

@@ -36,8 +36,8 @@ class Verdict:
 MAX_CRASHES = 10
 
 
-def of_outcome(outcome: model.Outcome) -> Verdict:
-    """A call that came back well."""
+def of_outcome(outcome: model.Outcome, *, failures: int = 0, jitter: float = 0.5) -> Verdict:
+    """A call that came back well. ``failures`` counts those before it."""
     if outcome.waiting:
         said = "；".join(outcome.warnings)[:300]
         words = {
@@ -47,6 +47,20 @@ def of_outcome(outcome: model.Outcome) -> Verdict:
             else "the other side is still approving; asking again later",
         }
         return Verdict(Act.WAIT, "waiting", words, delay=30.0)
+    if outcome.rest is not None:
+        said = "；".join(outcome.warnings)[:300]
+        delay = backoff.after(failures + 1, jitter).delay
+        if delay is None:
+            words = {
+                "zh": f"一部分已完成，其余对方一直不收；重放只发其余部分：{said}",
+                "en": f"done in part; they never took the other part, and a replay sends that alone: {said}",
+            }
+            return Verdict(Act.DEAD, "rest", words)
+        words = {
+            "zh": f"一部分已完成，其余对方暂时不收，稍后只补发其余部分：{said}",
+            "en": f"done in part; the other part, which they do not take for now, is sent later by itself: {said}",
+        }
+        return Verdict(Act.RETRY, "rest", words, delay)
     if outcome.warnings:
         said = "；".join(outcome.warnings)[:300]
         return Verdict(Act.DELIVERED, "partial", {"zh": f"部分未成功：{said}", "en": f"refused in part: {said}"})

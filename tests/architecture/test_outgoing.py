@@ -19,7 +19,7 @@ OUTSIDE = ("connectors/simulator/", "gateway/trial/", "gateway/bench/", "gateway
 """Rooms that are not production: they talk to loopback."""
 GROUNDS = {
     "connectors/core/egress.py": "the rule itself",
-    "connectors/core/line.py": "with egress.connector",
+    "connectors/core/engine.py": "with egress.connector",
     "gateway/oidc.py": "the identity provider, whose address is the operator's own",
     "gateway/health.py": "the doctor, to the hub's own public address",
     "gateway/sandbox.py": "the simulators' own panel, whose address is the operator's own",

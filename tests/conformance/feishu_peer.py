@@ -1,6 +1,6 @@
 """The vendor's own SDK, in a process of its own: it takes the event loop when it is imported.
 
-``python -m tests.conformance.feishu_peer calls|dispatch|frames|stream``; input is one line of JSON on stdin,
+``python -m tests.conformance.feishu_peer calls|cards|dispatch|frames|stream``; input is one line of JSON on stdin,
 answers are lines of JSON on stdout. ``stream`` never ends by itself.
 """
 
@@ -74,6 +74,24 @@ def dispatch(given: dict[str, Any]) -> None:
         print(json.dumps({"status": answer.status_code, "body": answer.content.decode(), "taken": taken[-1:]}))
 
 
+def cards(given: dict[str, Any]) -> None:
+    """Callbacks of old cards through the official handler: its answer to each."""
+    import lark_oapi as lark
+    from lark_oapi.core.model import RawRequest
+
+    taken: list[str] = []
+    builder = lark.CardActionHandler.builder(given["encrypt_key"], given["token"])
+    handler = builder.register(lambda card: taken.append(card.open_message_id)).build()
+    for one in given["hooks"]:
+        request = RawRequest()
+        request.uri, request.body = "/hook", one["body"].encode()
+        request.headers = {
+            "-".join(word.title() for word in key.split("-")): one["headers"][key] for key in one["headers"]
+        }
+        answer = handler.do(request)
+        print(json.dumps({"status": answer.status_code, "body": answer.content.decode(), "taken": taken[-1:]}))
+
+
 def frames(given: dict[str, Any]) -> None:
     """Our frames read by the compiler's own code, and written by it again."""
     from lark_oapi.ws.pb.pbbp2_pb2 import Frame
@@ -107,6 +125,6 @@ def stream(given: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    {"calls": calls, "dispatch": dispatch, "frames": frames, "stream": stream}[sys.argv[1]](
+    {"calls": calls, "cards": cards, "dispatch": dispatch, "frames": frames, "stream": stream}[sys.argv[1]](
         json.loads(sys.stdin.readline())
     )

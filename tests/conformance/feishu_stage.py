@@ -48,9 +48,11 @@ async def peer(mode: str, **given: Any) -> list[dict[str, Any]]:
     return [json.loads(line) for line in out.splitlines() if line.startswith(b"{")]
 
 
-def judged(hook: model.RawHook, owner: model.Connection | None = None, now: float = NOW) -> model.VerifiedHook:
+def judged(
+    hook: model.RawHook, owner: model.Connection | None = None, now: float = NOW, door: str = "callback"
+) -> model.VerifiedHook:
     owner = owner or connection()
-    spec = owner.declaration.events["callback"].verify
+    spec = owner.declaration.events[door].verify
     assert spec is not None
     return verify.verify(hook, owner, spec, now)
 

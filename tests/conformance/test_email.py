@@ -247,6 +247,31 @@ async def test_a_greylisted_recipient_is_tried_again_although_another_is_gone(
             await calls.call(connected(), "message.send", message("gone@example.com", "later@example.com", "typo"))
 
 
+async def test_who_is_refused_for_now_is_the_rest_and_the_others_are_not_written_to_again(
+    tmp_path: Path, calls: client.Client
+) -> None:
+    handler = Post(**{"gone@example.com": "550 5.1.1 No such user", "later@example.com": "450 4.2.0 Greylisted"})
+    to = ("a@example.com", "gone@example.com", "later@example.com", "typo")
+    async with post(tmp_path, "none", handler) as connected:
+        found = await calls.call(connected(), "message.send", message(*to))
+        for _ in range(2):
+            assert len(found.rest["done"]) == 2
+            assert "@example.com" not in "".join(found.rest["done"])
+            assert all(name in found.warnings[0] for name in ("go***@", "la***@", "ty***"))
+            again = {**message(*to), "rest": found.rest}
+            found = await calls.call(connected(), "message.send", again, fresh=False)
+        assert [envelope.rcpt_tos for envelope, _ in handler.mails] == [["a@example.com"]]
+        handler.answers.clear()
+        found = await calls.call(connected(), "message.send", again, fresh=False)
+        assert found.rest is None
+        assert all(name in found.warnings[0] for name in ("go***@", "ty***"))
+        assert "la***@" not in found.warnings[0]
+        assert [envelope.rcpt_tos for envelope, _ in handler.mails] == [["a@example.com"], ["later@example.com"]]
+        handler.answers["later@example.com"] = "550 5.1.1 No such user"
+        over = await calls.call(connected(), "message.send", again, fresh=False)
+        assert (over.rest, len(handler.mails)) == (None, 2), "nobody may still take it: it is over, and nothing is sent"
+
+
 async def test_a_sender_that_is_no_address_is_the_connections_mistake_and_the_test_finds_it(
     tmp_path: Path, calls: client.Client
 ) -> None:

@@ -275,3 +275,31 @@ async def test_a_customer_is_made_once_and_a_name_that_is_taken_is_refused(
     with pytest.raises(errors.Rejected, match="名称"):
         await hub.call(star, "customer.save", mapping.to_native({"id": "C2", "name": "张三"}))
     assert [one.kind for one in site.journal.effects] == ["customer"]
+
+
+async def test_a_known_customer_is_updated_and_keeps_what_we_do_not_write(
+    hub: client.Client, site: simulator.Simulator, star: model.Connection
+) -> None:
+    mapping = library.shipped("jdy", "customer")
+    await hub.call(star, "customer.save", mapping.to_native({"id": "C1", "name": "张三", "note": "旧"}))
+    await hub.call(star, "customer.save", mapping.to_native({"id": "C2", "name": "李四"}))
+    theirs = {"group_id": "88", "saler_id": "7", "credit_limit": 500, "custom_field": {"a": "1"}, "addr": "密文"}
+    site.books.touch(site.books.customers["C1"], **theirs)
+    number = site.books.customers["C1"]["id"]
+    given = mapping.to_native({"id": "C1", "name": "张三丰", "tax_number": "9133"})
+    site.faults.drop_reply = 1
+    with pytest.raises(errors.OutcomeUnknown):
+        await hub.call(star, "customer.save_and_update", given)
+    assert (await hub.call(star, "customer.save_and_update", given, fresh=False)).record_id == "C1"
+    kept = site.books.customers["C1"]
+    assert {name: kept[name] for name in theirs} == theirs
+    assert (kept["id"], kept["name"], kept["taxpayer_no"], kept["remark"]) == (number, "张三丰", "9133", "旧")
+    assert [one.kind for one in site.journal.effects] == ["customer", "customer", "customer.update"]
+    with pytest.raises(errors.Rejected, match="名称"):
+        await hub.call(star, "customer.save_and_update", mapping.to_native({"id": "C1", "name": "李四"}))
+    await hub.call(star, "customer.save_and_update", mapping.to_native({"id": "C1", "name": "张三丰", "note": "新"}))
+    assert (kept["remark"], kept["taxpayer_no"]) == ("新", "9133"), "what is written counts, not what was there"
+    made = await hub.call(star, "customer.save_and_update", mapping.to_native({"id": "C3", "name": "王五"}))
+    assert (made.record_id, site.books.customers["C3"]["name"]) == ("C3", "王五")
+    await hub.call(star, "customer.save", mapping.to_native({"id": "C3", "name": "王六"}))
+    assert site.books.customers["C3"]["name"] == "王五", "the plain save leaves known ones as they are"

@@ -86,7 +86,7 @@ class Pair:
         """Asks for a comparison as a person does."""
         now = await self.ledger.now()
         given = {"left": "left", "right": "right", "entity": "customer", "grace": 0} | spec
-        wanted = reconciliations.New("left", "right", "customer", (now - hours * 3600, now), given, by="tester")
+        wanted = reconciliations.New("left", "right", given["entity"], (now - hours * 3600, now), given, by="tester")
         async with self.ledger.write() as db:
             return await reconciliations.create(db, wanted, now)
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from retry_queue.ledger import inbox, outbox, session
+from retry_queue.ledger import claims, inbox, outbox, session
 from tests.ledger import making
 
 pytestmark = pytest.mark.postgres
@@ -74,7 +74,7 @@ def read(nodes: list[dict[str, Any]], table: str) -> dict[str, int]:
 
 
 async def test_the_inbox_claim_reads_what_it_takes(full: session.Ledger) -> None:
-    nodes = await explained(full, inbox._CLAIM, [("",)], 100, "w1", 60.0, 0, 1)
+    nodes = await explained(full, claims._ANY, [("",)], 100, "w1", 60.0, 0, 1)
     touched = read(nodes, "inbox")
     assert "" not in touched, touched
     assert touched["ix_inbox_due"] <= 110
@@ -84,7 +84,7 @@ async def test_the_inbox_claim_reads_what_it_takes(full: session.Ledger) -> None
 async def test_shares_are_found_without_reading_the_burst(full: session.Ledger) -> None:
     """Which connections have something due, and the oldest of each: not by way of what one of them has waiting."""
     await making.append(full, *(making.event(f"o{n}", key=f"other{n % 5}") for n in range(200)))
-    touched = read(await explained(full, inbox._SHARES["postgresql"], [("shop",)], 20, "w1", 60.0), "inbox")
+    touched = read(await explained(full, claims._APART["postgresql"], [("shop",)], 20, "w1", 60.0), "inbox")
     assert "" not in touched, touched
     assert sum(touched.values()) <= 800, touched
 
@@ -104,7 +104,7 @@ async def test_what_waits_is_not_read_when_nothing_is_due(full: session.Ledger) 
         await (await connection.execution_options(isolation_level="AUTOCOMMIT")).execute(text("VACUUM ANALYZE"))
     lanes = read(await explained(full, outbox._CLAIM, [], "erp", 64, "w1", 60.0, 0, 1, 0), "lanes")
     assert sum(lanes.values()) == 0, lanes
-    received = read(await explained(full, inbox._CLAIM, [("",)], 100, "w1", 60.0, 0, 1), "inbox")
+    received = read(await explained(full, claims._ANY, [("",)], 100, "w1", 60.0, 0, 1), "inbox")
     assert sum(received.values()) == 0, received
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from retry_queue.ledger import inbox, outbox, session
+from retry_queue.ledger import claims, inbox, outbox, session
 from tests.ledger import making
 
 
@@ -10,9 +10,9 @@ async def test_a_busy_connection_still_gives_its_fast_events(ledger: session.Led
     await making.append(ledger, *(making.event(f"e{number}") for number in range(3)))
     await making.append(ledger, making.event("welcome", priority=inbox.FAST))
     async with ledger.write() as connection:
-        (found,) = await inbox.claim(connection, 10, ledger.owner, 60.0, ["shop"])
+        (found,) = await claims.claim(connection, 10, ledger.owner, 60.0, ["shop"])
         assert found.fast
-        rest = await inbox.claim(connection, 10, ledger.owner, 60.0)
+        rest = await claims.claim(connection, 10, ledger.owner, 60.0)
     assert [one.fast for one in rest] == [False] * 3
 
 

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import event
 
 from gateway.bench import growth
-from retry_queue.ledger import deliveries, events, inbox, lane, outbox, partitions, session, unsettled
+from retry_queue.ledger import claims, deliveries, events, inbox, lane, outbox, partitions, session, unsettled
 from retry_queue.ledger import timers as ledger_timers
 from tests.ledger import making, test_claim_plan
 
@@ -59,7 +59,7 @@ async def newest(ledger: session.Ledger, count: int) -> list[int]:
 async def test_claiming_and_loading_stay_in_the_newest_partitions(ledger: session.Ledger) -> None:
     ids = await newest(ledger, 100)
     batch = [(i, 1, 0, 0, 1, "x") for i in ids]
-    found = pieces(await test_claim_plan.explained(ledger, inbox._LOAD, batch, min(ids), max(ids)), "events")
+    found = pieces(await test_claim_plan.explained(ledger, claims._LOAD, batch, min(ids), max(ids)), "events")
     assert len(found) <= 2, found
     assert sum(found.values()) <= 110, found
     owed = [(row.id,) for row in await making.rows(ledger, "SELECT id FROM deliveries ORDER BY id DESC LIMIT 20")]

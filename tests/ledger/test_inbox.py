@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable
 
-from retry_queue.ledger import inbox, session, workers
+from retry_queue.ledger import claims, inbox, session, workers
 from retry_queue.ledger.states import EventState
 from tests.ledger import making
 
@@ -15,7 +15,7 @@ Open = Callable[[str], session.Ledger]
 
 async def claim(ledger: session.Ledger, limit: int = 100, lease: float = 60.0, *busy: str) -> list[inbox.ClaimedEvent]:
     async with ledger.write() as connection:
-        return await inbox.claim(connection, limit, ledger.owner, lease, busy)
+        return await claims.claim(connection, limit, ledger.owner, lease, busy)
 
 
 async def settle(ledger: session.Ledger, *rulings: inbox.Ruling) -> set[int]:
@@ -166,15 +166,20 @@ async def test_nothing_due_is_said_so(ledger: session.Ledger) -> None:
 
 
 async def test_a_burst_of_one_connection_leaves_the_others_their_share(ledger: session.Ledger) -> None:
-    """What came after a thousand events of somebody else is claimed with the next hundred, the oldest first."""
+    """What came after hundreds of events of somebody else is claimed beside them, the oldest of each first."""
     await making.append(ledger, *(making.event(f"b{n}", key="burst") for n in range(300)))
     await making.append(ledger, *(making.event(f"o{n}", key=key) for n in range(30) for key in ("calm", "quiet")))
     async with ledger.write() as connection:
-        first = await inbox.claim(connection, 100, "w1", 60.0)
-        second = await inbox.claim(connection, 100, "w1", 60.0, ["quiet"])
+        crowd = await claims.claim_of(connection, 100, "w1", 60.0, ["burst"])
+        first = await claims.claim_apart(connection, 20, "w1", 60.0, ["burst"])
+        second = await claims.claim_apart(connection, 20, "w1", 60.0, ["burst", "quiet"])
+        both = await claims.claim_of(connection, 50, "w1", 60.0, ["burst", "quiet", "nobody"])
+    assert [one.record for one in crowd] == [f"b{n}" for n in range(100)]
     keys = [one.connection_key for one in first]
-    assert [keys.count(key) for key in ("burst", "calm", "quiet")] == [100, 20, 20]
+    assert [keys.count(key) for key in ("burst", "calm", "quiet")] == [0, 20, 20]
     assert [one.record for one in first if one.connection_key == "calm"] == [f"o{n}" for n in range(20)]
     keys = [one.connection_key for one in second]
-    assert [keys.count(key) for key in ("burst", "calm", "quiet")] == [100, 10, 0], "one that is busy gets no more"
-    assert len({one.id for one in (*first, *second)}) == 250
+    assert [keys.count(key) for key in ("burst", "calm", "quiet")] == [0, 10, 0], "one that is busy gets no more"
+    keys = [one.connection_key for one in both]
+    assert [keys.count(key) for key in ("burst", "calm", "quiet")] == [50, 0, 10], "as much of each that crowds"
+    assert len({one.id for one in (*crowd, *first, *second, *both)}) == 210

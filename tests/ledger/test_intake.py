@@ -218,3 +218,43 @@ async def test_customers_with_one_phone_are_one_person(pair: list[hubs.Worker], 
     assert sorted(groups.values()) == ["ADEFG", "B", "C"]
     kept = await making.rows(ledger, "SELECT digest FROM identities")
     assert "13800000001" not in repr(kept)
+
+
+async def test_a_crowd_is_planned_alone_and_all_others_beside_it(
+    database_url: str, erp: target.Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a promotion a quiet shop's order waited for two full steps of the busy one, a quarter of a second."""
+    worker = await hubs.build(database_url)
+    plans = worker.pumps._intake
+    plans._poke = lambda _targets: None
+    reached, go = gated(worker, monkeypatch)
+
+    async def left() -> dict[str, int]:
+        rows = await making.rows(
+            worker.ledger, "SELECT connection_key, count(*) AS n FROM inbox WHERE state = 'received' GROUP BY 1"
+        )
+        return {row.connection_key: row.n for row in rows}
+
+    await worker.push(*(hubs.order(f"B{n}") for n in range(200)))
+    assert not plans.crowded.is_set()
+    go.set()
+    assert await plans.step(100) == 100
+    assert plans.crowded.is_set()
+    go.clear()
+    reached.clear()
+    await worker.hub.appender.append([making.event(f"q{n}", key="quiet") for n in range(3)])
+    full = asyncio.create_task(plans.step(50))  # stops before its write
+    await reached.wait()
+    monkeypatch.undo()
+    assert await plans.others() == 3
+    assert await left() == {"shop": 100}, "beside a step that is under way"
+    go.set()
+    assert await full == 50
+    await worker.hub.appender.append([making.event("q9", key="quiet")])
+    assert await plans.step(100) == 50, "the crowd's step takes no others"
+    assert await left() == {"quiet": 1}
+    assert await plans.step(100) == 1, "with nothing left of the crowd nobody is left behind"
+    assert not plans.crowded.is_set()
+    assert await left() == {}
+    assert (await worker.balance()).difference == 0
+    await worker.hub.close()

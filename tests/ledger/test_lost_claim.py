@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from retry_queue.ledger import inbox, outbox, session
+from retry_queue.ledger import claims, outbox, session
 from tests.ledger import hub as hubs
 from tests.ledger import making, target
 
@@ -48,7 +48,7 @@ def lose(monkeypatch: pytest.MonkeyPatch) -> Callable[[object, str], list[str]]:
 async def test_a_claim_whose_answer_was_lost_is_no_minute_of_silence(
     what: str, database_url: str, erp: target.Target, lose: Callable[[object, str], list[str]]
 ) -> None:
-    struck = lose(inbox if what == "events" else outbox, "claim")
+    struck = lose(claims if what == "events" else outbox, "claim")
     async with hubs.running(database_url) as worker:
         begun = time.monotonic()
         await worker.push(*(hubs.order(f"T{number}") for number in range(5)))

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, text
 from gateway import migrate
 from gateway.trial import postgres
 from retry_queue import keeping
-from retry_queue.ledger import inbox, partitions, retention, revival, session
+from retry_queue.ledger import claims, inbox, partitions, retention, revival, session
 from retry_queue.ledger.states import EventState
 from tests.ledger import hub as hubs
 from tests.ledger import making
@@ -161,7 +161,7 @@ async def test_what_is_over_goes_at_once_and_what_is_open_stays(ledger: session.
 
 async def _claimed(ledger: session.Ledger) -> list[inbox.ClaimedEvent]:
     async with ledger.write() as connection:
-        found = await inbox.claim(connection, 10, "w1", 60.0)
+        found = await claims.claim(connection, 10, "w1", 60.0)
         assert len(found) == 2
         await inbox.settle(connection, [making.ruling(one, EventState.SKIPPED) for one in found])
         return found
@@ -277,7 +277,7 @@ async def test_a_database_with_rows_is_converted_while_it_is_used(postgres_serve
                     try:
                         taken.extend(await making.append(ledger, making.event(f"live-{number}")))
                         async with ledger.write() as connection:
-                            found = await inbox.claim(connection, 50, "w1", 60.0)
+                            found = await claims.claim(connection, 50, "w1", 60.0)
                             await inbox.carry(connection, [(one.id, "order", "m", "{}", None) for one in found])
                             planned.extend(await inbox.settle(connection, [making.ruling(one) for one in found]))
                     except session.LedgerUnavailable:
@@ -290,7 +290,7 @@ async def test_a_database_with_rows_is_converted_while_it_is_used(postgres_serve
             await making.until(lambda: len(taken) > there + 20, what="traffic after it")
             ending.set()
             await using
-            assert (await migrate.state(url))[0] == "0005"
+            assert (await migrate.state(url))[0] == "0006"
             after = await _digest(ledger)
             assert [rows[: len(old)] for rows, old in zip(after, before, strict=True)] == before
             stored = {row[0] for row in after[0]}

@@ -332,7 +332,7 @@ async def test_pumps_come_back_by_themselves_when_the_database_does(own_server: 
                 assert await tallies.audit(connection) == []
             assert handed <= set(erp.records)
             assert len(erp.order) == len(erp.records), "an order was written twice"
-            assert len(worker.pumps._tasks) == 5  # settler, intake, sweep, looks, and the pump of the one target
+            assert len(worker.pumps._tasks) == 6  # settler, intake and beside it, sweep, looks, and the target's pump
     await setup.close()
 
 

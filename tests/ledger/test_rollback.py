@@ -15,7 +15,7 @@ import pytest
 
 from gateway import health, migrate, references, settings
 from gateway.trial import postgres
-from retry_queue.ledger import connections, inbox, secrets, session
+from retry_queue.ledger import claims, connections, inbox, secrets, session
 from retry_queue.ledger.states import ConnectionState
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -79,7 +79,7 @@ async def test_the_version_of_before_runs_on_the_schema_of_the_next(url: str, tm
             event = inbox.NewEvent("shop", "hook", "record", "order", None, "d1", "{}", None, trace="0" * 32)
             assert len([one for one in await inbox.append(db, [event]) if one is not None]) == 1
         async with ledger.write() as db:
-            assert [one.connection_key for one in await inbox.claim(db, 10, "before", 60)] == ["shop"]
+            assert [one.connection_key for one in await claims.claim(db, 10, "before", 60)] == ["shop"]
     finally:
         await ledger.close()
     config = settings.Settings(data_dir=tmp_path, database_url=url, secret_key="k" * 40)

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from retry_queue.ledger import session
+from retry_queue.ledger import session, sql
 
 
 @pytest.mark.postgres
@@ -22,14 +22,61 @@ async def test_a_driver_that_was_cut_off_is_a_ledger_that_is_away(
         async def lost(*_given: object, **_named: object) -> None:
             raise asyncpg.InternalClientError("cannot switch to state 12; another operation (2) is in progress")
 
-        with monkeypatch.context() as patched:
-            patched.setattr(asyncpg.Connection, "prepare", lost)
-            with pytest.raises(session.LedgerUnavailable, match="another operation"):
-                await ledger.now()
-        assert await ledger.now() > 0
+        for way in ("prepare", "fetch"):  # while connecting, and by our own statements
+            with monkeypatch.context() as patched:
+                patched.setattr(asyncpg.Connection, way, lost)
+                with pytest.raises(session.LedgerUnavailable, match="another operation"):
+                    await ledger.now()
+            assert await ledger.now() > 0
         with pytest.raises(DBAPIError):
             async with ledger.read() as connection:
                 await connection.exec_driver_sql("SELECT no_such_column")
+
+
+_NAP = sql.Statement("SELECT pg_sleep(30)")
+_SET = sql.Statement(
+    "INSERT INTO settings (key, value, updated_at) VALUES ('t', {1}, 0)"
+    " ON CONFLICT (key) DO UPDATE SET value = excluded.value RETURNING value"
+)
+_WRONG = sql.Statement("SELECT 1 / 0 FROM {src}", "secret text")
+
+
+@pytest.mark.postgres
+async def test_a_statement_given_up_leaves_neither_its_lock_nor_its_connection(postgres_url: str) -> None:
+    """A worker that is stopped cancels what is under way: the row would stay locked while the connection is pooled."""
+    async with session.opened(postgres_url, owner="w", pool=1) as ledger:
+
+        async def stopped() -> None:
+            async with ledger.write() as connection:
+                assert len(await _SET.run(connection, (), "7")) == 1
+                await _NAP.run(connection)
+
+        task = asyncio.create_task(stopped())
+        await asyncio.sleep(0.5)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        async with asyncio.timeout(5), ledger.write() as connection:
+            assert [row.value for row in await _SET.run(connection, (), "8")] == ["8"]
+        async with ledger.read() as connection:
+            left = await connection.exec_driver_sql(
+                "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%%pg_sleep(30)' AND state = 'active'"
+            )
+            assert left.scalar_one() == 0
+
+
+@pytest.mark.postgres
+async def test_what_a_statement_is_to_blame_for_is_no_absence_and_tells_nothing(postgres_url: str) -> None:
+    async with session.opened(postgres_url, owner="w", pool=1) as ledger:
+        for _ in range(3):
+            with pytest.raises(DBAPIError) as refused:
+                async with ledger.write() as connection:
+                    await _SET.run(connection, (), "9")
+                    await _WRONG.run(connection, [("13800138000",)])
+            assert "division by zero" in str(refused.value)
+            assert "13800138000" not in str(refused.value), "errors reach the log"
+        async with ledger.write() as connection:  # the connection is as good as before, and nothing was written
+            assert (await _SET.run(connection, (), "10"))[0].value == "10"
 
 
 @pytest.mark.postgres

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from sqlalchemy import text
 
 from retry_queue import append, replay
-from retry_queue.ledger import deliveries, inbox, lane, outbox, session, tallies
+from retry_queue.ledger import claims, deliveries, inbox, lane, outbox, session, tallies
 from retry_queue.ledger.states import DeliveryState, EventState
 from tests.ledger import making
 
@@ -42,7 +42,7 @@ async def append_all(ledger: session.Ledger, *names: str) -> None:
 async def plan(ledger: session.Ledger, owed: int = 0, state: EventState = EventState.PLANNED, limit: int = 1) -> int:
     """Plans the next event as intake does: ruling, deliveries and tallies in one transaction."""
     async with ledger.write() as connection:
-        claimed = await inbox.claim(connection, limit, ledger.owner, 60.0)
+        claimed = await claims.claim(connection, limit, ledger.owner, 60.0)
     if not claimed:
         return 0
     async with ledger.write() as connection:

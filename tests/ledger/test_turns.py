@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from retry_queue.ledger import inbox, session
+from retry_queue.ledger import claims, inbox, session
 from tests.ledger import hub as hubs
 from tests.ledger import making, target
 
@@ -21,15 +21,15 @@ async def test_a_later_event_of_a_record_waits_for_the_earlier_one(
     names = ("T1", "T2", "T1", "T3", "T1")
     ids = await making.append(ledger, *(event(name, f"d{place}") for place, name in enumerate(names)))
     async with ledger.write() as connection:
-        first = await inbox.claim(connection, 1, "w1", 60.0)
+        first = await claims.claim(connection, 1, "w1", 60.0)
         assert await inbox.behind(connection, first) == set()
     async with other.write() as connection:
-        rest = await inbox.claim(connection, 10, "w2", 60.0)
+        rest = await claims.claim(connection, 10, "w2", 60.0)
         assert [one.id for one in rest] == ids[1:]
         assert await inbox.behind(connection, rest) == {ids[2], ids[4]}
     await asyncio.sleep(inbox.TURN + 0.02)
     async with ledger.write() as connection:
-        again = await inbox.claim(connection, 10, "w1", 60.0)
+        again = await claims.claim(connection, 10, "w1", 60.0)
         assert await inbox.behind(connection, again) == {ids[2], ids[4]}, "the first is still being planned"
 
 
@@ -40,7 +40,7 @@ async def test_history_and_what_waits_for_its_own_time_hold_up_nobody(ledger: se
         await connection.exec_driver_sql("UPDATE inbox SET next_at = next_at + 600 WHERE dedupe = 'later'")
     await making.append(ledger, event("T1", "new T1"), event("T2", "new T2"))
     async with ledger.write() as connection:
-        claimed = await inbox.claim(connection, 2, "w1", 60.0)
+        claimed = await claims.claim(connection, 2, "w1", 60.0)
         assert [one.dedupe for one in claimed] == ["new T1", "new T2"]
         assert await inbox.behind(connection, claimed) == set()
 
@@ -52,7 +52,7 @@ async def test_a_planner_leaves_what_another_one_is_ahead_of(database_url: str, 
         await worker.push(hubs.order("T1", minute, total=f"{minute}.00"))
     await worker.push(hubs.order("T2"))
     async with worker.ledger.write() as connection:
-        (held,) = await inbox.claim(connection, 1, "another", 60.0)
+        (held,) = await claims.claim(connection, 1, "another", 60.0)
     await worker.hub.close()
     async with hubs.running(database_url) as one:
 

@@ -49,6 +49,7 @@ class Poll(terms.Part):
     lag: float = Field(default=0, ge=0)
     horizon: float = Field(default=86400, ge=0)
     when: dict[str, str | list[str]] = Field(default_factory=dict)
+    whole: bool = False
 
 
 class Brief(terms.Part):
@@ -100,7 +101,7 @@ def expanded(given: Brief) -> dict[str, Any]:
         "errors": [*(one.model_dump(exclude_defaults=True) for one in given.errors), *credentials.errors(given.auth)],
         "probe": probe,
         "operations": operations,
-        "messages": {f"row.{name}": _message(name, one) for name, one in given.polls.items()},
+        "messages": {f"row.{name}": _message(given, name, one) for name, one in given.polls.items()},
         "events": {name: _source(name, one) for name, one in given.polls.items()},
     }  # fmt: skip
     if given.always.query or given.always.headers:
@@ -168,8 +169,12 @@ def _probe(operations: dict[str, dict[str, Any]]) -> str | None:
     return None
 
 
-def _message(name: str, one: Poll) -> dict[str, Any]:
+def _message(given: Brief, name: str, one: Poll) -> dict[str, Any]:
     dedupe = one.dedupe or ([one.record, one.time] if one.time else [])
+    if one.whole and not any("${window." in path for path in dedupe):
+        joined = given.operations.get(one.operation, {}).get("together")
+        named = joined.get("by") if isinstance(joined, dict) else None
+        dedupe = [*(named or [one.record]), "${window.end|s}"]
     made: dict[str, Any] = {
         "label": _words(one.label or name), "entity": one.entity, "record": one.record, "dedupe": dedupe,
         "time": one.time, "mapping": one.mapping,
@@ -183,7 +188,7 @@ def _source(name: str, one: Poll) -> dict[str, Any]:
     return {
         "label": _words(one.label or name), "door": "poll", "messages": [f"row.{name}"], "operation": one.operation,
         "every": one.every, "window": one.window, "overlap": one.overlap, "lag": one.lag, "horizon": one.horizon,
-        "order_by": one.time, "when": one.when,
+        "order_by": one.time, "when": one.when, "whole": one.whole,
     }  # fmt: skip
 
 

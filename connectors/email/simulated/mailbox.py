@@ -141,6 +141,8 @@ class Conversation:
             await self.say("550 5.1.1 Mailbox not found")
         elif one.startswith("full@"):
             await self.say("452 4.2.2 Mailbox full")
+        elif one in self.owner.settings["greylist"]:
+            await self.say("450 4.2.0 Greylisted, try again later")
         elif len(self.recipients) >= MOST:
             await self.say("452 4.5.3 Too many recipients")
         else:

@@ -13,6 +13,14 @@ BINS = ("A-01", "A-02", "B-01")
 """Where goods lie that are kept in several bins; what is sold leaves the first."""
 
 
+MUTABLE = (
+    "account_open_addr", "bank", "c_level_id", "city_id", "country_id", "credit_limit", "custom_field", "deduct",
+    "district_id", "group_id", "invoice_email", "invoice_name", "invoice_type", "province_id", "rate", "remark",
+    "sale_dept_id", "saler_id", "setting_term_id", "taxpayer_no",
+)  # fmt: skip
+"""What a customer is saved with in plain; an update that leaves one of them out empties it here."""
+
+
 class Refused(Exception):
     """A call that is refused: errcode, words, HTTP status."""
 
@@ -158,14 +166,24 @@ class Books:
         self.put(number, STOCK, "", Decimal(quantity))
 
     def save_customer(self, given: Row) -> Row:
-        """POST customer: new ones only."""
+        """POST customer: a new one, or with its ``id`` one there is."""
         number, name = str(given.get("number") or ""), str(given.get("name") or "")
         if not number or not name:
             raise Refused(1, "参数number、name不能为空")
-        if number in self.customers:
+        known = next((one for one in self.customers.values() if one["id"] == given.get("id")), None)
+        if given.get("id") and known is None:
+            raise Refused(1, f"参数id[{given['id']}]不存在")
+        if self.customers.get(number, known) is not known:
             raise Refused(1, f"编码[{number}]已存在")
-        if any(one["name"] == name for one in self.customers.values()):
+        if any(one["name"] == name for one in self.customers.values() if one is not known):
             raise Refused(1, f"名称[{name}]已存在")
+        if known is not None:
+            before = dict(known)
+            known.update({key: given.get(key, "") for key in MUTABLE}, number=number, name=name)
+            if known != before:
+                self.touch(known)
+                self.final("customer.update", number, given)
+            return {"ids": [known["id"]], "id_number_map": {known["id"]: number}}
         self.add_customer(number, name, given)
         self.final("customer", number, given)
         return {"ids": [self.customers[number]["id"]], "id_number_map": {self.customers[number]["id"]: number}}

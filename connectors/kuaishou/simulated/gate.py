@@ -8,7 +8,7 @@ import hmac
 import json
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from starlette.responses import Response
@@ -73,7 +73,7 @@ def check(given: dict[str, str], app_key: str, sign_secret: str) -> tuple[str, d
 class Tokens:
     """Access tokens, each good until its own end, and one living refresh token whose end never moves."""
 
-    def __init__(self, now: Callable[[], float], settings: dict[str, Any]) -> None:
+    def __init__(self, now: Callable[[], float], settings: Mapping[str, Any]) -> None:
         self._now, self._settings = now, settings
         self.access: dict[str, float] = {}
         self.refresh = ""
@@ -81,6 +81,10 @@ class Tokens:
         self.used: set[str] = set()
         self.used_codes: set[str] = set()
         self.revoked = False
+
+    def knows(self, name: str) -> bool:
+        """Whether a code or token is of this grant."""
+        return name in {self._settings["code"], self.refresh, *self.access, *self.used} - {""}
 
     def by_code(self, given: dict[str, str]) -> dict[str, Any]:
         """A code works once."""

@@ -29,6 +29,8 @@ class Warehouse:
         self.returns: dict[str, dict[str, Any]] = {}
         self.items: dict[str, dict[str, Any]] = {}
         self.stock = dict.fromkeys(codes, 120)
+        self.batches: dict[tuple[str, str, str, str], int] = {}
+        """(item, warehouse, kind of goods, batch) -> what lies there beside ``stock``."""
         self.confirmed: dict[str, Any] = {}
         self._last = 900000000
         self.entries: dict[str, dict[str, Any]] = {}
@@ -222,20 +224,27 @@ class Warehouse:
         found = []
         for one in rows(given.get("criteriaList"), "criteria"):
             self._owner(one)
-            if one.get("itemCode") in self.stock:
-                found.append(self._level(str(one["itemCode"])))
+            found += self._levels(one)
         return {"items": {"item": found}}
 
     def stock_page(self, given: dict[str, Any]) -> dict[str, Any]:
         self._owner(given)
         number, size = int(given.get("page") or 1), min(int(given.get("pageSize") or 100), 100)
-        codes = list(self.stock)
-        part = codes[(number - 1) * size : number * size]
-        return {"totalLines": len(codes), "items": {"item": [self._level(code) for code in part]}}
+        found = self._levels(given)
+        return {"totalLines": len(found), "items": {"item": found[(number - 1) * size : number * size]}}
 
-    def _level(self, code: str) -> dict[str, Any]:
-        told = {"warehouseCode": self.settings["warehouse_code"], "itemCode": code, "itemId": code}
-        return {**told, "inventoryType": "ZP", "quantity": self.stock[code], "lockQuantity": 0}
+    def _levels(self, wish: dict[str, Any]) -> list[dict[str, Any]]:
+        """A row for each batch that fits; the kind of goods may be overlooked (setting ``every_kind``)."""
+        whole = {(code, self.settings["warehouse_code"], "ZP", ""): count for code, count in self.stock.items()}
+        names = ("itemCode", "warehouseCode", "inventoryType")
+        asked = [str(wish.get(name) or "") for name in names[: 2 if self.settings["every_kind"] else 3]]
+        found = []
+        for place, count in sorted((whole | self.batches).items(), key=lambda one: one[0][3]):
+            if all(want in ("", have) for want, have in zip(asked, place[: len(asked)], strict=True)):
+                batch = {"batchCode": place[3]} if place[3] else {}
+                told = dict(zip(names, place[:3], strict=True)) | {"itemId": place[0], **batch}
+                found.append({**told, "quantity": count, "lockQuantity": 0})
+        return found
 
     def take_confirmation(self, given: dict[str, Any]) -> dict[str, Any]:
         head = given.get("deliveryOrder") or given.get("returnOrder") or {}

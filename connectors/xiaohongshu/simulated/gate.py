@@ -10,7 +10,7 @@ import hmac
 import json
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from starlette.responses import Response
@@ -59,12 +59,16 @@ def check(given: Any, app_id: str, secret: str) -> str:
 class Tokens:
     """One pair at a time; a new one only within the last half hour, the older access token living five minutes on."""
 
-    def __init__(self, now: Callable[[], float], settings: dict[str, Any]) -> None:
+    def __init__(self, now: Callable[[], float], settings: Mapping[str, Any]) -> None:
         self._now, self._settings = now, settings
         self.access, self.refresh = "", ""
         self.ends = self.refresh_ends = 0.0
         self.older: dict[str, float] = {}
         self.used_codes: set[str] = set()
+
+    def knows(self, name: str) -> bool:
+        """Whether a code or token is of this grant."""
+        return name in {self._settings["code"], self.access, self.refresh, *self.older} - {""}
 
     def by_code(self, given: dict[str, Any]) -> dict[str, Any]:
         """``oauth.getAccessToken``: a code works once."""

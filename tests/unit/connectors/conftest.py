@@ -24,6 +24,8 @@ class Seen:
     query: dict[str, str]
     headers: dict[str, str]
     body: bytes
+    written: str = ""
+    """The path as it was written, with its escapes."""
 
     @property
     def json(self) -> Any:
@@ -62,7 +64,7 @@ class Peer:
                 break
         headers = {name.decode(): value.decode("latin-1") for name, value in scope["headers"]}
         query = dict(parse_qsl(scope["query_string"].decode(), keep_blank_values=True))
-        seen = Seen(scope["method"], scope["path"], query, headers, body)
+        seen = Seen(scope["method"], scope["path"], query, headers, body, scope["raw_path"].decode())
         self.seen.append(seen)
         decided = self.decide(seen)
         status, named, content = decided if isinstance(decided, tuple) else await decided

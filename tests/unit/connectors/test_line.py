@@ -8,9 +8,12 @@ import json
 import socket
 import zlib
 
+import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from connectors.core import errors
+from connectors.core import errors, lease, line
 from tests.unit.connectors.conftest import answer, connected, declared
 from tests.unit.connectors.shop import SPEC, failing
 
@@ -59,6 +62,31 @@ async def test_addresses_nobody_can_call(calls, address):
     error = await failing(calls, connected(SPEC, address))
     assert type(error) in (errors.Misdeclared, errors.Unavailable), "never an unknown outcome"
     assert error.hint["zh"]
+
+
+@given(
+    st.sampled_from(
+        ["http://a.com", "https://B.com:8443", "http://a:80", "http://[::1]:1", "http://u:p@a.com", "http://中国.cn"]
+    ),
+    st.text(st.sampled_from("aZ09-._~/%2fF?#&=+ @:;中\\\"|{}[]<>^`'!$()*,"), max_size=24),
+)
+def test_the_quick_reading_of_an_address_is_that_of_httpx(origin, rest):
+    """Values in a path are what others send us; of two readings one would be signed and the other sent."""
+    try:
+        meant = httpx.URL(origin + "/" + rest)
+    except httpx.InvalidURL:
+        with pytest.raises(httpx.InvalidURL):
+            line.address(origin + "/" + rest)
+        return
+    read = line.address(origin + "/" + rest)
+    assert (str(read), read.raw_path, read.host, read.port) == (str(meant), meant.raw_path, meant.host, meant.port)
+
+
+async def test_an_address_is_sent_as_it_was_written(calls, shop, peer):
+    """A vendor that signs the path signs each escape in it: none is put straight on the way."""
+    peer.decide = lambda seen: answer({"errcode": 0, "order": {"no": "1"}})
+    await calls.call(shop, "order.get", {"id": "a~b%2Fc/d é-%41"})
+    assert peer.seen[0].written == "/orders/a~b%252Fc%2Fd%20%C3%A9-%2541"
 
 
 async def test_something_else_than_http_answers(calls):
@@ -137,6 +165,24 @@ async def test_cut_on_a_kept_socket_is_not_sent_again_behind_our_back(calls, ope
         await calls.call(shop, operation, {"no": "1"})
         assert type(await failing(calls, shop, operation)) is errors.OutcomeUnknown
     assert count() == 2
+
+
+@pytest.mark.parametrize("kept", [0, 1, 2])
+async def test_nothing_leaves_a_process_that_was_away(calls, shop, peer, kept):
+    """Stopped after it had decided to call, it called when it woke; others had taken that over: it was done twice."""
+    for _ in range(2):  # on a fresh socket and on a kept one
+        looks = iter([True] * kept)
+        token = lease.HELD.set(lambda looks=looks: next(looks, False))
+        if kept < 2:
+            error = await failing(calls, shop)
+            assert type(error) is errors.Unavailable, "it never left: it may be tried again"
+            assert error.exchange[0].status is None
+            assert peer.seen == []
+        else:
+            await calls.call(shop, "order.save", {"no": "1"})
+        lease.HELD.reset(token)
+    await calls.call(shop, "order.save", {"no": "1"})
+    assert len(peer.seen) == (3 if kept == 2 else 1)
 
 
 async def test_a_reading_is_tried_three_times(calls):

@@ -114,6 +114,45 @@ async def test_a_list_that_changes_its_length_gives_no_sums(peer: Peer, calls: c
     assert set(caught.value.hint) == {"zh", "en"}
 
 
+async def test_a_list_that_broke_off_gives_no_sums(peer: Peer, calls: client.Client) -> None:
+    """An empty page before the end was taken for the end, and what lay behind it for sold out."""
+    peer.decide = paged(BINS, [7, 7, 7])
+    with pytest.raises(errors.Unavailable, match="4 rows came of a list of 7"):
+        [row async for row in calls.pages(opened(peer.url), "stock.list", {})]
+
+
+def test_a_row_of_nothing_is_written_as_the_row_was() -> None:
+    joined = terms.Together(by=["sku", "bin"], add=["qty", "left.free", "held"])
+    row = {"sku": "A", "bin": None, "qty": "1.50", "left": {"free": 2, "of": 3}, "held": ""}
+    none = {"sku": "A", "bin": None, "qty": "0", "left": {"free": 0, "of": 3}, "held": ""}
+    assert together.emptied(joined, row) == none
+    assert (together.bare(joined, row), together.bare(joined, none)) == (False, True)
+    assert together.name(joined, row) == together.name(joined, none) != together.name(joined, {"sku": "A", "bin": "1"})
+    assert together.name(joined, {"qty": 1}) is None
+
+
+def test_a_whole_listing_of_a_sites_own_says_its_records_anew_each_time() -> None:
+    """Else what comes back as it was before it went is taken for its old message, and stays at 0."""
+    polled = "polls:\n  stock: {operation: stock.list, entity: inventory, record: sku, whole: true}\n"
+    listing = "stock.list: {kind: list, path: /stock, items: rows, together: {by: [sku, bin], add: [qty]}}"
+    text = f"apiVersion: shuniu/api/v1\nid: depot\nlabel: Depot\noperations:\n  {listing}\n{polled}"
+    spec = source.compiled(text)
+    assert spec.events["stock"].whole
+    assert spec.messages["row.stock"].dedupe == ["sku", "bin", "${window.end|s}"]
+    for wrong, why in (
+        (text.replace(", together: {by: [sku, bin], add: [qty]}", ""), "needs together"),
+        (text.replace("whole: true", "whole: true, dedupe: [sku]"), None),
+    ):
+        if why is None:
+            assert source.compiled(wrong).messages["row.stock"].dedupe == ["sku", "bin", "${window.end|s}"]
+            continue
+        with pytest.raises(source.Broken, match=why):
+            source.compiled(wrong)
+    bad = spec.model_dump(by_alias=True) | {"messages": {"row.stock": {"label": {"zh": "x", "en": "x"}}}}
+    with pytest.raises(ValidationError, match=r"window\.end"):
+        declaration.Declaration.model_validate(bad)
+
+
 @pytest.mark.parametrize(("changed", "why"), [
     ({"query": {"since": "${window.start|ms}"}}, "only those that changed"),
     ({"paging": {"style": "page", "size": 2, "total": "total", "reverse": True}}, "forwards"),

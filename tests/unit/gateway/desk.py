@@ -20,7 +20,7 @@ from starlette.routing import BaseRoute
 from connectors.core import auth, client, pacing
 from gateway import api, problems, security, settings
 from gateway.api import services
-from retry_queue.ledger import inbox, lane, outbox, records, secrets, session, tables, tallies, upkeep
+from retry_queue.ledger import claims, inbox, lane, outbox, records, secrets, session, tables, tallies, upkeep
 from retry_queue.ledger.states import DeliveryState, EventState
 from retry_queue.sync import site as sites
 
@@ -109,7 +109,7 @@ class Desk:
     async def plan(self, event_id: int, canonical: dict[str, Any], *targets: lane.NewDelivery) -> None:
         """Settles a received event: planned with these deliveries, or skipped when there are none."""
         async with self.ledger.write() as connection:
-            (claimed,) = await inbox.claim(connection, 10, "desk", 60)
+            (claimed,) = await claims.claim(connection, 10, "desk", 60)
             assert claimed.id == event_id
             ref = (claimed.connection_key, claimed.entity or "order", canonical["id"])
             state = records.State(ref, canonical.get("number"), None, "f" * 32, orjson.dumps(canonical).decode(), 0)

@@ -101,6 +101,45 @@ async def test_the_simulator_stands_in_and_what_was_real_comes_back_whole(
     assert [one["detail"]["on"] for one in acts] == [False, True]
 
 
+async def test_a_refusal_was_forgotten_when_a_simulator_had_stood_in(
+    desk: desks.Desk, editor: httpx.AsyncClient
+) -> None:
+    """It came back refused without a word why, and a secret changed meanwhile where it lives was never noticed."""
+    words = {"code": "credential", "zh": "应用密钥不对", "en": "the app secret is wrong"}
+    async with desk.ledger.write() as db:
+        assert await connections.refuse(db, "shop", words, "digest of what was refused")
+    refused = await row_of(desk)
+    before = (await editor.get("/connections/shop")).json()
+    assert (await turned(editor, on=True)).json()["state"] == "enabled"
+    inside = await row_of(desk)
+    assert (inside.reason, inside.refused) == (None, ""), "of the simulator nothing was refused"
+    assert (inside.really().reason, inside.really().refused) == (words, refused.refused)
+    async with desk.ledger.write() as db:
+        assert await connections.refuse(db, "shop", {"zh": "模拟器说不", "en": "said the simulator"})
+    back = await turned(editor, on=False)
+    assert back.status_code == 200, back.text
+    row = await row_of(desk)
+    assert (row.state, row.reason, row.refused) == (refused.state, words, "digest of what was refused")
+    names = ("state", "reason")
+    assert {name: back.json().get(name) for name in names} == {name: before.get(name) for name in names}
+    assert connections.REFUSED not in back.text
+
+
+async def test_two_shops_of_one_platform_in_the_sandbox_log_in_each_for_itself(
+    desk: desks.Desk, editor: httpx.AsyncClient
+) -> None:
+    """The code of the simulator works once: the second shop was refused, and the first after it was switched again."""
+    assert (await editor.post("/connections", json={**REAL, "key": "other"})).status_code == 201
+    for key in ("shop", "other", "shop", "other"):
+        for on in (False, True):  # off and on again is a new login
+            answer = await editor.post(f"/connections/{key}/sandbox", json={"on": on})
+            assert answer.status_code in (200, 409), answer.text
+        for each in ("shop", "other"):
+            if (await editor.get(f"/connections/{each}")).json()["sandbox"]:
+                tried = (await editor.post(f"/connections/{each}/test")).json()
+                assert tried["ok"], (key, each, tried)
+
+
 async def test_invented_orders_never_meet_a_real_system(desk: desks.Desk, editor: httpx.AsyncClient) -> None:
     route = {**desks.ROUTE, "from": {"connection": "shop", "entity": "order"}, "enabled": True}
     assert (await editor.post("/routes", json=route)).status_code == 201

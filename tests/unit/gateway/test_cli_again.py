@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from retry_queue.ledger import audit, edits, inbox, secrets, session, tallies
+from retry_queue.ledger import audit, claims, edits, inbox, secrets, session, tallies
 from tests.unit.gateway import desk as desks
 from tests.unit.gateway import test_cli
 
@@ -18,7 +18,7 @@ async def parked(ledger: session.Ledger, payload: str) -> int:
     """One event that could not be planned."""
     async with ledger.write() as connection:
         (number,) = await inbox.append(connection, [desks.event("shop", payload, "d1")])
-        (claimed,) = await inbox.claim(connection, 1, "t", 60)
+        (claimed,) = await claims.claim(connection, 1, "t", 60)
         ruling = inbox.Ruling(claimed.id, claimed.fence, inbox.EventState.PARKED, "mapping")
         await inbox.settle(connection, [ruling])
         await tallies.add(connection, 0, Counter({("shop", "received"): 1}))

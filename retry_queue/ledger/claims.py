@@ -1,0 +1,109 @@
+"""Which events are planned next: claims of the inbox, as a whole, of those that crowd, and of all others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from retry_queue.ledger import sql
+from retry_queue.ledger.inbox import BACKFILL, FAST, ClaimedEvent
+
+_TAKE = """
+    UPDATE inbox SET owner = {2}, fence = fence + 1, next_at = {now} + {3} FROM due WHERE inbox.id = due.id
+    RETURNING inbox.id, fence, failures, priority, dedupe,
+        CASE WHEN reason = 'replay' OR dedupe LIKE '#repair:%' THEN 1 ELSE 0 END AS replay
+"""
+_ANY = sql.Statement(
+    """
+    WITH due AS MATERIALIZED (
+        SELECT id FROM inbox WHERE state = 'received' AND next_at <= {now} AND priority BETWEEN {4} AND {5}
+          AND (priority = 0 OR connection_key NOT IN (SELECT connection_key FROM {src}))
+        ORDER BY priority, next_at, id LIMIT {1} {lock}
+    )"""
+    + _TAKE,
+    "connection_key text",
+)
+_OLDEST = """
+    SELECT n.id FROM inbox n WHERE n.state = 'received' AND n.priority = 1 AND n.connection_key = turn.key
+      AND n.next_at <= {now} ORDER BY n.next_at, n.id LIMIT {1} {lock}
+"""
+_OF_EACH = {
+    "postgresql": f"SELECT o.id FROM turn CROSS JOIN LATERAL ({_OLDEST}) o WHERE turn.key IS NOT NULL",
+    "sqlite": f"SELECT i.id FROM turn JOIN inbox i ON i.id IN ({_OLDEST}) WHERE turn.key IS NOT NULL",
+}
+# The connections that have something due, found one after the other by the index and not by reading what is due, which
+# SQLite has to be told.
+_TURNS = """
+    SELECT min(connection_key) FROM inbox {by} WHERE state = 'received' AND priority = 1
+    UNION ALL
+    SELECT (SELECT min(i.connection_key) FROM inbox i {by} WHERE i.state = 'received' AND i.priority = 1
+            AND i.connection_key > turn.key) FROM turn WHERE turn.key IS NOT NULL
+"""
+_OF = {
+    name: sql.Statement(
+        f"WITH turn(key) AS (SELECT connection_key FROM {{src}}), due AS MATERIALIZED ({each}) {_TAKE}",
+        "connection_key text",
+    )
+    for name, each in _OF_EACH.items()
+}
+_APART = {
+    name: sql.Statement(
+        f"WITH RECURSIVE turn(key) AS ({_TURNS.replace('{by}', by)}),"
+        f" due AS MATERIALIZED ({each} AND turn.key NOT IN (SELECT connection_key FROM {{src}})) {_TAKE}",
+        "connection_key text",
+    )
+    for (name, each), by in zip(_OF_EACH.items(), ("", "INDEXED BY ix_inbox_turn"), strict=True)
+}
+_LOAD = sql.Statement(
+    """
+    SELECT e.id, src.fence, src.failures, e.connection_key, e.source, e.message, e.entity, e.record, e.payload,
+           e.occurred_at, e.received_at, e.trace, e.hop, src.replay, src.priority, src.dedupe
+    FROM {src} JOIN events e ON e.id = src.id WHERE e.id BETWEEN {1} AND {2} ORDER BY e.id
+    """,
+    "id int, fence int, failures int, replay int, priority small, dedupe text",
+)
+
+
+async def claim(
+    connection: AsyncConnection,
+    limit: int,
+    owner: str,
+    lease: float,
+    busy: Sequence[str] = (),
+    priorities: tuple[int, int] = (FAST, BACKFILL),
+) -> list[ClaimedEvent]:
+    """Leases up to ``limit`` due events for ``lease`` seconds, fast ones first; of ``busy`` connections only those."""
+    given = (limit, owner, lease, *priorities)
+    return await _loaded(connection, await _ANY.run(connection, [(key,) for key in busy] or [("",)], *given))
+
+
+async def claim_of(
+    connection: AsyncConnection, each: int, owner: str, lease: float, crowd: Sequence[str]
+) -> list[ClaimedEvent]:
+    """Leases the oldest ``each`` live events of each of those connections."""
+    of = _OF[connection.dialect.name]
+    return await _loaded(connection, await of.run(connection, [(key,) for key in crowd], each, owner, lease))
+
+
+async def claim_apart(
+    connection: AsyncConnection, each: int, owner: str, lease: float, apart: Sequence[str]
+) -> list[ClaimedEvent]:
+    """Leases what is fast, and the oldest ``each`` live events of every connection but those (one at least)."""
+    fast = await _ANY.run(connection, [("",)], each, owner, lease, FAST, FAST)
+    others = _APART[connection.dialect.name]
+    found = await others.run(connection, [(key,) for key in apart], each, owner, lease)
+    return await _loaded(connection, [*fast, *found])
+
+
+async def _loaded(connection: AsyncConnection, leased: Sequence[Any]) -> list[ClaimedEvent]:
+    if not leased:
+        return []
+    loaded = await _LOAD.run(
+        connection,
+        [(row.id, row.fence, row.failures, row.replay, row.priority, row.dedupe) for row in leased],
+        min(row.id for row in leased),  # which partitions may have them
+        max(row.id for row in leased),
+    )
+    return [ClaimedEvent(*row) for row in loaded]
