@@ -33,13 +33,24 @@ _OF_EACH = {
     "postgresql": f"SELECT o.id FROM turn CROSS JOIN LATERAL ({_OLDEST}) o WHERE turn.key IS NOT NULL",
     "sqlite": f"SELECT i.id FROM turn JOIN inbox i ON i.id IN ({_OLDEST}) WHERE turn.key IS NOT NULL",
 }
-# The connections that have something due, found one after the other by the index and not by reading what is due, which
-# SQLite has to be told.
-_TURNS = """
-    SELECT min(connection_key) FROM inbox {by} WHERE state = 'received' AND priority = 1
-    UNION ALL
-    SELECT (SELECT min(i.connection_key) FROM inbox i {by} WHERE i.state = 'received' AND i.priority = 1
-            AND i.connection_key > turn.key) FROM turn WHERE turn.key IS NOT NULL
+# The connections that have something due but those of ``src``, found one after the other by the index and not by
+# reading what is due, which SQLite has to be told. A connection of ``src`` is never touched: what was planned of a
+# crowd stays in the index until a vacuum, and each look would walk over it.
+_NEXT = """
+    SELECT min(i.connection_key) FROM inbox i {by}
+    WHERE i.state = 'received' AND i.priority = 1 AND i.connection_key > walk.key
+"""
+_TURNS = f"""
+    gap(low, high) AS (
+        SELECT COALESCE(lag(connection_key) OVER (ORDER BY connection_key), ''), connection_key FROM {{src}}
+        UNION ALL SELECT max(connection_key), CAST(NULL AS text) FROM {{src}}),
+    walk(key, high, found) AS (
+        SELECT low, high, 0 FROM gap
+        UNION ALL
+        SELECT CASE WHEN walk.high IS NULL THEN ({_NEXT}) ELSE ({_NEXT} AND i.connection_key < walk.high) END,
+               walk.high, 1
+        FROM walk WHERE walk.key IS NOT NULL),
+    turn(key) AS (SELECT key FROM walk WHERE found = 1)
 """
 _OF = {
     name: sql.Statement(
@@ -48,13 +59,27 @@ _OF = {
     )
     for name, each in _OF_EACH.items()
 }
+_BY = {"postgresql": "", "sqlite": "INDEXED BY ix_inbox_turn"}
 _APART = {
     name: sql.Statement(
-        f"WITH RECURSIVE turn(key) AS ({_TURNS.replace('{by}', by)}),"
-        f" due AS MATERIALIZED ({each} AND turn.key NOT IN (SELECT connection_key FROM {{src}})) {_TAKE}",
+        f"WITH RECURSIVE {_TURNS.replace('{by}', _BY[name])}, due AS MATERIALIZED ({each}) {_TAKE}",
         "connection_key text",
     )
-    for (name, each), by in zip(_OF_EACH.items(), ("", "INDEXED BY ix_inbox_turn"), strict=True)
+    for name, each in _OF_EACH.items()
+}
+_WAITING = {
+    name: sql.Statement(
+        f"""
+        WITH RECURSIVE {_TURNS.replace("{by}", by)}
+        SELECT 1 FROM turn WHERE turn.key IS NOT NULL
+          AND (SELECT min(n.next_at) FROM inbox n {by} WHERE n.state = 'received' AND n.priority = 1
+               AND n.connection_key = turn.key) <= {{now}}
+        UNION ALL
+        SELECT 1 FROM inbox WHERE state = 'received' AND priority = 0 AND next_at <= {{now}} LIMIT 1
+        """,
+        "connection_key text",
+    )
+    for name, by in _BY.items()
 }
 _LOAD = sql.Statement(
     """
@@ -85,6 +110,12 @@ async def claim_of(
     """Leases the oldest ``each`` live events of each of those connections."""
     of = _OF[connection.dialect.name]
     return await _loaded(connection, await of.run(connection, [(key,) for key in crowd], each, owner, lease))
+
+
+async def waits_apart(connection: AsyncConnection, apart: Sequence[str]) -> bool:
+    """Whether ``claim_apart`` would find anything now; it is one read, and the claim a transaction that writes."""
+    waiting = _WAITING[connection.dialect.name]
+    return bool(await waiting.run(connection, [(key,) for key in apart] or [("",)]))
 
 
 async def claim_apart(

@@ -185,6 +185,9 @@ def open_ledger(
                     "idle_in_transaction_session_timeout": IDLE,
                     # What is claimed and settled is in memory; else whole tables would be read instead.
                     "random_page_cost": "1.1",
+                    # Up to PostgreSQL 17 a plan that must read a small table whole counts as immensely dear by
+                    # ``_BY_KEYS``, and would be compiled, for a tenth of a second, at every call.
+                    "jit": "off",
                     **(_BY_KEYS if steps else {}),
                 },
             },

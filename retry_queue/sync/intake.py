@@ -99,8 +99,11 @@ class Intake:
         A step that is full takes a tenth of a second, and what comes meanwhile would wait for two of them.
         """
         try:
+            apart = [*self._crowd, *self._busy()] or [""]
+            async with self._ledger.read() as connection:
+                if not await claims.waits_apart(connection, apart):
+                    return 0
             async with self._ledger.write() as connection:
-                apart = [*self._crowd, *self._busy()] or [""]
                 claimed = await claims.claim_apart(connection, EACH, self._ledger.owner, LEASE, apart)
                 self._crowd |= {key for key, n in _counted(claimed).items() if n >= EACH}
                 known = await self._known(connection, claimed) if claimed else (set(), 0)

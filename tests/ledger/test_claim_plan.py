@@ -89,6 +89,28 @@ async def test_shares_are_found_without_reading_the_burst(full: session.Ledger) 
     assert sum(touched.values()) <= 800, touched
 
 
+async def test_a_look_at_what_others_have_does_not_walk_over_the_crowd(
+    full: session.Ledger, own_postgres_url: str
+) -> None:
+    """The wound: forty looks a second of every worker read all that was planned of a burst and not vacuumed yet."""
+    await making.append(full, *(making.event(f"o{n}", key=f"other{n % 5}") for n in range(50)))
+    steps = session.open_ledger(own_postgres_url, owner="w2", pool=1, steps=True)
+    try:
+        for ledger in (full, steps):
+            async with ledger.write() as connection:  # as planning does it, with nobody to tidy up meanwhile
+                await connection.exec_driver_sql(
+                    "UPDATE inbox SET state = 'planned' WHERE id IN"
+                    " (SELECT id FROM inbox WHERE connection_key = 'shop' AND state = 'received' LIMIT 4000)"
+                )
+            for apart, waiting in ((["shop"], 1), (["shop", *(f"other{n}" for n in range(5))], 0)):
+                nodes = await explained(ledger, claims._WAITING["postgresql"], [(key,) for key in apart])
+                assert nodes[0]["Actual Rows"] == waiting
+                assert nodes[0]["Shared Hit Blocks"] + nodes[0]["Shared Read Blocks"] <= 80
+                assert "" not in read(nodes, "inbox")
+    finally:
+        await steps.close()
+
+
 async def test_the_lane_claim_reads_what_it_takes(full: session.Ledger) -> None:
     touched = read(await explained(full, outbox._CLAIM, [], "erp", 64, "w1", 60.0, 0, 1, 0), "lanes")
     assert "" not in touched, touched

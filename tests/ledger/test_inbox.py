@@ -171,6 +171,9 @@ async def test_a_burst_of_one_connection_leaves_the_others_their_share(ledger: s
     await making.append(ledger, *(making.event(f"o{n}", key=key) for n in range(30) for key in ("calm", "quiet")))
     async with ledger.write() as connection:
         crowd = await claims.claim_of(connection, 100, "w1", 60.0, ["burst"])
+        for apart in (["burst"], ["burst", "quiet"], ["calm"], [""]):
+            assert await claims.waits_apart(connection, apart)
+        assert not await claims.waits_apart(connection, ["quiet", "burst", "calm"])
         first = await claims.claim_apart(connection, 20, "w1", 60.0, ["burst"])
         second = await claims.claim_apart(connection, 20, "w1", 60.0, ["burst", "quiet"])
         both = await claims.claim_of(connection, 50, "w1", 60.0, ["burst", "quiet", "nobody"])
