@@ -45,8 +45,8 @@ async def run(
             found[f"{name}_{count}_in_turns_per_s"] = rate
     for name, prefix in (("workers", ""), ("ceiling", "ceiling_")):
         for figure, of in (("cost", "cpu_ms"), ("gain_on_all_cores", "per_s"), ("gain", "in_turns_per_s")):
-            found[prefix + figure] = found[f"{name}_{last}_{of}"] / found[f"{name}_{first}_{of}"]
-    found["gain_ratio"] = found["gain"] / found["ceiling_gain"]
+            found[prefix + figure] = found[f"{name}_{last}_{of}"] / max(found[f"{name}_{first}_{of}"], 1e-6)
+    found["gain_ratio"] = found["gain"] / max(found["ceiling_gain"], 1e-6)
     found["gain_per_worker"] = found["gain"] * first / last
     return found
 

@@ -95,16 +95,24 @@ class Step:
 
 async def current(connection: AsyncConnection, names: Iterable[int], *, lock: bool = False) -> dict[int, int]:
     """Name of a link at any time -> what it is called now. With ``lock`` nobody else changes these until the end."""
-    statement = _NAMES_LOCKED if lock and connection.dialect.name == "postgresql" else _NAMES
-    leads: dict[int, int] = {}
     wanted = set(names)
-    asked = set(wanted)
+    leads = await _followed(connection, _NAMES, wanted)
+    if lock and connection.dialect.name == "postgresql":
+        # All that the way there leads over is locked in one order, and what has moved meanwhile after it: whoever locks
+        # step by step waits for somebody who waits for him, and PostgreSQL takes a second to find that out.
+        leads = await _followed(connection, _NAMES_LOCKED, {*leads, *leads.values()})
+    return {name: _root(leads, name) for name in wanted if name in leads}
+
+
+async def _followed(connection: AsyncConnection, statement: sql.Statement, asked: set[int]) -> dict[int, int]:
+    """Where each name leads, and where those lead, to the end."""
+    leads: dict[int, int] = {}
     while asked:
         rows = await statement.run(connection, [(i,) for i in sorted(asked)])
         found = {row.id: int(row.link) for row in rows}
         leads |= found
         asked = {link for link in found.values() if link not in leads}
-    return {name: _root(leads, name) for name in wanted if name in leads}
+    return leads
 
 
 def _root(leads: Mapping[int, int], name: int) -> int:
