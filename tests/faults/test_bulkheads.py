@@ -135,8 +135,9 @@ async def standing(folder: Path, loud: dict[str, str], **how: Any) -> AsyncItera
 
 
 def within(found: float, alone: float, full: bool) -> bool:
-    """Ten per cent, and what a busy machine adds to milliseconds."""
-    return found <= alone * 1.10 + (0.010 if full else 0.150)
+    """Ten per cent, and what a busy machine adds to milliseconds: in the small run, of one short round beside other
+    tests, up to half a second. Whoever waits for a slow or dead system waits for whole seconds."""
+    return found <= alone * 1.10 + (0.010 if full else 0.500)
 
 
 @pytest.mark.alone
