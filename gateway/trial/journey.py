@@ -53,22 +53,22 @@ class Account:
 
 
 class Quiet:
-    """Nothing under way, and nothing new for as long as an echo or a second message would take.
-
-    A source that is not read just now (its system asks for fewer calls) may hold back both: it is waited for.
-    """
+    """Nothing under way, nothing new, and every polled source read again since: an echo would have been seen."""
 
     def __init__(self, place: stage.Stage) -> None:
         self._place = place
-        self._since: tuple[float, int] | None = None
+        self._since: tuple[float, int, dict[tuple[str, str], stage.Reading]] | None = None
 
     async def holds(self) -> bool:
         """Asked again and again until it holds."""
+        asked = time.monotonic()
+        read = await self._place.readings()  # first: what they found is in the balance that is read next
         balance = await self._place.balance()
-        busy = balance.in_flight or await self._place.unread()
-        if busy or self._since is None or self._since[1] != balance.received:
-            self._since = (time.monotonic(), balance.received)
-        return time.monotonic() - self._since[0] >= STILL_S
+        if balance.in_flight or self._since is None or self._since[1] != balance.received:
+            self._since = (time.monotonic(), balance.received, read)
+            return False
+        still, _, before = self._since
+        return asked - still >= STILL_S and all(one.anew(before.get(place)) for place, one in read.items())
 
 
 async def travel(place: stage.Stage, orders: int, console: Console, limit: float = 240.0) -> Account:

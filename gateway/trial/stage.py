@@ -12,6 +12,7 @@ import json
 import secrets
 import shutil
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,22 @@ from gateway.recipes import installing, making, recipe
 from gateway.trial import processes, story
 from retry_queue.ledger import cursors, session, tallies
 from retry_queue.ledger import secrets as sealing
+
+SOON_S = 10.0
+"""Within how long a source is read again for a trial to wait for it, in seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Where a polled source stands: how often its reading has begun, whether one goes on, what failed since."""
+
+    begun: int
+    goes_on: bool
+    failures: int
+
+    def anew(self, before: Reading | None) -> bool:
+        """Whether it was read whole by a reading that began after ``before``."""
+        return self.begun - self.goes_on > (before.begun if before else 0) and not self.failures
 
 
 class Stage:
@@ -75,10 +92,17 @@ class Stage:
         async with self.ledger.read() as connection:
             return await tallies.balance(connection)
 
-    async def unread(self) -> int:
-        """How many polled sources could not be read when they were last tried."""
+    async def readings(self) -> dict[tuple[str, str], Reading]:
+        """Every polled source that is read now or soon, or could not be read; by connection and source."""
         async with self.ledger.read() as connection:
-            return sum(one.failures > 0 for one in await cursors.all_rows(connection))
+            rows = await cursors.all_rows(connection)
+        now = await self.ledger.now()
+        return {
+            (row.connection_key, row.source): Reading(row.fence, row.owner is not None, row.failures)
+            for row in rows
+            if not (row.connection_key.startswith("~") or row.source.startswith("stream:"))
+            and (row.owner or row.failures or row.next_at - now < SOON_S)
+        }
 
     async def undelivered(self) -> list[str]:
         """Why deliveries did not arrive: route, state, reason, how many, and one of the explanations."""
