@@ -10,9 +10,10 @@ import asyncio
 import hashlib
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from connectors.core import model
 from retry_queue import tracing
@@ -123,38 +124,57 @@ class Appender:
         except Exception:
             log.exception("append.refused", handins=len(group), refusals=len(refused))
             for one in group:  # alone, so that what the database refuses spoils nobody else's
+                if one[1].done():
+                    continue
                 try:
                     await self._write([one], [], Counter())
                 except Exception as error:  # noqa: BLE001 - its sender is told, whatever it is
                     _refuse([one], error)
 
     async def _write(self, group: list[Waiting], refused: list[Refusal], counts: Counter[tuple[str, str]]) -> None:
+        """One transaction where only one can write at a time; else one for what is new, and one for what is not."""
         flat = [event for events, _ in group for event in events]
         past = bool(flat) and all(event.priority >= inbox.BACKFILL for event in flat)
-        async with self._ledger.write(patient=past) as connection:
-            ids = await inbox.append(connection, flat)
-            known = [event for event, made in zip(flat, ids, strict=True) if made is None and not event.reread]
-            gone = await inbox.switched(connection, known) if known else set()
-            for event, made in zip(flat, ids, strict=True):
-                if made is None and event.connection_key in gone:
-                    continue
-                if made is not None or not event.reread:
-                    counts[(event.connection_key, "received")] += 1
-                if made is None:
-                    counts[(event.connection_key, "reread" if event.reread else "duplicate")] += 1
-            await tallies.add(connection, self._ledger.slot, counts)
-            await quarantine.add(connection, refused)
-        at = 0
-        for events, future in group:
-            own, at = ids[at : at + len(events)], at + len(events)
-            if future.done():
-                continue
-            if lost := {event.connection_key for event in events} & gone:
-                future.set_exception(Switched(f"{min(lost)} went over to another system"))
-            else:
-                future.set_result(own)
+        slot = self._ledger.slot
+        if self._ledger.single:
+            async with self._ledger.write(patient=past) as connection:
+                ids = await inbox.append(connection, flat, slot)
+                gone = await self._known(connection, flat, ids, refused, counts)
+        else:
+            gone = set()
+            ids = []
+            if flat:
+                async with self._ledger.statement() as connection:
+                    ids = await inbox.append(connection, flat, slot)
+            if None in ids or refused or counts:
+                _answer([(one, own) for one, own in _shares(group, ids) if None not in own], gone)
+                async with self._ledger.write() as connection:
+                    gone = await self._known(connection, flat, ids, refused, counts)
+        _answer(_shares(group, ids), gone)
         if any(made is not None for made in ids):
             self._woken()
+
+    async def _known(
+        self,
+        connection: AsyncConnection,
+        flat: Sequence[inbox.NewEvent],
+        ids: Sequence[int | None],
+        refused: list[Refusal],
+        counts: Counter[tuple[str, str]],
+    ) -> set[str]:
+        """Counts what was there already and keeps what was refused; returns the connections that were switched."""
+        here = [event for event, made in zip(flat, ids, strict=True) if made is None]
+        told = [event for event in here if not event.reread]
+        gone = await inbox.switched(connection, told) if told else set()
+        for event in here:
+            if event.connection_key in gone:
+                continue
+            counts[(event.connection_key, "reread" if event.reread else "duplicate")] += 1
+            if not event.reread:
+                counts[(event.connection_key, "received")] += 1
+        await tallies.add(connection, self._ledger.slot, counts)
+        await quarantine.add(connection, refused)
+        return gone
 
     async def close(self) -> None:
         """Writes what waits, then stops."""
@@ -172,6 +192,25 @@ def _span(event: inbox.NewEvent, begun: float, caller: str) -> tracing.Span:
         "event", "server", event.trace, tracing.root(event.trace), begun, time.time() - begun,
         attributes=told, links=(above,) if above else (),
     )  # fmt: skip
+
+
+def _shares(group: list[Waiting], ids: Sequence[int | None]) -> Iterator[tuple[Waiting, Sequence[int | None]]]:
+    """Each hand-in with the ids that are its own."""
+    at = 0
+    for one in group:
+        begin, at = at, at + len(one[0])
+        yield one, ids[begin:at]
+
+
+def _answer(shares: Iterable[tuple[Waiting, Sequence[int | None]]], gone: set[str]) -> None:
+    """Tells whoever still waits what became of the hand-in."""
+    for (events, future), own in shares:
+        if future.done():
+            continue
+        if lost := {event.connection_key for event in events} & gone:
+            future.set_exception(Switched(f"{min(lost)} went over to another system"))
+        else:
+            future.set_result(list(own))
 
 
 def _refuse(group: list[Waiting], error: Exception) -> None:

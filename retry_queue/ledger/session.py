@@ -101,6 +101,12 @@ class Ledger:
             async with self._reader.connect() as connection:
                 yield connection
 
+    @asynccontextmanager
+    async def statement(self) -> AsyncIterator[AsyncConnection]:
+        """For one statement that writes and is its own transaction; not where only one can write at a time."""
+        async with self.read() as connection:  # which has none around it
+            yield connection
+
     async def now(self) -> float:
         """The database's clock, Unix seconds."""
         async with self.read() as connection:

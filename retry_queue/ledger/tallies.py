@@ -21,11 +21,13 @@ from retry_queue.ledger import events, sql
 
 EAST = 8 * 3600.0
 """Seconds by which days begin earlier than in UTC: a day of the tallies is one of Beijing."""
+TODAY = "CAST({now} + 28799.5 AS BIGINT) / 86400"
+MORE = "ON CONFLICT (day, connection_key, kind, slot) DO UPDATE SET n = tallies.n + excluded.n"
+"""For statements that count by the way."""
 _ADD = sql.Statement(
-    """
+    f"""
     INSERT INTO tallies (day, connection_key, kind, slot, n)
-    SELECT CAST({now} + 28799.5 AS BIGINT) / 86400, connection_key, kind, slot, n FROM {src} {more}
-    ON CONFLICT (day, connection_key, kind, slot) DO UPDATE SET n = tallies.n + excluded.n
+    SELECT {TODAY}, connection_key, kind, slot, n FROM {{src}} {{more}} {MORE}
     """,
     "connection_key text, kind text, slot int, n int",
 )

@@ -52,7 +52,7 @@ def statements() -> Iterator[tuple[str, str, int, bool]]:
             one = value.get("sqlite") if isinstance(value, dict) else value
             if isinstance(one, sql.Statement):
                 text = one._text["sqlite"]
-                if re.search(r"\bFOR (UPDATE|SHARE|NO KEY)|pg_advisory", text):  # only ever said to PostgreSQL
+                if re.search(r"\bFOR (UPDATE|SHARE|NO KEY)|pg_advisory|nextval", text):  # only ever said to PostgreSQL
                     continue
                 count = max((int(number) for number in re.findall(r"\?(\d+)", text)), default=0)
                 yield f"{module.name}.{name}", text, count, bool(one._columns)
