@@ -140,17 +140,21 @@ class Appender:
             async with self._ledger.write(patient=past) as connection:
                 ids = await inbox.append(connection, flat, slot)
                 gone = await self._known(connection, flat, ids, refused, counts)
+            self._ring(ids)
         else:
             gone = set()
             ids = []
             if flat:
                 async with self._ledger.statement() as connection:
                     ids = await inbox.append(connection, flat, slot)
+                self._ring(ids)
             if None in ids or refused or counts:
                 _answer([(one, own) for one, own in _shares(group, ids) if None not in own], gone)
                 async with self._ledger.write() as connection:
                     gone = await self._known(connection, flat, ids, refused, counts)
         _answer(_shares(group, ids), gone)
+
+    def _ring(self, ids: Sequence[int | None]) -> None:
         if any(made is not None for made in ids):
             self._woken()
 

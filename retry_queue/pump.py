@@ -63,6 +63,7 @@ class Pumps:
         self._settler = settler.Settler(ledger, self._gates, site)
         self._intake_bell = asyncio.Event()
         self._turns: dict[str, turns.Turn] = {}
+        self._stock = turns.Stock()
         self._holdings = holdings.Holdings()
         self._tasks: set[asyncio.Task[None]] = set()
         self._running: set[asyncio.Task[None]] = set()
@@ -129,6 +130,7 @@ class Pumps:
         await stopped.wait()
         self._halt.set()
         self._intake.crowded.set()
+        self._stock.short.set()
         self.rung()
         for turn in self._turns.values():
             turn.ring()
@@ -151,9 +153,12 @@ class Pumps:
     async def _intakes(self) -> None:
         while not self._halt.is_set():
             self._intake_bell.clear()
+            self._stock.planning()
             taken = await self._planned(self._intake.step(INTAKE_BATCH))
             if taken == 0:
                 await self._intake_bell.wait()
+            elif taken and self._intake.crowded.is_set() and self._stock.enough():
+                await rest.until(self._stock.short, turns.ENOUGH)
             elif taken is not None and MANY <= taken < INTAKE_BATCH:
                 await rest.until(self._halt, GATHER)
 
@@ -239,8 +244,9 @@ class Pumps:
             wanted = ahead - len(ready) if usable else 0
             if turn.due and wanted > 0 and len(ready) <= window // 2:
                 turn.due = False
-                if await self._refill(target, wanted, ready, loop.time()) >= wanted:
-                    turn.due = True
+                got = await self._refill(target, wanted, ready, loop.time())
+                self._stock.refilled(wanted, got)
+                turn.due = turn.due or got >= wanted
                 continue
             room = share - len(historic) if at_once else pace.past(share)
             if turn.history and usable and not ready and not spare and len(historic) <= share // 2:
@@ -262,8 +268,7 @@ class Pumps:
         of: tuple[int, int] = (inbox.FAST, inbox.LIVE),
     ) -> int:
         """Claims a batch; what needs no call is settled at once. Returns how many it got."""
-        policies = self._site().policies
-        gate = self._gates.of(target, 1).held
+        policies, gate = self._site().policies, self._gates.of(target, 1).held
         held, doubtful = self._holdings.claiming(target)
         try:
             async with self._ledger.write(patient=of == HISTORY) as connection:

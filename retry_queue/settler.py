@@ -16,7 +16,7 @@ from retry_queue.sync import claiming, deliver
 from retry_queue.sync import site as sites
 
 MAX_GROUP = 500
-LINGER, ENOUGH = 0.02, 64
+LINGER, ENOUGH = 0.04, 128
 """Seconds to wait for more results while many come, and how many are enough: fewer, larger commits. Nobody waits for
 them, for a call's slot is free before its result is written."""
 HISTORY_LINGER = 0.1

@@ -179,3 +179,14 @@ async def test_the_parts_that_are_linked_are_found_by_their_link(full: session.L
 
     nodes = await explained(full, records._GROUP, [(n,) for n in range(1, 20)])
     assert "" not in read(nodes, "records")
+
+
+async def test_taking_a_group_in_compares_no_row_with_every_other(own_postgres_url: str) -> None:
+    ledger = session.open_ledger(own_postgres_url, owner="w1", pool=1, steps=True)
+    rows = [("shop", f"d{n}", 1, None, "hook", "record", "order", f"T{n}", "{}", None, "t", 0) for n in range(500)]
+    nodes = await explained(ledger, inbox._TAKE, rows, 3)
+    await ledger.close()
+    assert not [node for node in nodes if node["Node Type"] in ("Nested Loop", "Hash Join", "Merge Join")]
+    scans = [node for node in nodes if node.get("CTE Name") == "given"]
+    assert [node["Actual Loops"] for node in scans] == [1, 1]
+    assert [node for node in nodes if node.get("CTE Name") == "made" and node["Actual Loops"] > 1] == []
