@@ -145,7 +145,7 @@ class Appender:
             gone = set()
             ids = []
             if flat:
-                async with self._ledger.statement() as connection:
+                async with self._ledger.loose() as connection:
                     ids = await inbox.append(connection, flat, slot)
                 self._ring(ids)
             if None in ids or refused or counts:

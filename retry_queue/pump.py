@@ -122,10 +122,9 @@ class Pumps:
         """Works until ``stopped``, then finishes what is under way."""
         self._seat.heard(asyncio.get_running_loop().time())
         settling = self._spawn(self._settler.run(), "settler")
-        self._spawn(self._sweeper.sweeps(self._halt), "sweep")
-        self._spawn(self._sweeper.looks(self._halt), "looks")
-        self._spawn(self._intakes(), "intake")
-        self._spawn(self._beside(), "beside")
+        loops = {"sweep": self._sweeper.sweeps(self._halt), "looks": self._sweeper.looks(self._halt)}
+        for name, loop in (loops | {"intake": self._intakes(), "beside": self._beside()}).items():
+            self._spawn(loop, name)
         self.wake()
         await stopped.wait()
         self._halt.set()
@@ -151,10 +150,12 @@ class Pumps:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _intakes(self) -> None:
+        taken: int | None = None
         while not self._halt.is_set():
+            quiet = taken is not None and taken < INTAKE_BATCH and not self._intake_bell.is_set()
             self._intake_bell.clear()
             self._stock.planning()
-            taken = await self._planned(self._intake.step(INTAKE_BATCH))
+            taken = await self._planned(self._intake.step(INTAKE_BATCH, look=quiet))
             if taken == 0:
                 await self._intake_bell.wait()
             elif taken and self._intake.crowded.is_set() and self._stock.enough():
@@ -299,8 +300,7 @@ class Pumps:
         owner, policies = self._ledger.owner, self._site().policies
         try:
             async with self._ledger.write() as connection:
-                period = self._gates.rule.probe
-                claimed = await outbox.probe(connection, target, owner, lane.LEASE, policies, period)
+                claimed = await outbox.probe(connection, target, owner, lane.LEASE, policies, self._gates.rule.probe)
             self._holdings.took(target, claimed)
             made = await self._prepared(claimed) if claimed else []
         except session.LedgerUnavailable as error:

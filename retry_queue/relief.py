@@ -49,7 +49,7 @@ class Relief(intake.Intake):
 
     async def _some(self) -> int:
         """Claims and plans a batch; fast events, history, what needs a detail call or travels both ways: not here."""
-        async with self._ledger.write() as connection:
+        async with self._ledger.loose() as connection:
             claimed, behind, epoch = await self._claim(
                 connection, BATCH, self._site().workers_own, (inbox.LIVE, inbox.LIVE)
             )

@@ -13,8 +13,9 @@ from retry_queue.ledger.inbox import BACKFILL, FAST, ClaimedEvent
 _TAKE = """
     UPDATE inbox SET owner = {2}, fence = fence + 1, next_at = {now} + {3} FROM due WHERE inbox.id = due.id
     RETURNING inbox.id, fence, failures, priority, dedupe,
-        CASE WHEN reason = 'replay' OR dedupe LIKE '#repair:%' THEN 1 ELSE 0 END AS replay
+        CASE WHEN reason = 'replay' OR dedupe LIKE '#repair:%' THEN 1 ELSE 0 END AS replay, {soon} AS soon
 """
+"""A lease that a power cut takes back was one that its holder cannot use any more: nobody waits for the disk."""
 _ANY = sql.Statement(
     """
     WITH due AS MATERIALIZED (

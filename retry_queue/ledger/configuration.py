@@ -20,6 +20,7 @@ EPOCH = "epoch"
 DECLARATIONS = "declarations"
 """Setting: id -> text of the connectors that the site declared itself."""
 
+_EPOCH = sql.Statement(f"SELECT version FROM settings WHERE key = '{EPOCH}'")
 _PUT_SETTING = sql.Statement(
     """
     INSERT INTO settings (key, value, version, updated_at) VALUES ({1}, {2}, 1, {now})
@@ -66,8 +67,8 @@ async def touch(connection: AsyncConnection) -> None:
 
 async def epoch(connection: AsyncConnection) -> int:
     """The number of changes so far."""
-    row = (await connection.execute(select(S.c.version).where(S.c.key == EPOCH))).first()
-    return int(row.version) if row else 0
+    rows = await _EPOCH.run(connection)
+    return int(rows[0].version) if rows else 0
 
 
 async def setting(connection: AsyncConnection, key: str) -> Any:

@@ -102,9 +102,12 @@ class Ledger:
                 yield connection
 
     @asynccontextmanager
-    async def statement(self) -> AsyncIterator[AsyncConnection]:
-        """For one statement that writes and is its own transaction; not where only one can write at a time."""
-        async with self.read() as connection:  # which has none around it
+    async def loose(self, *, patient: bool = False) -> AsyncIterator[AsyncConnection]:
+        """For statements that nothing must hold together: each is its own transaction, without two trips around them.
+
+        Where only one can write at a time they are one transaction all the same: a turn is dearer than that.
+        """
+        async with self.write(patient=patient) if self._turnstile else self.read() as connection:
             yield connection
 
     async def now(self) -> float:

@@ -2,7 +2,8 @@
 
 A statement is written once with marks: ``{src}`` is the batch as a table, ``{now}`` the database's
 clock in Unix seconds, ``{1}``, ``{2}`` … are scalars, ``{lock}`` skips rows that others hold,
-``{more}`` stands where SQLite needs ``WHERE true`` before ``ON CONFLICT``, ``{patch a b}`` is JSON
+``{more}`` stands where SQLite needs ``WHERE true`` before ``ON CONFLICT``, ``{soon}`` in ``RETURNING`` lets the
+transaction end before it is on disk, ``{patch a b}`` is JSON
 text ``a`` with the members of ``b`` put over it. The batch travels as one
 parameter (arrays on PostgreSQL, JSON on SQLite), so a statement's text never changes with its size
 and stays prepared.
@@ -32,7 +33,7 @@ _POSTGRES_TYPES = {
     "float": "float8",
     "bool": "boolean",
 }
-_MARK = re.compile(r"\{(src|now|lock|more|\d+|patch (\S+) (\S+))\}")
+_MARK = re.compile(r"\{(src|now|lock|more|soon|\d+|patch (\S+) (\S+))\}")
 _JOIN = re.compile(r"(?<!LEFT )(?<!CROSS )\bJOIN\b")
 _NOW = {
     "postgresql": "extract(epoch from statement_timestamp())::float8",  # stable: an index can be searched by it
@@ -75,6 +76,8 @@ class Statement:
                 return _NOW[dialect]
             if name == "lock":
                 return "FOR UPDATE SKIP LOCKED" if postgres else ""
+            if name == "soon":
+                return "set_config('synchronous_commit', 'off', true)" if postgres else "''"
             if name == "more":
                 return "" if postgres else "WHERE true"
             if name.startswith("patch "):

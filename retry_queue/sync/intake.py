@@ -1,6 +1,6 @@
 """Intake: claims received events, hydrates and maps them, and writes what the plan decided.
 
-Three steps, each its own transaction or none: claim (commit) · hydrate and map (no transaction) ·
+Three steps: claim (statements of their own) · hydrate and map (no transaction) ·
 write records, deliveries and rulings (one transaction, only for events that are still ours).
 """
 
@@ -80,14 +80,16 @@ class Intake:
         """Something may be leased to us that we do not know of, or could not finish."""
         self.running: set[asyncio.Task[None]] = set()
 
-    async def step(self, limit: int) -> int:
-        """Plans up to ``limit`` due events and returns how many it took.
+    async def step(self, limit: int, *, look: bool = False) -> int:
+        """Plans up to ``limit`` due events and returns how many it took; ``look``: probably there are none.
 
         Events that need a detail call go on by themselves per connection, so that a slow system delays
         only its own; a connection with ``HYDRATING`` of them gets no more until some are done.
         """
         doubtful, self._doubtful = self._doubtful, False
         try:
+            if look and not doubtful and not await self._waits():
+                return 0
             return await self._step(limit, doubtful)
         except Exception:
             self._doubtful = True
@@ -103,7 +105,7 @@ class Intake:
             async with self._ledger.read() as connection:
                 if not await claims.waits_apart(connection, apart):
                     return 0
-            async with self._ledger.write() as connection:
+            async with self._ledger.loose() as connection:
                 claimed = await claims.claim_apart(connection, EACH, self._ledger.owner, LEASE, apart)
                 self._crowd |= {key for key, n in _counted(claimed).items() if n >= EACH}
                 known = await self._known(connection, claimed) if claimed else (set(), 0)
@@ -111,6 +113,10 @@ class Intake:
         except Exception:
             self._doubtful = True
             raise
+
+    async def _waits(self) -> bool:
+        async with self._ledger.read() as connection:
+            return await inbox.due(connection, inbox.BACKFILL)
 
     def _busy(self) -> list[str]:
         return [key for key, n in self._hydrating.items() if n >= HYDRATING]
@@ -122,13 +128,13 @@ class Intake:
             async with self._ledger.read() as connection:
                 self._older = not await inbox.due(connection, inbox.LIVE)
         if doubtful or not self._older:
-            async with self._ledger.write() as connection:
+            async with self._ledger.loose() as connection:
                 if doubtful:  # nobody else would take it up before its lease ends
                     await inbox.abandon(connection, self._ledger.owner, self._held)
                 claimed, behind, epoch = await self._claim(connection, limit, busy, (inbox.FAST, inbox.LIVE))
                 self._older = not claimed and await inbox.due(connection, inbox.BACKFILL, inbox.BACKFILL)
         if not claimed and self._older:
-            async with self._ledger.write(patient=True) as connection:
+            async with self._ledger.loose(patient=True) as connection:
                 claimed, behind, epoch = await self._claim(connection, min(limit, HISTORY), busy, PAST)
             self._older = bool(claimed)
         return await self._taken(claimed, behind, epoch) if claimed else 0
@@ -180,7 +186,7 @@ class Intake:
         if of != PAST:
             self._crowd = {key for key, n in _counted(claimed).items() if n >= CROWD / max(len(crowd), 1)}
             (self.crowded.set if self._crowd else self.crowded.clear)()
-        return claimed, *await self._known(connection, claimed)
+        return claimed, *(await self._known(connection, claimed) if claimed else (set(), 0))
 
     async def _known(self, connection: AsyncConnection, claimed: Sequence[inbox.ClaimedEvent]) -> tuple[set[int], int]:
         behind = await inbox.behind(connection, [one for one in claimed if self._ordered(one)])
