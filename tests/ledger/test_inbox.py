@@ -6,6 +6,9 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable
 
+import pytest
+from sqlalchemy import text
+
 from retry_queue.ledger import claims, inbox, session, workers
 from retry_queue.ledger.states import EventState
 from tests.ledger import making
@@ -186,3 +189,21 @@ async def test_a_burst_of_one_connection_leaves_the_others_their_share(ledger: s
     keys = [one.connection_key for one in both]
     assert [keys.count(key) for key in ("burst", "calm", "quiet")] == [50, 0, 10], "as much of each that crowds"
     assert len({one.id for one in (*crowd, *first, *second, *both)}) == 210
+
+
+@pytest.mark.postgres
+async def test_only_a_planners_lease_does_not_wait_for_the_disk(own_postgres_url: str) -> None:
+    """What is written over the same connection afterwards does: an acknowledged event outlives a power cut."""
+    ledger = session.open_ledger(own_postgres_url, owner="w1", pool=1)
+    said = "SELECT current_setting('synchronous_commit') AS waits"
+    usual = (await making.rows(ledger, said))[0].waits
+    assert usual != "off"
+    await making.append(ledger, making.event("a"), making.event("b"))
+    async with ledger.loose() as connection:
+        assert len(await claims.claim(connection, 1, "w1", 60.0)) == 1
+        assert (await connection.execute(text(said))).scalar_one() == usual
+    async with ledger.write() as connection:
+        assert len(await claims.claim(connection, 1, "w1", 60.0)) == 1
+        assert (await connection.execute(text(said))).scalar_one() == "off", "this transaction is a lease and no more"
+    assert (await making.rows(ledger, said))[0].waits == usual
+    await ledger.close()
