@@ -65,7 +65,7 @@ class Pumps:
         self._turns: dict[str, turns.Turn] = {}
         self._stock = turns.Stock()
         self._holdings = holdings.Holdings()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[object]] = set()
         self._running: set[asyncio.Task[None]] = set()
         self._halt = asyncio.Event()
         self._seat = holdings.Seat(asyncio.get_running_loop().time())
@@ -107,13 +107,13 @@ class Pumps:
         for target, fast in targets.items():
             self.poke(target, fast)
 
-    def _spawn(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
+    def _spawn(self, work: Coroutine[object, None, object], name: str) -> asyncio.Task[object]:
         task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
         return task
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _ended(self, task: asyncio.Task[object]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
             log.error("pump.failed", task=task.get_name(), exc_info=task.exception())
@@ -164,17 +164,15 @@ class Pumps:
                 await rest.until(self._halt, GATHER)
 
     async def _beside(self) -> None:
-        steps: set[asyncio.Task[int | None]] = set()
+        steps: set[asyncio.Task[object]] = set()
         while not self._halt.is_set():
             if not self._intake.crowded.is_set():
                 await self._intake.crowded.wait()
                 continue
             if len(steps) < ABREAST:
-                steps.add(asyncio.create_task(self._planned(self._intake.others()), name="beside"))
+                steps.add(self._spawn(self._planned(self._intake.others()), "beside"))
             await rest.until(self._halt, BESIDE)
-            steps = {one for one in steps if not one.done()}
-        if steps:
-            await asyncio.wait(steps)
+            steps &= self._tasks
 
     async def _planned(self, step: Awaitable[int]) -> int | None:
         """How many events a step took; None when it failed, after a while."""

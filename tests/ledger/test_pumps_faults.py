@@ -134,6 +134,7 @@ async def crash(worker: hubs.Worker) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+    assert not [task for task in asyncio.all_tasks() if task.get_name() == "beside"], "its connection would never end"
     await worker.hub.calls.aclose()
     await worker.hub.appender.close()
     await worker.hub.bell.close()
