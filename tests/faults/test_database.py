@@ -44,7 +44,7 @@ async def test_postgres_fails_in_every_way(folder: Path, full: bool, seed: int, 
                     """Load before, during and after; what was taken is kept, and work goes on by itself."""
                     first, no, gone = len(ground.sender.accepted), refused(ground), len(ground.sender.away)
                     ground.sender.refusals.clear()
-                    async with ground.load(40.0, patience=120.0):
+                    async with ground.load(40.0, patience=120.0), _lag(ground) as lags:
                         await asyncio.sleep(0.5)
                         yield
                         ended = time.monotonic()
@@ -61,7 +61,8 @@ async def test_postgres_fails_in_every_way(folder: Path, full: bool, seed: int, 
                         slowest_503_s=round(worst, 1), ingress_back_s=round(back, 1),
                         away_s=round(max(ground.sender.away[gone:], default=0.0), 1),
                     )  # fmt: skip
-                    assert worst < 8.0, "a sender waited too long for its 503"
+                    lag = max(lags)
+                    assert worst < 6.0 + lag, f"a sender waited too long for its 503; /livez took {lag:.1f} s"
 
                 times = 20 if full else 1
                 async with told("PostgreSQL kill -9 of every backend, restart", f"{times} ×", 10.0):
@@ -121,6 +122,28 @@ async def test_postgres_fails_in_every_way(folder: Path, full: bool, seed: int, 
         finally:
             await between.down()
             database.stop(signal.SIGQUIT)
+
+
+@asynccontextmanager
+async def _lag(ground: harness.Ground) -> AsyncIterator[list[float]]:
+    """Seconds that an answer took which asks no database: what the machine was busy with, or stood still for."""
+    lags = [0.0]
+
+    async def ask() -> None:
+        async with httpx.AsyncClient(base_url=ground.hub.url, timeout=60.0) as client:
+            while True:
+                begun = time.monotonic()
+                assert (await client.get("/livez")).status_code == 200
+                lags.append(time.monotonic() - begun)
+                await asyncio.sleep(0.1)
+
+    asking = asyncio.create_task(ask())
+    try:
+        yield lags
+    finally:
+        asking.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asking
 
 
 @asynccontextmanager
