@@ -8,6 +8,7 @@ package brings the whole object mapper along, six MiB, of which the ledger uses 
 
 from __future__ import annotations
 
+import gc
 import importlib
 import importlib.util
 import sys
@@ -29,7 +30,8 @@ def _without_mapper() -> None:
 
 
 def main() -> int:
-    """Keeps out what is not used, then serves."""
+    """Keeps out what is not used, then serves. What is loaded stays: until all is, there is nothing to collect."""
+    gc.disable()
     absent = cast("ModuleType", None)  # how an import is told that there is no such module
     needless = (*DRAWING, *UNUSED, *(() if "api" in sys.argv[1:2] else WORDS))
     sys.modules.update(dict.fromkeys(needless, absent))

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import httpx
 from pydantic import Field
 
 from gateway import refusal
@@ -86,6 +85,8 @@ def _vault(where: str, vault: Vault | None) -> str:
             f"引用了 vault:{where}，但没有设置 SHUNIU_VAULT_ADDR 和 SHUNIU_VAULT_TOKEN",
             f"vault:{where} is named, but SHUNIU_VAULT_ADDR and SHUNIU_VAULT_TOKEN are not set",
         )
+    import httpx  # only who keeps secrets in Vault needs it here
+
     headers = {"X-Vault-Token": vault.token} | ({"X-Vault-Namespace": vault.namespace} if vault.namespace else {})
     url = f"{vault.address.rstrip('/')}/v1/{mount}/data/{rest}"
     try:

@@ -161,7 +161,8 @@ def scopes_there_are() -> frozenset[str]:
 _hasher = argon2.PasswordHasher()
 _threads = ThreadPoolExecutor(4, thread_name_prefix="argon2")
 """Each hash takes 64 MiB and a core for a moment: a flood of sign-ins must not take the machine."""
-_nobody = _hasher.hash(secrets.token_hex(16))
+_nobody = _threads.submit(_hasher.hash, secrets.token_hex(16))
+"""Made beside the loading of everything else."""
 
 
 async def hashed(password: str) -> str:
@@ -171,13 +172,13 @@ async def hashed(password: str) -> str:
 
 async def matches(stored: str | None, password: str) -> bool:
     """Whether a password fits; takes the same time when there is nobody to compare with."""
-    fits = await asyncio.get_running_loop().run_in_executor(_threads, _verify, stored or _nobody, password)
+    fits = await asyncio.get_running_loop().run_in_executor(_threads, _verify, stored, password)
     return fits and stored is not None
 
 
-def _verify(stored: str, password: str) -> bool:
+def _verify(stored: str | None, password: str) -> bool:
     try:
-        return _hasher.verify(stored, password)
+        return _hasher.verify(stored or _nobody.result(), password)
     except (argon2.exceptions.VerificationError, argon2.exceptions.InvalidHashError):
         return False
 

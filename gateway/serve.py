@@ -6,15 +6,20 @@ Each role imports only what it runs: the web framework is no part of a worker, a
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
 import signal
 import socket
 import sys
+from typing import TYPE_CHECKING
 
 import structlog
 import uvloop
 
 from gateway import children, settings, supervisor, telemetry
+
+if TYPE_CHECKING:
+    from retry_queue.ledger import session
 
 log = structlog.get_logger()
 
@@ -43,7 +48,32 @@ def run(config: settings.Settings, role: str = "all", pace: float = 1.0, sandbox
 
 
 async def _all(config: settings.Settings, pace: float, sandbox: int | None) -> int:
-    from retry_queue.ledger import session, users, workers
+    @functools.cache
+    def ledger() -> session.Ledger:
+        """Loaded and opened when it is asked for first, beside the roles: they begin without waiting for it."""
+        from retry_queue.ledger import session
+
+        return session.open_ledger(config.database_url, owner="supervisor", pool=2)
+
+    async def prepare() -> None:
+        """Beside the loading of the roles, which takes as long."""
+        from gateway import migrate
+        from retry_queue.ledger import users
+
+        await migrate.upgrade(config.database_url)
+        if not config.embedded_redis:
+            await _check_redis(config)
+        async with ledger().read() as connection:
+            if not await users.all_rows(connection):
+                log.warning("serve.nobody_may_sign_in", zh="还没有用户", do="shuniu user add NAME --role owner")
+
+    async def bury(pid: int, role: supervisor.Role) -> None:
+        """A dead process's leases go back at once; nobody waits for them to end."""
+        from retry_queue.ledger import workers
+
+        async with ledger().write() as connection:
+            owners = await workers.by_pid(connection, socket.gethostname()[:80], pid)
+            await workers.bury(connection, owners)
 
     command = [sys.executable, "-P", "-m", "gateway.child"]
     roles = [
@@ -53,26 +83,11 @@ async def _all(config: settings.Settings, pace: float, sandbox: int | None) -> i
     if sandbox is not None:
         simulators = [sys.executable, "-P", "-m", "connectors.simulator", "--port", str(sandbox)]
         roles.append(supervisor.Role("sandbox", simulators))
-    async with session.opened(config.database_url, owner="supervisor", pool=2) as ledger:
-
-        async def prepare() -> None:
-            """Beside the loading of the roles, which takes as long."""
-            from gateway import migrate
-
-            await migrate.upgrade(config.database_url)
-            if not config.embedded_redis:
-                await _check_redis(config)
-            async with ledger.read() as connection:
-                if not await users.all_rows(connection):
-                    log.warning("serve.nobody_may_sign_in", zh="还没有用户", do="shuniu user add NAME --role owner")
-
-        async def bury(pid: int, role: supervisor.Role) -> None:
-            """A dead process's leases go back at once; nobody waits for them to end."""
-            async with ledger.write() as connection:
-                owners = await workers.by_pid(connection, socket.gethostname()[:80], pid)
-                await workers.bury(connection, owners)
-
+    try:
         return await supervisor.Supervisor(config, roles, on_exit=bury, prepare=prepare).run()
+    finally:
+        if ledger.cache_info().currsize:
+            await ledger().close()
 
 
 async def _check_redis(config: settings.Settings) -> None:
@@ -129,6 +144,7 @@ def _settle_memory() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 50, 100)
+    gc.enable()
     children.trim()
 
 

@@ -1,6 +1,6 @@
 """One parent for the processes of ``shuniu serve``: starts them, starts them again, and leaves none behind.
 
-It holds DATA_DIR for itself, starts the embedded Valkey first when no Redis is configured, then the roles.
+It holds DATA_DIR for itself, and starts the embedded Valkey when no Redis is configured; the roles load meanwhile.
 A child that dies is replaced at once, then with growing pauses while it keeps dying. SIGTERM or SIGINT
 stops the roles, newest first, and Valkey last; a second signal, or the end of the grace period, kills. The
 kernel kills the children should the supervisor itself be killed. What it sees is in ``DATA_DIR/status.json``.
@@ -135,19 +135,18 @@ class Supervisor:
                 if self._config.embedded_redis
                 else None
             )
-            if server is not None:
-                server.prepare()  # says at once, and once, that this machine has none
             valkey_stop = asyncio.Event()
             valkey_task: asyncio.Task[None] | None = None
             tasks: list[asyncio.Task[None]] = []
             heartbeat = asyncio.create_task(self._heartbeat())
             self._gate = children.Gate()
             try:
+                await self._begin(tasks, waits=True)  # they load for longer than it takes to find Valkey
                 if server is not None:
+                    server.prepare()  # says at once, and once, that this machine has none
                     place = Child(Role(VALKEY, ()), VALKEY)
-                    self._children.append(place)
+                    self._children.insert(0, place)
                     valkey_task = self._keeper(place, server, valkey_stop)
-                await self._begin(tasks, waits=True)
                 if server is not None and valkey_task is not None:
                     await self._valkey_ready(server, valkey_task)
                 if self._prepare is not None and not self._stopping.is_set():

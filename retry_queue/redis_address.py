@@ -10,9 +10,6 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from redis import asyncio as aioredis
-from redis.asyncio import sentinel
-
 SCHEMES = frozenset({"redis+sentinel", "rediss+sentinel"})
 PORT = 26379
 
@@ -68,8 +65,12 @@ class _Following:
             await one.aclose()
 
 
-def client(url: str, kind: type[Any] = aioredis.Redis, **options: Any) -> Any:
+def client(url: str, kind: type[Any] | None = None, **options: Any) -> Any:
     """A client of the one server, or of whichever is master now. ``options`` are those of a connection."""
+    from redis import asyncio as aioredis  # settings need the words of an address only
+    from redis.asyncio import sentinel
+
+    kind = aioredis.Redis if kind is None else kind
     found = group(url)
     if found is None:
         return kind.from_url(url, **options)

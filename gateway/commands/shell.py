@@ -12,15 +12,15 @@ import locale
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
-from sqlalchemy import exc
 
-from connectors.core import egress
-from gateway import outside, settings
-from retry_queue.ledger import keyring, secrets, session
+from gateway import settings
+
+if TYPE_CHECKING:  # loaded where a ledger is opened: ``serve`` starts its processes without
+    from retry_queue.ledger import secrets, session
 
 ResultT = TypeVar("ResultT")
 Json = Annotated[bool, typer.Option("--json", help="输出 JSON / print JSON")]
@@ -76,7 +76,9 @@ def load(**overrides: Any) -> settings.Settings:
 @asynccontextmanager
 async def opened() -> AsyncIterator[Opened]:
     """The ledger of this machine's settings, its schema brought up to date first when it is embedded."""
-    from gateway import migrate
+    from connectors.core import egress
+    from gateway import migrate, outside
+    from retry_queue.ledger import keyring, session
 
     found = load()
     egress.allow(found.egress_allow)
@@ -90,6 +92,9 @@ async def opened() -> AsyncIterator[Opened]:
 
 def run(step: Callable[[Opened], Awaitable[ResultT]]) -> ResultT:
     """Runs one step over an opened ledger; a ledger that is away ends the command."""
+    from sqlalchemy import exc
+
+    from retry_queue.ledger import secrets, session
 
     async def whole() -> ResultT:
         async with opened() as hub:

@@ -27,7 +27,7 @@ from tests.docs import serving
 ROOT = Path(__file__).resolve().parents[2]
 ZENSICAL = pytest.mark.peers("zensical")
 FENCE = re.compile(r"^(`{3,})(\w*)\n(.*?)^\1$", re.MULTILINE | re.DOTALL)
-pytestmark = [pytest.mark.xdist_group("docs"), pytest.mark.timeout(400)]
+pytestmark = pytest.mark.timeout(400)
 
 FOR_ADMINS = (
     "index",
