@@ -91,14 +91,19 @@ def difference(wanted: Mapping[str, Any]) -> dict[str, Any]:
 
 
 async def login(send: Send, connection: model.Connection, now: float) -> model.Token:
-    """The first token, from the refresh token or the code of the form. Raises CredentialRefused without either."""
-    if connection.secrets.get("refresh_token"):
-        return await _refreshed(send, connection, connection.secrets["refresh_token"], now)
-    code = connection.secrets.get("code")
-    if not code:
+    """The first token, from the code of the form or else its refresh token. Raises CredentialRefused without either.
+
+    The code comes first: whoever authorises again has a new code, beside a refresh token that is long over.
+    """
+    code, entered = connection.secrets.get("code", ""), connection.secrets.get("refresh_token", "")
+    if not code and not entered:
         raise errors.CredentialRefused("neither a code nor a refresh token", hint=_NO_GRANT)
-    query = {**_client(connection), "grant_type": "code", "code": code}
-    return _token(connection, await send(model.Request("GET", _url(connection, "access_token"), query=query)), now)
+
+    async def exchange(one: str) -> model.Token:
+        query = {**_client(connection), "grant_type": "code", "code": one}
+        return _token(connection, await send(model.Request("GET", _url(connection, "access_token"), query=query)), now)
+
+    return await grant.from_code(code, entered, exchange) or await _refreshed(send, connection, entered, now)
 
 
 async def refresh(send: Send, connection: model.Connection, kept: model.Token, now: float) -> model.Token | None:

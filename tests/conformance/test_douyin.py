@@ -225,6 +225,16 @@ async def test_an_order_under_check_or_with_an_open_refund_is_on_hold() -> None:
         assert held["hold_reason"] == "有未完结的售后"
         given = {"order_id": risky["id"], "company_code": "shunfeng", "logistics_code": "SF1000000000001"}
         assert (await found.call(connection, "shipment.send", given)).waiting
+        line = found.simulator.shop.orders[risky["id"]]["sku_order_list"][0]["after_sale_info"]
+        for status in (7, 8, 11, 13):
+            line["after_sale_status"] = status
+            assert (await read(risky["id"]))["hold"], status
+            assert (await found.call(connection, "shipment.send", given)).waiting, status
+        line["after_sale_status"], line["refund_status"] = 12, 1
+        assert (await read(risky["id"]))["hold"], "agreed, and the money is still under way"
+        line["refund_status"] = 3
+        assert not (await read(risky["id"]))["hold"]
+        line["after_sale_status"], line["refund_status"] = 6, 1
         await control(found, f"/refunds/{refund['id']}/withdraw")
         assert not (await read(risky["id"]))["hold"]
         assert not (await found.call(connection, "shipment.send", given)).waiting

@@ -1,12 +1,10 @@
-"""Kuaishou: an independent signer, single-use refresh tokens, pushes without a signature, stock by difference."""
+"""Kuaishou: an independent signer, pushes without a signature, stock by difference."""
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import contextlib
 import json
-import time
 import warnings
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -16,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connectors.core import auth, client, decode, errors, grant, model, pacing, registry, verify
+from connectors.core import decode, errors, model, registry, verify
 from connectors.kuaishou import signer
 from gateway import signature as explaining
 from mappings import library
@@ -85,78 +83,6 @@ def test_the_signature_debugger_signs_what_a_call_would_carry() -> None:
         f'access_token=***&appkey={APP}&method=open.order.detail&param={{"oid":1}}&signMethod=HMAC_SHA256'
         "&timestamp=1583271919000&version=1&signSecret=***"
     )
-
-
-async def test_the_chain_of_single_use_refresh_tokens() -> None:
-    async with stage() as (found, connection):
-        tokens = found.simulator.tokens
-        await found.caller.probe(connection)
-        seen, ends = [tokens.refresh], tokens.refresh_ends
-        for _ in range(4):
-            await control(found, "/expire_tokens")
-            outcome = await found.caller.probe(connection)
-            assert [one.operation for one in outcome.exchanges] == ["shop.get", "token", "shop.get"]
-            shown = repr(outcome.exchanges)
-            assert not [one for one in [*seen, tokens.refresh] if one in shown]
-            seen.append(tokens.refresh)
-        assert len(set(seen)) == 5
-        assert tokens.used == set(seen[:-1])
-        assert tokens.refresh_ends == ends, "the end never moves"
-
-
-async def test_forty_callers_use_the_refresh_token_once() -> None:
-    async with stage() as (found, connection):
-        await found.caller.probe(connection)
-        await control(found, "/expire_tokens")
-        outcomes = await asyncio.gather(*(found.caller.probe(connection) for _ in range(40)))
-        assert all(one.data for one in outcomes)
-        assert len(found.simulator.tokens.used) == 1
-
-
-async def test_the_end_of_the_grant_needs_a_person() -> None:
-    async with stage() as (found, connection):
-        clock = [time.time()]
-        tokens = auth.MemoryTokens(lambda: clock[0])
-        own = client.Client(tokens, pacing.LocalPacer(), now=lambda: clock[0])
-        await own.probe(connection)
-        kept = await tokens.kept(connection.key)
-        assert kept is not None
-        until = grant.granted_until(kept.extra)
-        assert until == pytest.approx(found.simulator.tokens.refresh_ends, abs=2)
-        clock[0] = until + 1
-        with pytest.raises(errors.CredentialRefused) as caught:
-            await own.probe(connection)
-        await own.aclose()
-        assert "重新授权" in caught.value.hint["zh"]
-        assert not found.simulator.tokens.used, "what cannot work any more is not asked for"
-
-
-async def test_a_new_code_goes_before_the_old_chain() -> None:
-    async with stage() as (found, connection):
-        await found.caller.probe(connection)
-        await control(found, "/revoke")
-        with pytest.raises(errors.CredentialRefused) as caught:
-            await found.caller.probe(connection)
-        assert "授权" in caught.value.hint["zh"]
-        await control(found, "/authorize", code="simulated-code-0009")
-        # Saving the connection ends its token in the ledger; what the token carries stays.
-        tokens = found.caller._tokens._tokens
-        tokens[connection.key] = replace(tokens[connection.key], expires_at=0.0)
-        again = replace(connection, secrets={**connection.secrets, "code": "simulated-code-0009"})
-        assert (await found.caller.probe(again)).data
-
-
-async def test_a_refresh_token_used_elsewhere_is_a_matter_for_a_person() -> None:
-    async with stage() as (found, connection):
-        found.simulator.tokens.seed("refresh-from-elsewhere")
-        own = replace(connection, secrets={**connection.secrets, "refresh_token": "refresh-from-elsewhere"})
-        await found.caller.probe(own)
-        async with client.alone() as other:
-            with pytest.raises(errors.CredentialRefused, match="discarded"):
-                await other.probe(own)
-        bare = replace(connection, key="bare", secrets={**connection.secrets, "code": ""})
-        with pytest.raises(errors.CredentialRefused, match="neither"):
-            await found.caller.probe(bare)
 
 
 async def test_appsecret_in_place_of_signsecret_is_told() -> None:
@@ -311,6 +237,11 @@ async def test_blocked_risky_and_refunding_orders_are_on_hold() -> None:
         refund = (await control(found, f"/orders/{risky}/refund"))["id"]
         assert (await read(found, connection, risky))["hold_reason"] == "有未完结的售后"
         assert (await found.call(connection, "shipment.send", parcel)).waiting
+        for status in (20, 22, 30, 40, 45, 50):
+            found.simulator.shop.orders[int(risky)]["refunds"][0]["refundStatus"] = status
+            assert (await read(found, connection, risky))["hold"], status
+            assert (await found.call(connection, "shipment.send", parcel)).waiting, status
+        found.simulator.shop.orders[int(risky)]["refunds"][0]["refundStatus"] = 10
         await control(found, f"/refunds/{refund}/withdraw")
         assert not (await read(found, connection, risky))["hold"]
         assert not (await found.call(connection, "shipment.send", parcel)).waiting

@@ -1,6 +1,6 @@
 """One of several processes that share a limit: calls a system as fast as it may, for a while, and says what it met.
 
-python -m tests.ledger.paced DATABASE REDIS|- URL SECONDS
+python -m tests.ledger.paced DATABASE REDIS|- URL SECONDS: says ``ready``, and begins when it is told a line.
 """
 
 from __future__ import annotations
@@ -51,6 +51,9 @@ async def main(database: str, redis: str, url: str, seconds: float) -> None:
     shared = pacer.SharedPacer(ledger, None if redis == "-" else redis, patience=1.0)
     calls = client.Client(auth.MemoryTokens(), shared)
     met: Counter[str] = Counter()
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    await asyncio.to_thread(sys.stdin.readline)  # all begin together, however long each took to load
     end = time.monotonic() + seconds
 
     async def one() -> None:

@@ -7,6 +7,7 @@ import itertools
 import os
 import sys
 import time
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -164,11 +165,15 @@ async def test_several_processes_keep_a_ban(postgres_url: str, valkey_url: str, 
     async with hosted() as (system, answered):
         command = [sys.executable, "-m", "tests.ledger.paced", postgres_url, valkey_url if redis else "-", system.url]
         children = [
-            await asyncio.create_subprocess_exec(*command, "4.5", stdout=asyncio.subprocess.PIPE, env=dict(os.environ))
+            await asyncio.create_subprocess_exec(*command, "4.5", stdin=PIPE, stdout=PIPE, env=dict(os.environ))
             for _ in range(3)
         ]
-        async with asyncio.timeout(40):
-            said = [orjson.loads((await child.communicate())[0]) for child in children]
+        async with asyncio.timeout(60):
+            for child in children:
+                assert child.stdout is not None
+                assert await child.stdout.readline() == b"ready\n"
+            told = await asyncio.gather(*(child.communicate(b"go\n") for child in children))
+            said = [orjson.loads(one[0]) for one in told]
     assert answered, "the system sent somebody away"
     assert all(one.get("banned") for one in said), said
     on_its_way = 0.7 if redis else 1.0  # a call that was let go may be slow on a busy machine
