@@ -234,6 +234,10 @@ def test_both_layers_must_say_yes(body: dict[str, Any], good: bool) -> None:
     ("words", "becomes"),
     [
         ("accessToken 已过期", "token"),
+        *(
+            (words, "token")
+            for words in ("token已失效", "token 已过期", "invalid token", "Token过期", "access_token无效")
+        ),
         ("token已过期，请刷新", "token"),
         ("refreshToken 已失效", "credential"),
         ("签名错误", "credential"),
@@ -248,6 +252,14 @@ def test_words_decide_where_numbers_are_not_public(words: str, becomes: str) -> 
     raw = json.dumps({"error_code": 4711, "error_msg": words, "success": False}, ensure_ascii=False).encode()
     got = answer.Answer(200, {"content-type": "application/json"}, raw)
     assert failure.Reader(registry.get("xiaohongshu"), None).finding(got, safe=True).becomes == becomes
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+def test_a_broken_gateway_is_no_refusal_also_when_it_says_so_in_json(status: int) -> None:
+    """A shipment that may have been made was given up for good."""
+    got = answer.Answer(status, {"content-type": "application/json"}, b'{"error_code": -1, "success": false}')
+    spec = registry.get("xiaohongshu")
+    assert failure.Reader(spec, spec.operations["shipment.send"]).finding(got, safe=False).becomes == "unknown"
 
 
 # Orders, stock, after-sales.
