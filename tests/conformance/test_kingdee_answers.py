@@ -107,3 +107,10 @@ def test_filters_escape_and_refuse() -> None:
     for wrong in ("FNumber = 'O'Brien'", "FNumber ~ 'x'", "1=1 or 1=1", "FNumber ="):
         with pytest.raises(books.Refused, match="过滤条件"):
             query.conditions(wrong)
+
+
+@pytest.mark.parametrize("operation", ["probe", "sales_order.list", "inventory.usable", "sales_order.create"])
+def test_a_refused_login_is_no_row(operation: str) -> None:
+    """An order poll took it for one row that means nothing, and went on past the changes it had not read."""
+    refused = {"Message": "签名不匹配", "MessageCode": "002005000003016", "LoginResultType": -5}
+    assert meaning(operation, refused) == "credential"

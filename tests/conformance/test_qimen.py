@@ -135,6 +135,16 @@ def test_stock_changes_of_several_items_are_one_event_each_and_ask_for_the_level
     assert SPEC.messages["stock_change"].hydrate is not None
 
 
+def test_two_sales_of_one_piece_are_two_changes_where_the_warehouse_gives_no_number() -> None:
+    def sold(order: str, at: str) -> str:
+        said = f"<orderCode>{order}</orderCode><changeTime>2026-06-30 {at}</changeTime><quantity>-1</quantity>"
+        body = f"<request><items><item><itemCode>A</itemCode>{said}</item></items></request>"
+        return pieces(call("stockchange.report", body))[0].dedupe
+
+    assert len({sold("T1", "10:00:00"), sold("T2", "10:00:00"), sold("T2", "10:00:01")}) == 3
+    assert sold("T1", "10:00:00") == sold("T1", "10:00:00"), "told again it is the same"
+
+
 def test_a_signed_parcel_becomes_signed() -> None:
     when = "<operateTime>2026-06-30 10:00:00</operateTime>"
     progress = f"<processStatus>SIGN</processStatus><expressCode>SF1</expressCode>{when}"

@@ -91,3 +91,20 @@ async def test_the_web_edition_wants_its_own_names_for_a_window() -> None:
         await stage.do([rehearsal.Step(call="qyb.refund.push")])
         for name in ("qyb", "web"):
             assert len(await rows(stage, stage.connection(name), "qyb.refund.list")) == 1
+
+
+@pytest.mark.parametrize("source", ["qjb_stock", "qyb_stock"])
+async def test_defective_pieces_are_not_the_stock_of_the_sound_ones(source: str) -> None:
+    """Their row names the same SKU and warehouse with nothing to sell: whichever came last set the shops."""
+    async with rehearsal.stage("wangdian") as stage:
+        connection = stage.connection("main" if source == "qjb_stock" else "qyb")
+        row = {
+            "rec_id": 1,
+            "spec_no": "SKU-1001",
+            "warehouse_no": "wh01",
+            "stock_num": 5,
+            "modified": "2026-07-03 15:19:40",
+        }
+        assert event(connection, source, {**row, "defect": 0}).entity == "inventory"
+        for defect in (True, 1, "1"):
+            assert event(connection, source, {**row, "defect": defect}).entity is None
