@@ -2,8 +2,8 @@
 
 Controls, under ``/_sim/jd``: ``POST orders`` ``{count, customer?, skus?, warehouse?}`` · ``GET orders/{id}`` ·
 ``POST orders/{id}/{pause|resume|finish|cancel|split|refund|service}`` · ``POST applications/{id}`` ``{status}`` ·
-``POST services/{id}/{send_back|settle}`` ``{waybill?}`` · ``GET goods`` · ``POST expire_token`` ``{renewable?}`` ·
-``POST authorize`` · ``POST agree`` (gives a code).
+``POST services/{id}/{send_back|settle}`` ``{waybill?, result?}`` · ``GET goods`` · ``POST expire_token``
+``{renewable?}`` · ``POST authorize`` · ``POST agree`` (gives a code).
 """
 
 from __future__ import annotations
@@ -228,7 +228,7 @@ class Simulator(engine.Simulator):
         wish, desk = await control.body(request), self.calls.desk
         changes: dict[str, Callable[[], Any]] = {
             "send_back": lambda: desk.sent_back(number, str(wish.get("waybill", "JDX000000000001"))),
-            "settle": lambda: desk.settled(number),
+            "settle": lambda: desk.settled(number, int(wish.get("result", 0))),
         }
         if what not in changes:
             raise LookupError(f"no '{what}' here; there are: {', '.join(changes)}")

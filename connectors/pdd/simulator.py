@@ -1,7 +1,8 @@
 """The simulated Pinduoduo: gateway at ``/pdd/api/router``, messages at ``/pdd/message/…``, one shop behind both.
 
-Controls, under ``/_sim/pdd``: ``POST orders`` ``{count, customer?, sku?, quantity?, review?}`` · ``GET orders/{sn}`` ·
-``POST orders/{sn}/{review|release|sign|address|refund}`` · ``POST refunds/{id}`` ``{status}`` · ``GET goods`` ·
+Controls, under ``/_sim/pdd``: ``POST orders`` ``{count, customer?, sku?, quantity?, review?, gift?, deposit?,
+contact?}`` · ``GET orders/{sn}`` · ``POST orders/{sn}/{review|release|sign|address|refund|balance|abnormal}`` ·
+``POST refunds/{id}`` ``{status}`` · ``GET goods`` ·
 ``POST expire_token`` · ``POST authorize`` · ``POST agree`` (gives a code) · ``POST cut`` (ends every message socket).
 """
 
@@ -16,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
-from connectors.pdd.simulated import calls, channel, gate, refunds, shop
+from connectors.pdd.simulated import calls, channel, gate, oddities, refunds, shop
 from connectors.simulator import control, engine, world
 
 
@@ -210,6 +211,9 @@ class Simulator(engine.Simulator):
             order = self.shop.confirm(
                 self._buyer(wish.get("customer")), sku, number, bool(wish.get("review")), self.dice
             )
+            if wish.get("gift") or wish.get("deposit") or wish.get("contact"):
+                gift = self._wanted(wish["gift"]) if wish.get("gift") else None
+                oddities.make(order, gift, bool(wish.get("deposit")), bool(wish.get("contact")))
             made.append({name: order[name] for name in ("order_sn", "pay_amount", "order_status", "updated_at")})
             if len(made) % 50 == 0:
                 await asyncio.sleep(0)
@@ -225,6 +229,8 @@ class Simulator(engine.Simulator):
             "review": lambda: self.shop.review(sn, True),
             "release": lambda: self.shop.review(sn, False),
             "sign": lambda: self.shop.sign(sn),
+            "balance": lambda: oddities.balance(self.shop, sn),
+            "abnormal": lambda: oddities.abnormal(self.shop, sn),
             "address": lambda: self.shop.move(sn, str(wish.get("city", "宁波市"))),
             "refund": lambda: refunds.open_refund(
                 self.shop, sn, bool(wish.get("returning")), str(wish.get("reason", "不想要了"))

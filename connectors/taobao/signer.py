@@ -66,6 +66,11 @@ def sign(request: model.Request, connection: model.Connection, now: float) -> No
 
 # The grant
 
+_WRONG_SELLER = {
+    "zh": "授权的不是这家店铺：请用连接上卖家数字编号的店铺主账号授权",
+    "en": "Another shop was authorised: agree as the main account of the seller's user id on this connection",
+}
+
 
 async def login(send: Send, connection: model.Connection, now: float) -> model.Token:
     """The SessionKey for the code of the last authorisation, else the one that a person entered."""
@@ -88,13 +93,17 @@ async def refresh(send: Send, connection: model.Connection, kept: model.Token, n
 
 
 async def _exchanged(send: Send, connection: model.Connection, wanted: Mapping[str, str], now: float) -> model.Token:
-    request = model.Request("POST", str(scope.settings(connection)["base_url"]), form=dict(wanted))
+    config = scope.settings(connection)
+    request = model.Request("POST", str(config["base_url"]), form=dict(wanted))
     sign(request, connection, now)
     got = await send(request)
     grant.check(connection, got)
     said = _told(got.body, wanted["method"])
     if not said.get("access_token"):
         raise errors.CredentialRefused("the authorisation gave no SessionKey", hint=grant.AGAIN)
+    seller = str(config.get("seller_id") or "")
+    if seller and str(said.get("taobao_user_id") or seller) != seller:
+        raise errors.Misdeclared(f"the SessionKey is for seller {said.get('taobao_user_id')}", hint=_WRONG_SELLER)
     ends = now + float(said.get("expires_in") or 86400)
     # Zero means that it cannot be renewed: in-house applications of merchants are authorised again each year.
     renewable = float(said.get("re_expires_in") or 0) > 0

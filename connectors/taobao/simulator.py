@@ -1,9 +1,9 @@
 """The simulated Taobao: gateway at ``/taobao/router/rest``, TMC at ``/taobao/tmc``, one shop behind both.
 
 Controls, under ``/_sim/taobao``: ``POST orders`` ``{count, customer?, skus?, paid?}`` · ``GET orders/{tid}`` ·
-``POST orders/{tid}/{pay|hold|release|finish|close|refund|exchange}`` · ``POST refunds/{id}`` ``{status}`` ·
+``POST orders/{tid}/{pay|deposit|hold|release|finish|close|refund|exchange}`` · ``POST refunds/{id}`` ``{status}`` ·
 ``POST exchanges/{id}`` ``{status}`` ·
-``POST goods/{num_iid}/off`` · ``POST expire_session`` ·
+``POST goods/{num_iid}/{off|delete}`` · ``POST expire_session`` ·
 ``POST authorize`` ``{session?}`` · ``POST agree`` (gives a code) · ``POST cut`` (ends every TMC socket).
 """
 
@@ -97,6 +97,7 @@ class Simulator(engine.Simulator):
             post("/refunds/{number}", self.change_refund),
             post("/exchanges/{number}", self.change_exchange),
             post("/goods/{num_iid:int}/off", self.take_off),
+            post("/goods/{num_iid:int}/delete", self.delete),
             post("/expire_session", self.expire_session),
             post("/authorize", self.authorize),
             post("/agree", self.agree),
@@ -266,6 +267,7 @@ class Simulator(engine.Simulator):
             return control.answer(exchanges.ask(self.shop, tid, int(wish["sku"]) if wish.get("sku") else None))
         changes: dict[str, Callable[[int], shop.Record]] = {
             "pay": self.shop.pay,
+            "deposit": self.shop.deposit,
             "finish": self.shop.finish,
             "close": self.shop.close,
             "hold": lambda number: self.shop.hold(number, True),
@@ -289,6 +291,13 @@ class Simulator(engine.Simulator):
         number = request.path_params["num_iid"]
         self.shop.off.add(number)
         self._tell("taobao_item_ItemDownshelf", {"nick": shop.SELLER, "num_iid": number})
+        return control.answer({"num_iid": number})
+
+    async def delete(self, request: Request) -> Response:
+        """The seller deletes a product."""
+        number = request.path_params["num_iid"]
+        self.shop.gone.add(number)
+        self._tell("taobao_item_ItemDelete", {"nick": shop.SELLER, "num_iid": number})
         return control.answer({"num_iid": number})
 
     async def expire_session(self, _request: Request) -> Response:

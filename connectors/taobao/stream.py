@@ -2,7 +2,9 @@
 
 Both doors give ``accept`` the same JSON, shaped as a row of ``taobao.tmc.messages.consume``, and confirm a
 message to the vendor only after ``accept`` returned, which means that it is durable. What is not confirmed
-comes again. Faults of the network never leave this module: it connects again, ever more slowly.
+comes again. Shops of one application that share a group share its queue: another seller's message is given back,
+where the connection says whose it is. Faults of the network never leave this module: it connects again, ever more
+slowly.
 """
 
 from __future__ import annotations
@@ -41,7 +43,8 @@ async def _session(connection: model.Connection, accept: channel.Accept, stopped
     async with channel.reached(str(config["tmc_url"]), ping_every=PING_EVERY, largest=tmc.LARGEST) as socket:
         token = await _greet(socket, config, connection.secrets.get("app_secret", ""))
         log.info("channel_open", connection=connection.key)
-        await channel.together(stopped, _receive(socket, token, accept, connection.key), _pull(socket, token))
+        seller = str(config.get("seller_id") or "")
+        await channel.together(stopped, _receive(socket, token, accept, connection.key, seller), _pull(socket, token))
 
 
 async def _greet(socket: websocket.ClientConnection, config: Mapping[str, Any], secret: str) -> str:
@@ -62,22 +65,28 @@ async def _pull(socket: websocket.ClientConnection, token: str) -> None:
         await asyncio.sleep(PULL_EVERY)
 
 
-async def _receive(socket: websocket.ClientConnection, token: str, accept: channel.Accept, key: str) -> None:
+async def _receive(
+    socket: websocket.ClientConnection, token: str, accept: channel.Accept, key: str, seller: str
+) -> None:
     async with channel.Hands() as hands:
         async for data in socket:
             frame = _frame(data)
             if frame.message == tmc.Message.SEND and frame.get("__kind") == tmc.Kind.DATA:
-                await hands.take(_take(socket, token, frame, accept, key))
+                await hands.take(_take(socket, token, frame, accept, key, seller))
 
 
 async def _take(
-    socket: websocket.ClientConnection, token: str, frame: tmc.Frame, accept: channel.Accept, key: str
+    socket: websocket.ClientConnection, token: str, frame: tmc.Frame, accept: channel.Accept, key: str, seller: str
 ) -> None:
-    """Accept one message, then confirm it. Without a confirmation it comes again."""
+    """Accept one message, then confirm it; another seller's goes back. Without a confirmation it comes again."""
     try:
         message = row(frame)
     except tmc.FrameError as error:
         log.warning("channel_unreadable", connection=key, reason=str(error))
+        return
+    if not consume.ours(frame.get("userid"), seller):
+        with contextlib.suppress(websockets.ConnectionClosed):
+            await socket.send(tmc.encode(tmc.failed(token, int(frame.get("id")), "another seller")))
         return
     if await channel.kept(message, accept, key):
         with contextlib.suppress(websockets.ConnectionClosed):

@@ -169,6 +169,16 @@ def confirm(token: str, message_id: int) -> Frame:
     return Frame(Message.SEND, custom, token=token)
 
 
+def failed(token: str, message_id: int, reason: str) -> Frame:
+    """Give one message back: it comes again, to this reader of the queue or another."""
+    custom = {
+        "__kind": Value(Format.BYTE, Kind.FAILED),
+        "id": Value(Format.INT64, message_id),
+        "msg": Value(Format.TEXT, reason[:128]),
+    }
+    return Frame(Message.SEND, custom, token=token)
+
+
 def content(frame: Frame) -> str:
     """The JSON text of a data frame, unzipped when it came zipped. Raises FrameError when it is neither."""
     held = frame.get("content", "")

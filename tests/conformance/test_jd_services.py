@@ -57,13 +57,25 @@ async def test_a_return_is_agreed_to_received_and_paid_back(url: engine.Url, cal
     assert (await calls.call(shop, "service.agree", answer)).already
     await jd_peer.control(url, f"services/{which['serviceId']}/send_back", waybill="JDX000000000009")
     assert (await calls.call(shop, "service.freight", which)).record_id == "JDX000000000009"
-    await calls.call(shop, "service.receive", {**which, "note": "完好"})
+    # Registered as received is not paid back yet: somebody over there decides.
+    assert (await calls.call(shop, "service.receive", {**which, "note": "完好"})).waiting
+    assert (await calls.call(shop, "service.refunds", {"orderId": which["orderId"]})).data == []
     await jd_peer.control(url, f"services/{which['serviceId']}/settle")
     assert (await calls.call(shop, "service.receive", {**which, "note": "完好"})).already
+    (refund,) = (await calls.call(shop, "service.refunds", {"orderId": which["orderId"]})).data
+    assert (refund["status"], refund["sameOrderServiceBill"]["serviceId"]) == (13, which["serviceId"])
     assert effects(url) == ["service_agreed", "service_received"]
     row = (await calls.call(shop, "service.get", which)).data
     record = library.shipped("jd", "service_order").from_native(row, {})
     assert (record["status"], record["kind"], record["amount"]) == ("done", "return", Decimal(68))
+
+
+async def test_goods_sent_back_to_the_buyer_are_no_refund(url: engine.Url, calls: client.Client) -> None:
+    shop, which = jd_peer.connection(url), await asked(url)
+    await jd_peer.control(url, f"services/{which['serviceId']}/settle", result=70)
+    row = (await calls.call(shop, "service.get", which)).data
+    assert library.shipped("jd", "service_order").from_native(row, {})["status"] == "closed"
+    assert (await calls.call(shop, "service.refunds", {"orderId": which["orderId"]})).data == []
 
 
 async def test_a_decision_on_an_older_version_is_refused(
@@ -99,7 +111,7 @@ async def test_a_lost_answer_is_looked_up_and_nothing_is_registered_twice(
     with contextlib.suppress(errors.OutcomeUnknown):
         await calls.call(shop, "service.receive", {**which, "note": "完好"})
     await jd_peer.control(url, "faults", drop_reply=0)
-    assert (await calls.call(shop, "service.receive", {**which, "note": "完好"}, fresh=False)).already
+    assert (await calls.call(shop, "service.receive", {**which, "note": "完好"}, fresh=False)).waiting
     assert effects(url).count("service_received") == 1
 
 

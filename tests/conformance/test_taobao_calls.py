@@ -221,9 +221,36 @@ async def test_a_held_or_unpaid_order_is_not_shipped(
     await control(url, f"refunds/{refund}", status="CLOSED")
     assert not (await calls.call(connection, "shipment.send", parcel(tid))).waiting
     unpaid = await ordered(url, paid=False)
+    await control(url, f"orders/{unpaid}/deposit")
+    native = (await calls.call(connection, "order.get", {"tid": unpaid})).data
+    deposit = library.shipped("taobao", "order").from_native(native, {})
+    assert (deposit["status"], deposit.get("paid_at"), deposit.get("payments")) == ("created", None, None)
     with pytest.raises(errors.Rejected) as refused:
         await calls.call(connection, "shipment.send", parcel(unpaid, "SF1000000000009"))
     assert str(refused.value.code).endswith(":B02")
+
+
+@pytest.mark.parametrize("status", ["WAIT_SELLER_AGREE", "WAIT_BUYER_RETURN_GOODS", "WAIT_SELLER_CONFIRM_GOODS"])
+@pytest.mark.parametrize("part", [False, True])
+async def test_no_line_goes_out_while_a_refund_is_open(
+    url: engine.Url,
+    calls: client.Client,
+    connection: model.Connection,
+    shop: simulator.Simulator,
+    status: str,
+    part: bool,
+) -> None:
+    tid = await ordered(url, skus=[shop.world.skus[0].code, shop.world.skus[1].code])
+    first, second = (line["oid"] for line in shop.shop.trades[int(tid)]["orders"]["order"])
+    if part:
+        shop.shop.ship(int(tid), [first], True, "SF1000000000001", "SF")
+    refund = (await control(url, f"orders/{tid}/refund", oid=second, returning=True))["refund_id"]
+    if status != "WAIT_SELLER_AGREE":
+        await control(url, f"refunds/{refund}", status=status)
+    sent = {**parcel(tid, "SF1000000000002"), "sub_tid": str(second), "is_split": 1}
+    assert (await calls.call(connection, "shipment.send", sent)).waiting
+    await control(url, f"refunds/{refund}", status="CLOSED")
+    assert not (await calls.call(connection, "shipment.send", sent)).waiting
 
 
 async def test_stock_memo_goods_and_couriers(
@@ -317,6 +344,15 @@ async def test_an_ended_session_needs_a_person(
     with pytest.raises(errors.CredentialRefused):
         await calls.probe(connection)
     await calls.probe(taobao_peer.connection(url, secrets={"session": session}))
+
+
+async def test_another_shop_that_was_authorised_is_not_taken(url: engine.Url, calls: client.Client) -> None:
+    given = {"code": (await control(url, "agree"))["code"], "session": ""}
+    with pytest.raises(errors.Misdeclared) as wrong:
+        await calls.probe(taobao_peer.connection(url, secrets=given, seller_id="4711"))
+    assert "不是这家店铺" in wrong.value.hint["zh"]
+    given = {"code": (await control(url, "agree"))["code"], "session": ""}
+    await calls.probe(taobao_peer.connection(url, secrets=given, seller_id=str(simulator.SELLER_ID)))
 
 
 async def test_a_wrong_secret_needs_a_person(url: engine.Url, calls: client.Client) -> None:

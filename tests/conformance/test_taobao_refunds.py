@@ -79,6 +79,30 @@ async def test_goods_come_back_before_the_money_goes(
     assert [one.kind for one in shop.journal.effects] == ["return_agreed", "refund"]
 
 
+async def test_tmall_agrees_to_what_was_reviewed(
+    url: engine.Url, calls: client.Client, connection: model.Connection, shop: simulator.Simulator
+) -> None:
+    shop.configure({"tmall": True})
+    tid = await ordered(url)
+    made = await control(url, f"orders/{tid}/refund")
+    record = {"id": made["refund_id"], "kind": "refund", "status": "done", "order_id": tid}
+    given = library.shipped("taobao", "decision").to_native({**record, "amount": made["refund_fee"]}, {})
+    with pytest.raises(errors.Rejected):
+        await calls.call(connection, "refund.agree", given)
+    assert not (await calls.call(connection, "refund.agree_reviewed", given)).already
+    assert (await calls.call(connection, "refund.agree_reviewed", given)).already
+    assert len(shop.journal.find("refund", made["refund_id"])) == 1
+
+
+async def test_a_deleted_product_is_not_there(
+    url: engine.Url, calls: client.Client, connection: model.Connection, shop: simulator.Simulator
+) -> None:
+    number = shop.world.skus[0].ids["taobao.num_iid"]
+    await control(url, f"goods/{number}/delete")
+    assert (await calls.call(connection, "product.get", {"num_iid": number})).data is None
+    assert (await calls.call(connection, "product.get", {"num_iid": "1"})).data is None
+
+
 async def test_a_product_off_the_shelf_is_seen_by_message_and_by_polling(
     url: engine.Url, calls: client.Client, connection: model.Connection, shop: simulator.Simulator
 ) -> None:

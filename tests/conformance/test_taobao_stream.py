@@ -199,6 +199,26 @@ async def test_another_group_is_another_queue(url: engine.Url) -> None:
     assert len(waiting(url)) == 2
 
 
+@pytest.mark.parametrize("door", DOORS)
+async def test_another_sellers_message_goes_back_to_the_queue(url: engine.Url, door: str) -> None:
+    kept: list[int] = []
+
+    async def accept(message: bytes) -> None:
+        kept.append(json.loads(message)["user_id"])
+
+    await order(url, 2)
+    foreign = list(waiting(url).values())[::2]
+    for one in foreign:
+        one.seller = 4711
+    ours = taobao_peer.connection(url, receive=door, seller_id=str(simulator.SELLER_ID))
+    async with receiving(ours, accept):
+        await streaming.until(lambda: len(waiting(url)) == len(foreign) and all(one.given > 1 for one in foreign))
+    assert set(kept) == {simulator.SELLER_ID}
+    async with receiving(taobao_peer.connection(url, receive=door, seller_id="4711"), accept):
+        await streaming.until(lambda: not waiting(url))
+    assert kept.count(4711) == len(foreign)
+
+
 async def test_an_expired_session_silences_the_shop(url: engine.Url) -> None:
     async with httpx.AsyncClient() as client:
         await client.post(f"{url}/_sim/taobao/expire_session")

@@ -1,7 +1,7 @@
 """Service orders after receipt: agreed to, refused, received and cancelled, each under the version that was read.
 
 A decision names the ``sysVersion`` it was made on; another one is refused, so that two desks do not overrule each
-other. The vendor pays back what was registered as received by itself.
+other. What was registered as received waits for a decision, made in the vendor's console (``settled``).
 """
 
 from __future__ import annotations
@@ -14,6 +14,10 @@ from connectors.jd.simulated import shop
 
 Params = dict[str, Any]
 Answer = dict[str, Any]
+NO_MONEY = (5, 6, 70)
+"""``processResult``: advice, cancelled, goods sent back to the buyer."""
+PAID_BACK = 13
+"""``status`` of a refund."""
 ASKED, REFUSED, AWAITED, PENDING, DONE, CANCELLED = 10001, 10004, 10005, 10007, 10010, 10011
 NAMES = {
     ASKED: "待审核",
@@ -45,6 +49,7 @@ class Desk:
         self.methods: dict[str, Callable[[Params], Answer]] = {
             "jingdong.asc.query.view": self.view,
             "jingdong.asc.freight.view": self.freight,
+            "jingdong.asc.serviceAndRefund.view": self.refunds,
             "jingdong.asc.audit.reason.list": self.reasons,
             "jingdong.asc.audit.send": self.agree,
             "jingdong.asc.audit.refuse": self.refuse,
@@ -60,6 +65,22 @@ class Desk:
         found = self._found(given)
         code = found.get("_waybill") if found is not None else None
         return _said({"expressCode": code, "expressCompany": "京东快递", "shipWayId": 2087} if code else None)
+
+    def refunds(self, given: Params) -> Answer:
+        """What was paid back for an order."""
+        if str(given.get("buId", "")) != self.vender():
+            raise shop.Refused("62", "buId不正确", "Invalid buId")
+        rows = [
+            {
+                "afsRefundId": one["serviceId"] + 50_000_000,
+                "status": PAID_BACK,
+                "refoundAmount": one["actualPayPrice"],
+                "sameOrderServiceBill": {"serviceId": one["serviceId"], "orderId": one["orderId"]},
+            }
+            for one in self.shop.services.values()
+            if str(one["orderId"]) == str(given.get("orderId", "")) and one.get("_paid_back")
+        ]
+        return {"pageResult": {"totalCount": len(rows), "data": rows}}
 
     def reasons(self, given: Params) -> Answer:
         self._operator(given)
@@ -93,9 +114,10 @@ class Desk:
         found["_waybill"] = waybill
         return found
 
-    def settled(self, number: int) -> shop.Record:
-        """The platform pays back."""
+    def settled(self, number: int, result: int) -> shop.Record:
+        """Somebody decides what becomes of it; ``result`` is the ``processResult``, most of which pay back."""
         found = self._known(number)
+        found |= {"processResult": result, "_paid_back": result not in NO_MONEY}
         self._moved(found, DONE, None)
         return found
 

@@ -155,19 +155,7 @@ class Shop:
             "stock_out_handle_status": -1,
             "step_order_info": None,
             "order_tag_list": [{"name": "no_trace_delivery", "value": 0}],
-            "item_list": [
-                {
-                    "goods_id": sku.goods_id,
-                    "sku_id": sku.sku_id,
-                    "outer_goods_id": sku.outer_goods_id,
-                    "outer_id": sku.outer_id,
-                    "goods_name": sku.name,
-                    "goods_spec": sku.spec,
-                    "goods_price": float(sku.price),
-                    "goods_count": number,
-                    "goods_img": "https://img.example.invalid/a.jpg",
-                }
-            ],
+            "item_list": [row(sku, number)],
         }
         self.orders[sn], self.buyers[sn] = order, buyer
         self.stock[sku.sku_id] = max(0, self.stock[sku.sku_id] - number)
@@ -215,6 +203,8 @@ class Shop:
                 raise business("订单正在风控审核中，不能发货")
             if order["refund_status"] == REFUNDED:
                 raise business("订单已退款，不能发货")
+            if order["order_status"] == 0 or (order["step_order_info"] or {}).get("step_trade_status") in (0, 1):
+                raise business("订单状态异常或尾款未付，不能发货")
             if order["order_status"] != WAITING:
                 raise business("订单已发货，请勿重复发货")
         order |= {"order_status": SENT, "logistics_id": company, "tracking_number": waybill}
@@ -284,6 +274,9 @@ class Shop:
         for name, (frame, clear, mask) in secret.items():
             told[name] = _cipher(frame, order["order_sn"], clear) if readable else ""
             told[f"{name}_mask"] = mask
+        if "contact_mobile" in told:
+            # Since 2025-11 some orders have the phone here, and nothing where it was.
+            told |= {"contact_mobile": told["receiver_phone"], "receiver_phone": "", "receiver_name": ""}
         return told
 
     def opened(self, sn: str, cipher: str) -> str | None:
@@ -302,6 +295,21 @@ class Shop:
         order["updated_at"] = local(self.now())
         if topic is not None:
             self.tell(f"pdd_trade_{topic}", {"mall_id": self.mall_id, "tid": order["order_sn"], **more})
+
+
+def row(sku: Goods, number: int) -> Record:
+    """A SKU as a line of an order."""
+    return {
+        "goods_id": sku.goods_id,
+        "sku_id": sku.sku_id,
+        "outer_goods_id": sku.outer_goods_id,
+        "outer_id": sku.outer_id,
+        "goods_name": sku.name,
+        "goods_spec": sku.spec,
+        "goods_price": float(sku.price),
+        "goods_count": number,
+        "goods_img": "https://img.example.invalid/a.jpg",
+    }
 
 
 def _cipher(frame: str, sn: str, clear: str) -> str:

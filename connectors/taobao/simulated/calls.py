@@ -173,7 +173,7 @@ class Calls:
                 "id": one.id,
                 "topic": one.topic,
                 "content": one.content,
-                "user_id": self.channel.seller_id,
+                "user_id": one.seller,
                 "user_nick": self.channel.seller,
                 "pub_app_key": "12497914",
                 "pub_time": shop.local(one.at),

@@ -26,7 +26,7 @@ WINDOW = 200
 
 @dataclass(slots=True)
 class Message:
-    """One message; ``at`` is a Unix time, ``copies`` how often each giving repeats it."""
+    """One message; ``at`` is a Unix time, ``copies`` how often each giving repeats it, ``seller`` whose it is."""
 
     id: int
     topic: str
@@ -34,6 +34,8 @@ class Message:
     at: float
     copies: int = 1
     given: int = 0
+    seller: int = 0
+    failed: int = 0
 
 
 class Queue:
@@ -71,6 +73,11 @@ class Queue:
 
     def confirm(self, number: int) -> bool:
         return self.messages.pop(number, None) is not None
+
+    def fail(self, number: int) -> None:
+        """Given back: it comes again when its lease is over."""
+        if (one := self.messages.get(number)) is not None:
+            one.failed += 1
 
     def due(self) -> float | None:
         """When the next message may be given (Unix time; 0 is at once), or None."""
@@ -116,7 +123,8 @@ class Channel:
         """A new message, not yet in a queue; ids are 19 digits as the vendor's are."""
         self._count += 1
         at = self.terms.now()
-        return Message(4 * 10**18 + int(at * 1000) % 10**12 * 10**6 + self._count, topic, content, at, copies)
+        number = 4 * 10**18 + int(at * 1000) % 10**12 * 10**6 + self._count
+        return Message(number, topic, content, at, copies, seller=self.seller_id)
 
     async def connected(self, socket: WebSocket) -> None:
         """One client, from its CONNECT to its end."""
@@ -187,13 +195,15 @@ class Channel:
             kind = frame.get("__kind")
             if kind == tmc.Kind.CONFIRM:
                 queue.confirm(int(frame.get("id", 0)))
+            elif kind == tmc.Kind.FAILED:
+                queue.fail(int(frame.get("id", 0)))
             # A pull asks for what is due; a confirmation makes room for more.
             bell.set()
 
     async def _send(self, socket: WebSocket, queue: Queue, bell: asyncio.Event) -> None:
         held: set[int] = set()
         while True:
-            held &= queue.messages.keys()
+            held = {number for number in held & queue.messages.keys() if not queue.messages[number].failed}
             due = None if len(held) >= WINDOW else queue.due()
             if due is None or due > self.terms.now():
                 await _rung(bell, None if due is None else due - self.terms.now())
@@ -212,7 +222,7 @@ class Channel:
             "content": (tmc.Format.BYTES, packed) if packed else (tmc.Format.TEXT, one.content),
             "time": (tmc.Format.DATE, int(one.at * 1000)),
             "nick": (tmc.Format.TEXT, self.seller),
-            "userid": (tmc.Format.TEXT, str(self.seller_id)),
+            "userid": (tmc.Format.TEXT, str(one.seller)),
             "publisher": (tmc.Format.TEXT, "12497914"),
         }
         return tmc.Frame(tmc.Message.SEND, {name: tmc.Value(*value) for name, value in values.items()})

@@ -22,6 +22,7 @@ def methods(place: shop.Shop) -> dict[str, Callable[[Params], Answer]]:
     """The calls by name."""
     return {
         "taobao.rp.refunds.agree": lambda given: agree(place, given),
+        "taobao.rp.refund.review": lambda given: review(place, given),
         "taobao.rp.returngoods.agree": lambda given: take_back(place, given),
         "taobao.refund.refuse": lambda given: refuse(place, given),
         "taobao.refund.refusereason.get": reasons,
@@ -37,7 +38,7 @@ def _result(number: str, word: str) -> Answer:
 
 
 def agree(place: shop.Shop, given: Params) -> Answer:
-    """``refund_infos`` is ``id|fen|version|phase``; a stale version or another amount is refused."""
+    """``refund_infos`` is ``id|fen|version|phase``; a stale version, another amount or no review (Tmall) is refused."""
     parts = calls.need(given, "refund_infos").split("|")
     if len(parts) != 4 or not parts[1].isdecimal():
         raise shop.Refused(41, "Invalid arguments:refund_infos")
@@ -48,11 +49,25 @@ def agree(place: shop.Shop, given: Params) -> Answer:
     due = int(Decimal(one["refund_fee"]) * 100)
     fresh = (version, phase) == (str(one["refund_version"]), one["refund_phase"])
     ready = one["status"] == ("WAIT_SELLER_CONFIRM_GOODS" if one["has_good_return"] else "WAIT_SELLER_AGREE")
-    if not fresh or not ready or int(fen) != due or (due > SMALL and not given.get("code")):
+    reviewed = one.get("reviewed") or not place.tmall
+    if not reviewed or not fresh or not ready or int(fen) != due or (due > SMALL and not given.get("code")):
         return _result(number, "OP_FAILURE_UE")
     refunds.advance(place, number, "SUCCESS")
     place.commit("refund", number, {"fen": due})
     return _result(number, "OP_SUCC")
+
+
+def review(place: shop.Shop, given: Params) -> Answer:
+    """Marks a refund of a Tmall shop as one that may be agreed to; that is a new version of it."""
+    names = ("refund_id", "operator", "refund_phase", "refund_version", "result", "message")
+    number, _, phase, version, result, _ = (calls.need(given, name) for name in names)
+    one = place.refunds.get(number)
+    if one is None or not place.tmall:
+        raise shop.remote("isv.refund-not-exist", f"退款不存在 {number}")
+    if (version, phase) != (str(one["refund_version"]), one["refund_phase"]):
+        raise shop.remote("isv.refund-version-error", "退款版本已变化")
+    one |= {"reviewed": result == "true", "refund_version": one["refund_version"] + 1}
+    return {"is_success": True}
 
 
 def take_back(place: shop.Shop, given: Params) -> Answer:
@@ -141,6 +156,8 @@ def item(place: shop.Shop, given: Params) -> Answer:
     """One product with its SKUs, on sale or not."""
     fields, number = calls.need(given, "fields"), calls.whole(given, "num_iid")
     found = [one for one in place.goods if one.num_iid == number]
+    if number in place.gone:
+        raise shop.remote("isv.item-is-delete:invalid-numIid", "商品已被删除")
     if not found:
         raise shop.remote("isv.item-not-exist:num_iid", "商品不存在")
     skus = [

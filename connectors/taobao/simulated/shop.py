@@ -100,6 +100,7 @@ class Shop:
         self.refunds: dict[str, Record] = {}
         self.exchanges: dict[str, Record] = {}
         self.off: set[int] = set()
+        self.gone: set[int] = set()
         self.stock: dict[int, int] = {sku.sku_id: 1000 for sku in goods}
         self.waybills: dict[str, str] = {}
         # 19 digits: a part of the clock, so that a restarted shop does not give old numbers again.
@@ -160,7 +161,16 @@ class Shop:
             "pay_time": local(self.now()),
             "alipay_no": f"{local(self.now())[:10].replace('-', '')}22001{tid % 10**12:012d}",
         }
+        if "step_trade_status" in trade:
+            trade["step_trade_status"] = "FRONT_PAID_FINAL_PAID"
         self._changed(trade, "TradeBuyerPay")
+        return trade
+
+    def deposit(self, tid: int) -> Record:
+        """The order is a pre-sale and its deposit is paid, the rest is not."""
+        trade = self._in_state(tid, {"WAIT_BUYER_PAY"})
+        trade |= {"type": "step", "step_trade_status": "FRONT_PAID_FINAL_NOPAID", "pay_time": local(self.now())}
+        self._changed(trade, "TradeBuyerStepPay")
         return trade
 
     def hold(self, tid: int, held: bool) -> Record:
