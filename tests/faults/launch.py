@@ -47,16 +47,16 @@ class Faulty(supervisor.Supervisor):
 
 
 class Store:
-    """Throws the dice for every statement and every commit of the ledger."""
+    """Throws the dice for every statement and every commit of the ledger; commits are far fewer."""
 
-    def __init__(self, rate: float, flag: str, seed: int) -> None:
-        self._rate, self._flag = rate, flag
+    def __init__(self, rate: float, flag: str, seed: int, commits: float) -> None:
+        self._rate, self._commits, self._flag = rate, commits, flag
         self._random = random.Random(seed * 1_000_003 + os.getpid())
         self._run = sql.Statement.run
         self._write = session.Ledger.write
 
-    def _struck(self) -> bool:
-        return self._random.random() < self._rate and Path(self._flag).exists()
+    def _struck(self, rate: float) -> bool:
+        return self._random.random() < rate and Path(self._flag).exists()
 
     def _fail(self, words: str) -> None:
         with Path(f"{self._flag}.{os.getpid()}").open("a") as noted:
@@ -70,10 +70,10 @@ class Store:
         store = self
 
         async def run(this: sql.Statement, connection: AsyncConnection, rows: Any = (), *scalars: Any) -> Sequence[Any]:
-            if store._struck():
+            if store._struck(store._rate):
                 store._fail(store._random.choice(("error", "timeout")))
             found = await store._run(this, connection, rows, *scalars)
-            if store._struck():
+            if store._struck(store._rate):
                 store._fail("timeout after the statement")
             return found
 
@@ -82,9 +82,9 @@ class Store:
             with session._told():
                 async with store._write(this, **how) as connection:
                     yield connection
-                    if store._struck():
+                    if store._struck(store._commits):
                         store._fail("error at the commit")
-                if store._struck():
+                if store._struck(store._commits):
                     store._fail("timeout after the commit")
 
         sql.Statement.run = run  # type: ignore[method-assign,assignment]

@@ -101,8 +101,8 @@ async def test_the_ledger_lies(
         pytest.skip("the small run has one database")
     url = request.getfixturevalue("postgres_url") if database == "postgres" else ""
     flag = folder / "lying"
-    size, rate = (10_000, 0.01) if full else (300, 0.02)
-    inject = {"store": {"rate": rate, "flag": str(flag), "seed": seed}}
+    size, rate, commits = (10_000, 0.01, 0.01) if full else (300, 0.02, 0.1)  # 300 events are few commits
+    inject = {"store": {"rate": rate, "flag": str(flag), "seed": seed, "commits": commits}}
     async with harness.ground(folder, seed, records=1_000, database_url=url, inject=inject) as ground:
         flag.touch()
         await ground.sender.send(size, rate=150.0 if full else 100.0, patience=60.0)

@@ -79,7 +79,7 @@ async def test_roles_load_while_what_they_need_is_made(config: settings.Settings
     roles = [supervisor.Role("api", waiting(note), waits=True), supervisor.Role("worker", WAITS)]
     boss = supervisor.Supervisor(config, roles, prepare=made.wait)  # type: ignore[arg-type]
     running = asyncio.create_task(boss.run())
-    await until(note.exists)
+    await until(lambda: note.exists() and note.read_text())
     await asyncio.sleep(0.3)
     assert note.read_text() == "loaded\n"
     assert not boss.started.is_set()
@@ -95,7 +95,7 @@ async def test_what_cannot_be_made_ready_lets_nobody_in(config: settings.Setting
     note = tmp_path / "note"
 
     async def fails() -> None:
-        await until(note.exists)
+        await until(lambda: note.exists() and note.read_text())
         raise settings.Unusable("数据库比程序新", "the database is newer than this program")
 
     boss = supervisor.Supervisor(config, [supervisor.Role("api", waiting(note), waits=True)], prepare=fails)
