@@ -161,9 +161,10 @@ def _target(target: routes.Target, entity: str, world: World) -> list[Fault]:
         spec = world.connectors.get(connector)
     except (registry.UnknownConnector, registry.DeclarationError):
         return []  # said where the connection is
-    sends = [name for name, one in spec.operations.items() if one.kind in SENDS]
+    opened = scope.settings(model.Connection(target.connection, spec, there[1], {}))
+    sends = [name for name, one in spec.operations.items() if one.kind in SENDS and scope.applies(one.when, opened)]
     operation = spec.operations.get(target.operation)
-    if operation is None or operation.kind not in SENDS:
+    if operation is None or target.operation not in sends:
         what = ("可写的接口操作", "operation that writes")
         return [unknown("unknown_operation", what, target.operation, sends, "operation")]
     found = []

@@ -230,6 +230,8 @@ class Operation(RequestSpec):
     """Mapping file (without .yaml) under mappings/<connector>/ that makes the input; default: entity."""
     purpose: terms.Purpose | None = None
     """What it is for, where several operations take the same entity; recipes choose by it."""
+    when: dict[str, str | list[str]] = Field(default_factory=dict)
+    """Only for connections with these settings (an edition); routes and recipes of others cannot name it."""
 
     @model_validator(mode="after")
     def _sane(self) -> Operation:

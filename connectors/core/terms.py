@@ -20,8 +20,9 @@ class Part(BaseModel):
 
 
 Category = Literal["marketplace", "mall", "erp", "wms", "crm", "messaging", "oa", "generic"]
-Purpose = Literal["staff", "contact", "welcome", "group", "refund"]
-"""Messages to a colleague, to a customer, as the first words to one, to a chat group; the refund itself."""
+Purpose = Literal["staff", "contact", "welcome", "group", "refund", "stop"]
+"""Messages to a colleague, to a customer, as the first words to one, to a chat group; the refund itself; telling who
+took an order that it is closed or held."""
 
 
 class Text(Part):

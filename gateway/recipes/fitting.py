@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from connectors.core import declaration, model, registry
+from connectors.core import model, registry, scope
 from gateway import current, route_soundness
 from gateway.recipes import recipe
 from mappings import canonical
@@ -73,7 +73,7 @@ def judge(
             )
     operations: dict[str, tuple[str, ...]] = {}
     for name, wanted in part.takes.items():
-        operations[name] = tuple(serving(wanted, connector, spec, world))
+        operations[name] = tuple(serving(wanted, connector, opened, world))
         if not operations[name] and not wanted.optional:
             said = wanted.purpose or wanted.entity
             reasons.append((f"没有可用于 {said} 的接口操作", f"it has no operation for {said}"))
@@ -100,13 +100,14 @@ def _lists_goods(connector: str, given: Iterable[str] | None, world: route_sound
 
 
 def serving(
-    wanted: recipe.Capability, connector: str, spec: declaration.Declaration, world: route_soundness.World
+    wanted: recipe.Capability, connector: str, opened: model.Connection, world: route_soundness.World
 ) -> list[str]:
     """The operations that do what is wanted, the likeliest first: with the purpose asked for, then as declared."""
+    spec, config = opened.declaration, scope.settings(opened)
     steps = {step.operation for one in spec.operations.values() if one.flow for step in one.flow.steps}
     found: list[tuple[int, bool, int, str]] = []
     for name, one in spec.operations.items():
-        if one.kind not in wanted.kinds or name in steps or one.entity not in (wanted.entity, None):
+        if not scope.applies(one.when, config) or one.kind not in wanted.kinds or name in steps or one.entity not in (wanted.entity, None):
             continue
         if one.purpose != wanted.purpose and (wanted.purpose or one.purpose == "welcome"):
             continue

@@ -388,11 +388,8 @@ async def test_one_item_and_several_items_read_the_same() -> None:
         level = await stage.caller.call(connected, "inventory.get", {"item": "I7", "warehouse": "WH01"})
         read = library.shipped("qimen", "inventory").from_native(jsontext.loads(jsontext.dumps(level.data)), {})
         assert (read["id"], str(read["available"])) == ("I7@WH01", "1")
-        simulated.house.batches = {
-            ("I7", "WH01", "ZP", "B1"): 4,
-            ("I7", "WH01", "CC", "B2"): 9,
-            ("I7", "WH02", "ZP", ""): 2,
-        }
+        batches = {("I7", "WH01", "ZP", "B1"): 4, ("I7", "WH01", "CC", "B2"): 9, ("I7", "WH02", "ZP", ""): 2}
+        simulated.house.batches = batches
         for kinds in (False, True):
             simulated.configure({"every_kind": kinds})
             level = await stage.caller.call(connected, "inventory.get", {"item": "I7", "warehouse": "WH01"})
