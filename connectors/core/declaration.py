@@ -228,10 +228,8 @@ class Operation(RequestSpec):
     sign: bool = True
     mapping: str | None = None
     """Mapping file (without .yaml) under mappings/<connector>/ that makes the input; default: entity."""
-    purpose: terms.Purpose | None = None
-    """What it is for, where several operations take the same entity; recipes choose by it."""
-    when: dict[str, str | list[str]] = Field(default_factory=dict)
-    """Only for connections with these settings (an edition); routes and recipes of others cannot name it."""
+    purpose: terms.Purpose | None = None  # where several operations take the same entity; recipes choose by it
+    when: dict[str, str | list[str]] = Field(default_factory=dict)  # only with these settings (an edition)
 
     @model_validator(mode="after")
     def _sane(self) -> Operation:

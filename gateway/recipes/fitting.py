@@ -107,7 +107,9 @@ def serving(
     steps = {step.operation for one in spec.operations.values() if one.flow for step in one.flow.steps}
     found: list[tuple[int, bool, int, str]] = []
     for name, one in spec.operations.items():
-        if not scope.applies(one.when, config) or one.kind not in wanted.kinds or name in steps or one.entity not in (wanted.entity, None):
+        if not scope.applies(one.when, config) or name in steps:
+            continue
+        if one.kind not in wanted.kinds or one.entity not in (wanted.entity, None):
             continue
         if one.purpose != wanted.purpose and (wanted.purpose or one.purpose == "welcome"):
             continue
