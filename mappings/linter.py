@@ -97,7 +97,7 @@ class _Examination:
             kind = kinds.at(owner, paths.parse(rule.canonical)) if rule.canonical else owner
             into = self._target(reading, rule, rule.canonical, kind, place) if rule.reads else _Target()
             onto = self._target(writing, rule, rule.native, kind, place) if rule.writes else _Target()
-            for text in filter(None, (rule.expr, rule.when, rule.only)):
+            for text in filter(None, (rule.expr, rule.when)):
                 self._names(text, rule, owner, place)
             for root in _roots([rule.value, rule.default]):
                 self._root(root, place)
@@ -106,6 +106,8 @@ class _Examination:
                 inner = (kind.item or kinds.ANYTHING) if rule.each is not None else kind
                 if rule.each is not None and rule.canonical is None:
                     inner = kinds.ANYTHING
+                if rule.only is not None:
+                    self._names(rule.only, rule, inner, place)
                 self._rules(nested, inner, (*place, "each" if rule.each is not None else "inside"), into, onto)
             self._values(rule, kind, place)
 

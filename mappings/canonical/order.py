@@ -19,6 +19,13 @@ class OrderStatus(StrEnum):
     CLOSED = "closed"  # cancelled or fully refunded
 
 
+class RefundStatus(StrEnum):
+    """What a line's refund means for its goods. Absent: nothing does."""
+
+    OPEN = "open"  # asked for or under way: not to be shipped for now
+    REFUNDED = "refunded"  # the whole line is paid back: never to be shipped
+
+
 class Buyer(Part):
     """The person who bought; names and phones are usually masked by the vendor."""
 
@@ -47,7 +54,7 @@ class OrderLine(Part):
     paid: Money | None = None
     tax_rate: Quantity | None = None
     status: str | None = None
-    refund_status: str | None = None
+    refund_status: RefundStatus | None = None
 
 
 class Payment(Part):

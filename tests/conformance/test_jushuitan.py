@@ -106,7 +106,7 @@ async def test_what_must_not_be_shipped_is_not_shipped(
     assert [row["status"] for row in tenant.erp.documents.values()] == ["WaitPay"]
     await hub.call(jst, "order.upload", native(ORDER))
     assert [row["status"] for row in tenant.erp.documents.values()] == ["WaitConfirm"]
-    lines = [{**ORDER["lines"][0], "refund_status": "WAIT_SELLER_AGREE"}, ORDER["lines"][1]]
+    lines = [{**ORDER["lines"][0], "refund_status": "open"}, ORDER["lines"][1]]
     await hub.call(jst, "order.upload", native({**ORDER, "lines": lines}))
     assert [row["question_type"] for row in tenant.erp.documents.values()] == ["退款中"]
     assert (await group(hub, jst))["hold"] is True

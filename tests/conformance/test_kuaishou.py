@@ -254,7 +254,7 @@ async def test_a_list_row_and_the_detail_mean_the_same() -> None:
         (row,) = (await found.call(connection, "order.list", {})).data
         listed = library.shipped("kuaishou", "order").from_native(row)
         assert listed == await read(found, connection, oid)
-        assert listed["lines"][0]["refund_status"] == "10"
+        assert listed["lines"][0]["refund_status"] == "open"
 
 
 @pytest.mark.parametrize(("before", "wanted"), [(10, 3), (3, 10), (5, 5), (0, 0), (7, 0)])

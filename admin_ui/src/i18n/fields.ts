@@ -26,7 +26,7 @@ export function fieldWords(path: string): string[] {
 }
 
 const VALUES: Names = {
-  created: ['已下单', 'Placed'], paid: ['已付款', 'Paid'], partially_shipped: ['部分发货', 'Partly shipped'], shipped: ['已发货', 'Shipped'], signed: ['已签收', 'Signed for'], completed: ['已完成', 'Completed'], closed: ['已关闭', 'Closed'], cancelled: ['已取消', 'Cancelled'],
+  created: ['已下单', 'Placed'], paid: ['已付款', 'Paid'], partially_shipped: ['部分发货', 'Partly shipped'], shipped: ['已发货', 'Shipped'], signed: ['已签收', 'Signed for'], completed: ['已完成', 'Completed'], closed: ['已关闭', 'Closed'], open: ['退款处理中', 'Refund under way'], refunded: ['已退款', 'Refunded'], cancelled: ['已取消', 'Cancelled'],
   active: ['正常', 'Active'], inactive: ['停用', 'Inactive'], deleted: ['已删除', 'Deleted'], person: ['个人', 'Person'], company: ['企业', 'Company'], refund: ['退款', 'Refund'], return: ['退货', 'Return'], exchange: ['换货', 'Exchange'], repair: ['维修', 'Repair'],
   requested: ['待处理', 'Requested'], accepted: ['已同意', 'Accepted'], returning: ['退回途中', 'Returning'], refused: ['已拒绝', 'Refused'], done: ['已完成', 'Done'], pending: ['待审批', 'Pending'], approved: ['已通过', 'Approved'], rejected: ['已驳回', 'Rejected'], male: ['男', 'Male'], female: ['女', 'Female'],
 }

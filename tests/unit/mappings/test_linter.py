@@ -142,3 +142,9 @@ def test_a_file_that_cannot_be_read_is_one_finding() -> None:
     (found,) = linter.lint("rules: [", "f.yaml")
     assert found.level == "error"
     assert found.line >= 1
+
+
+@pytest.mark.parametrize(("only", "wrong"), [("sku != 'A'", 0), ("shipped_at != null", 1)])
+def test_what_is_left_out_of_a_list_is_decided_by_its_elements(only: str, wrong: int) -> None:
+    rule = f'{{native: rows, canonical: lines, way: to, only: "{only}", each: [{{native: sku, canonical: sku}}]}}'
+    assert len(grave(lint(rule))) == wrong
