@@ -23,7 +23,7 @@ from retry_queue.ledger import events, lane, records, secrets, session, stages
 from retry_queue.sync import draft, listing, meaning, plan, route, words
 from retry_queue.sync import site as sites
 
-PEOPLE = "customer"
+PEOPLE, ORDER = "customer", "order"
 _KEYS = uuid.UUID("5a0f2d0c-6f0e-5f0b-9d0e-2f6d1c3b4a59")
 """The namespace of idempotency keys; never change it."""
 
@@ -62,14 +62,19 @@ class Job:
         code = self.canonical.get("sku")
         return (self.delivery.connection_key, str(code)) if code and self.delivery.position < plan.RESTORE else None
 
+    def bound(self) -> bool:
+        """Whether it goes only where the order is that it refers to."""
+        model = models.MODELS.get(self.delivery.entity)
+        return self.target.linked and model is not None and ORDER in model.REFS.values()
+
     def refs(self) -> list[tuple[str, str, str]]:
         """(field, entity, id in the source) of every reference this delivery needs."""
         model = models.MODELS.get(self.delivery.entity)
-        found = []
+        found, bound = [], self.bound()
         for name, entity in (model.REFS if model else {}).items():
             value = self.canonical.get(name)
             read = self.meaning is not None and name in self.meaning.reads and possible(self.live, entity)
-            if value and (read or self.target.linked or self.wants(entity) or self.wants(PEOPLE)):
+            if value and (read or (bound and entity == ORDER) or self.wants(entity) or self.wants(PEOPLE)):
                 found.append((name, entity, str(value)))
         return found
 
@@ -142,7 +147,7 @@ def _shelve(job: Job, shelf: listing.Shelf) -> None:
 
 
 def _linked(job: Job) -> bool:
-    return job.delivery.kind == "state" or job.wants("link") or job.delivery.entity == PEOPLE
+    return job.delivery.kind == "state" or job.target.linked or job.wants("link") or job.delivery.entity == PEOPLE
 
 
 def _fill(job: Job, known: Mapping[records.Ref, records.Known], groups: Mapping[int, list[records.Known]]) -> None:
@@ -162,7 +167,11 @@ def _fill(job: Job, known: Mapping[records.Ref, records.Known], groups: Mapping[
             "key": key(delivery),
         },
     }
+    away = delivery.source_key != delivery.connection_key
+    if job.target.linked and not job.bound() and job.member is None and away:
+        job.elsewhere = "elsewhere"
     for name, entity, value in job.refs():
+        bound = job.bound() and entity == ORDER
         one = known.get((delivery.source_key, entity, value))
         group = groups.get(one.link_id, []) if one else []
         there = member(group, delivery.connection_key, entity)
@@ -170,16 +179,16 @@ def _fill(job: Job, known: Mapping[records.Ref, records.Known], groups: Mapping[
         if best is not None:
             best["id"] = there.record if there else value
             job.scope[entity] = best
-        if delivery.source_key == delivery.connection_key:
+        if not away:
             continue
         if there is not None:
             job.canonical[name] = there.record
         elif job.meaning is not None and name in job.meaning.reads:
             # A mapping that reads the joined record can do without the id, unless it must write the id itself: another
             # system's id means nothing to the target, or somebody else's record.
-            if job.target.linked and len({other.connection_key for other in group}) > 1:
+            if bound and len({other.connection_key for other in group}) > 1:
                 job.elsewhere = "elsewhere"
-            elif job.target.linked or name in job.meaning.needs or not (best and entity in job.meaning.roots):
+            elif bound or name in job.meaning.needs or not (best and entity in job.meaning.roots):
                 job.missing.append(f"{entity} {value}")
 
 

@@ -197,7 +197,7 @@ class Courier:
                 "zh": f"等待关联：目标系统中还没有 {named}",
                 "en": f"waiting for a link: no {named} in the target yet",
             }
-            if job.target.linked and delivery.failures >= AWAITED:
+            if job.bound() and delivery.failures >= AWAITED:
                 return _ended(delivery, DeliveryState.SKIPPED, "elsewhere", _ELSEWHERE["elsewhere"])
             if wait is None:
                 return _ended(delivery, DeliveryState.PARKED, "link_missing", said, hold=hold)

@@ -53,8 +53,8 @@ Expression = Annotated[str, Field(min_length=1, max_length=1000)]
 class Target(_Part):
     """One end of a route. ``template`` names a message template; ``mapping`` another mapping file.
 
-    ``adjust``: field -> expression; this target is told that value instead. ``linked``: only what refers to a record
-    that this target has, so that a shipment goes to the shop its order came from.
+    ``adjust``: field -> expression; this target is told that value instead. ``linked``: only what this target has, or
+    what refers to an order that it has: a shipment goes to the shop its order came from.
     """
 
     connection: Key

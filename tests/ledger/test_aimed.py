@@ -19,8 +19,11 @@ async def both(ledger: session.Ledger, key: str, one: target.Target, entity: str
     await hubs.connect(ledger, key, {**config, "record_path": "/records"}, {"hook_secret": hubs.SECRET})
 
 
-async def route(ledger: session.Ledger, key: str, source: str, entity: str, *to: dict[str, Any]) -> None:
-    spec = {"from": {"connection": source, "entity": entity}, "to": [{"operation": "record.put", **one} for one in to]}
+async def route(
+    ledger: session.Ledger, key: str, source: str, entity: str, *to: dict[str, Any], when: str | None = None
+) -> None:
+    ends = [{"operation": "record.put", **one} for one in to]
+    spec = {"from": {"connection": source, "entity": entity}, "to": ends, "when": when}
     async with ledger.write() as connection:
         await configuration.put_route(connection, key, spec, True)
         await configuration.touch(connection)
@@ -57,6 +60,26 @@ async def test_a_shipment_goes_to_the_shop_that_has_the_order(database_url: str,
     }  # fmt: skip
     assert [body["id"] for body in those["one"].order] == ["S1"]
     assert [body["id"] for body in those["two"].order] == ["S2"]
+    assert (balance.dead, balance.difference) == (0, 0)
+
+
+async def test_a_closing_goes_only_where_the_order_is(database_url: str, ledger: session.Ledger) -> None:
+    """Regression: nothing could tell an ERP that an order which it had was closed, without making those it never had."""
+    paid, closed = "order.status == 'paid' && !order.hold", "order.status == 'closed'"
+    async with hubs.targets("erp") as those:
+        await both(ledger, "shop", those["erp"], "order")
+        await both(ledger, "erp", those["erp"], "customer")
+        await route(ledger, "orders", "shop", "order", {"connection": "erp"}, when=paid)
+        await route(ledger, "closings", "shop", "order", {"connection": "erp", "linked": True}, when=closed)
+        async with hubs.running(database_url) as worker:
+            await worker.push(hubs.order("A1"), hubs.order("B1", hold=True), key="shop")
+            await worker.settled()
+            later = {"updated_at": "2024-11-11T01:00:00+00:00", "status": "closed"}
+            await worker.push(hubs.order("A1", **later), hubs.order("B1", **later), key="shop")
+            balance = await worker.settled()
+            skipped = await making.rows(worker.ledger, "SELECT route_key, reason FROM deliveries WHERE state = 'skipped'")
+    assert [(body["id"], body["status"]) for body in those["erp"].order] == [("A1", "paid"), ("A1", "closed")]
+    assert [tuple(one) for one in skipped] == [("closings", "elsewhere")]
     assert (balance.dead, balance.difference) == (0, 0)
 
 
