@@ -10,7 +10,7 @@ import random
 import structlog
 
 from retry_queue import metrics, rest
-from retry_queue.ledger import keyring, partitions, retention, secrets, session
+from retry_queue.ledger import keyring, paces, partitions, retention, secrets, session
 
 LOOK = 5.0
 """Seconds between two looks at the keys."""
@@ -70,6 +70,8 @@ class Keeper(rest.Crew):
             self._restart = now + AGAIN_EVERY
             async with self._ledger.write() as connection:
                 await retention.restart(connection)
+            async with self._ledger.write() as connection:
+                await paces.forget(connection)
             await partitions.analyze(self._ledger)
         removed = 0
         for _ in range(BATCHES):

@@ -157,10 +157,12 @@ class SharedPacer:
         self._queue: list[tuple[list[tuple[str, float]], asyncio.Future[float]]] = []
         self._taking: asyncio.Task[None] | None = None
 
-    async def acquire(self, connection: model.Connection, operation: str) -> None:
+    async def acquire(
+        self, connection: model.Connection, operation: str, given: Mapping[str, Any] | None = None
+    ) -> None:
         """Waits for the turn of this call. Raises errors.Throttled with the seconds to wait instead."""
         await self._refuse_banned(connection)
-        limits = pacing.limits_of(connection, operation)
+        limits = pacing.limits_of(connection, operation, given)
         hold = _hold_key(connection, operation)
         wait = self._holding(hold)
         if limits or wait > 0:

@@ -193,8 +193,7 @@ class Operation(RequestSpec):
 
     label: Text
     entity: str | None = None
-    kind: Literal["list", "get", "write", "act", "call"] = "call"
-    """``write`` upserts a record (state delivery), ``act`` does something once (message, approval)."""
+    kind: Literal["list", "get", "write", "act", "call"] = "call"  # write: a record; act: once (message, approval)
     result: Path | list[Path] | None = None
     """Root of the useful part of the answer; of several, the first that is there (``.`` is the whole body)."""
     items: Path | None = None
@@ -207,6 +206,7 @@ class Operation(RequestSpec):
     """For ``get``: holds when the record exists (over the whole answer); else the answer is absent."""
     success: Condition | None = None
     partial: list[Partial] = Field(default_factory=list)
+    asked: list[Path] = Field(default_factory=list)  # in the input: everybody whom the call is for
     rest: Path | None = None  # in the answer: a part is still owed, and is sent later with this as ``input.rest``
     errors: list[ErrorRule] = Field(default_factory=list)
     """Looked at before the connector's own table."""

@@ -158,7 +158,7 @@ def _told(error: Exception) -> NotSent | NoAnswer | errors.Misdeclared:
 
 
 _URL = re.compile(
-    r"(https?://[^/?#]+)(/(?:[A-Za-z0-9_~-]|[./](?![./])|%[0-9A-F]{2})*)(?:\?((?:[A-Za-z0-9_.~=&-]|%[0-9A-F]{2})*))?"
+    r"(https?://[^/?#]+)(/(?!\.)(?:[A-Za-z0-9_~-]|[./](?![./])|%[0-9A-F]{2})*)(?:\?((?:[A-Za-z0-9_.~=&-]|%[0-9A-F]{2})*))?"
 )
 """Origin, path and query in which there is nothing to be encoded or put straight."""
 

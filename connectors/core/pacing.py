@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import bisect
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from fnmatch import fnmatchcase
-from typing import Protocol
+from typing import Any, Protocol
 
-from connectors.core import declaration, errors, model, scope
+from connectors.core import declaration, errors, model, paths, scope, template
 
+MOST = 100
+"""Receivers of one call that are counted; who writes to more at once writes to everybody."""
 PATIENCE = 10.0
 """Seconds a call may wait for its turn before it is given back as Throttled."""
 
@@ -18,8 +20,10 @@ PATIENCE = 10.0
 class Pacer(Protocol):
     """Decides when a call may go out; one instance may stand for all workers."""
 
-    async def acquire(self, connection: model.Connection, operation: str) -> None:
-        """Wait for the turn of this call, or raise errors.Throttled with the seconds to wait."""
+    async def acquire(
+        self, connection: model.Connection, operation: str, given: Mapping[str, Any] | None = None
+    ) -> None:
+        """Wait for the turn of this call with this input, or raise errors.Throttled with the seconds to wait."""
 
     def banned(self, connection: model.Connection, seconds: float, scope: str = "shop") -> Awaitable[None] | None:
         """The system sent us away: nothing goes out on this connection (its app, this address) for ``seconds``."""
@@ -42,10 +46,12 @@ class LocalPacer:
         self._starts: dict[str, list[float]] = {}
         self._bans: dict[str, float] = {}
 
-    async def acquire(self, connection: model.Connection, operation: str) -> None:
+    async def acquire(
+        self, connection: model.Connection, operation: str, given: Mapping[str, Any] | None = None
+    ) -> None:
         now = self._clock()
         self._refuse_banned(connection, now)
-        limits = limits_of(connection, operation)
+        limits = limits_of(connection, operation, given)
         start = now
         for key, limit in limits:
             start = max(start, self._earliest(key, limit, now))
@@ -78,13 +84,21 @@ class LocalPacer:
         """Each caller was told how long to wait; a process that works alone has nobody else to tell."""
 
 
-def limits_of(connection: model.Connection, operation: str) -> list[tuple[str, declaration.PacingScope]]:
-    """The declared limits that a call of this operation counts for, each with its key."""
-    return [
-        (key_of(connection, limit, operation), limit)
-        for limit in connection.declaration.pacing.scopes
-        if not limit.operations or any(fnmatchcase(operation, pattern) for pattern in limit.operations)
-    ]
+def limits_of(
+    connection: model.Connection, operation: str, given: Mapping[str, Any] | None = None
+) -> list[tuple[str, declaration.PacingScope]]:
+    """The declared limits that a call of this operation, with this input, counts for, each with its key."""
+    found = []
+    for limit in connection.declaration.pacing.scopes:
+        if limit.operations and not any(fnmatchcase(operation, pattern) for pattern in limit.operations):
+            continue
+        key = key_of(connection, limit, operation)
+        if limit.scope == "receiver":
+            named = {one for path in limit.receivers for one in template.names_in(paths.get(given or {}, path))}
+            found += [(f"{key}>{one}", limit) for one in sorted(named)[:MOST]]
+        else:
+            found.append((key, limit))
+    return found
 
 
 def refused(seconds: float) -> errors.Throttled:

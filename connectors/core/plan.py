@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
@@ -23,6 +23,8 @@ from connectors.core import (
     xmltext,
 )
 
+LATER = 60.0
+"""Seconds until those are asked again who could not be reached for now."""
 BASIC = "Basic "
 """How the header of HTTP basic authentication begins."""
 _PLACEHOLDER = re.compile(r"\$\{([^{}]*)\}")
@@ -96,7 +98,8 @@ class Plan(RequestPlan):
         self._id = paths.getter(operation.id) if operation.id else None
         self._id_input = paths.getter(operation.id_input) if operation.id_input else None
         self._found = predicate.compiled(operation.found) if operation.found else None
-        self._partial = [(part.label, reader(part.path)) for part in operation.partial]
+        self._partial = [(part, reader(part.path)) for part in operation.partial]
+        self._asked = [reader(path) for path in operation.asked]
         self._rest = reader(operation.rest) if operation.rest else None
         used = self.names.union(*(template.names(auth.spec.model_dump()) for auth in self.auths))
         used |= template.names(spec.signing.options)
@@ -113,11 +116,27 @@ class Plan(RequestPlan):
         data = self._result(got.body)
         if data is paths.ABSENT:
             data = None
-        warnings = tuple(text for label, read in self._partial if (text := _refused(label, read(got.body))))
+        refused = [
+            (part, found) for part, read in self._partial if (found := read(got.body)) and found is not paths.ABSENT
+        ]
+        warnings = tuple(f"{part.label.zh} ({part.label.en}): {template.text(found)[:500]}" for part, found in refused)
+        self._somebody(refused, given)
         if self._items is not None:
             return self.rows(data), None, warnings
         record = self.sent_id(given) if self._id_input else _named(self._id(data) if self._id else None)
         return data, record, warnings
+
+    def _somebody(self, refused: Sequence[tuple[declaration.Partial, Any]], given: Mapping[str, Any]) -> None:
+        """Raises errors.Rejected or Throttled when everybody who was asked for is refused: such a success is none."""
+        asked = {name for read in self._asked for name in template.names_in(read(given))}
+        missed = {name: part for part, found in refused for name in template.names_in(found)}
+        if not asked or asked - missed.keys():
+            return
+        said = "; ".join(f"{part.label.en}: {template.text(found)[:200]}" for part, found in refused)
+        if any(missed[name].later for name in asked):
+            raise errors.Throttled(f"nobody was reached: {said}", retry_after=LATER)
+        zh = "没有送到任何人：" + "；".join(part.label.zh for part, _ in refused)
+        raise errors.Rejected(f"nobody was reached: {said}", hint={"zh": zh, "en": f"Nobody was reached: {said}"})
 
     def rest(self, got: answer.Answer) -> Any:
         """What is given back when the part that is still owed is sent; None when nothing is."""
@@ -159,12 +178,6 @@ def _document(content: Any, where: str) -> bytes:
 
 def _named(value: Any) -> str | None:
     return None if value is paths.ABSENT or value is None or value == "" else template.text(value)
-
-
-def _refused(label: declaration.Text, value: Any) -> str | None:
-    if value is paths.ABSENT or not value:
-        return None
-    return f"{label.zh} ({label.en}): {template.text(value)[:500]}"
 
 
 def renderer(node: Any) -> template.Render:

@@ -70,7 +70,7 @@ class Sending:
             values["uuid"] = str(uuid.uuid4())
         stale: str | None = None
         while True:
-            await self._pacer.acquire(connection, made.name)
+            await self._pacer.acquire(connection, made.name, filled)
             token = await self._token(carried, stale)
             async with self._slot:
                 got = await self._send(made, filled, carried, token, values)

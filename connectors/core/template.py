@@ -44,6 +44,13 @@ def moment(value: Any, zone: str = "UTC") -> datetime:
     return found if found.tzinfo else found.replace(tzinfo=ZoneInfo(zone))
 
 
+def names_in(value: Any) -> list[str]:
+    """Whom a value names: a list of ids, or a text with ``|`` between them."""
+    if isinstance(value, str):
+        return [one for one in value.split("|") if one]
+    return [text(one) for one in value] if isinstance(value, list) else []
+
+
 def text(value: Any) -> str:
     """How a value is written inside text, queries and forms: exact digits, ``true``/``false``, JSON for trees."""
     if isinstance(value, str):

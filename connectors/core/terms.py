@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*$", max_length=80)]
 Path = Annotated[str, Field(min_length=1, max_length=200)]
@@ -130,7 +130,7 @@ class Basic(Part):
 class PacingScope(Part):
     """At most ``limit`` calls per ``per`` seconds; scopes of one vendor add up."""
 
-    scope: Literal["app", "shop", "ip", "method"]
+    scope: Literal["app", "shop", "ip", "method", "receiver"]
     limit: int = Field(gt=0)
     per: float = Field(gt=0)
     operations: list[str] = Field(default_factory=list)
@@ -138,6 +138,14 @@ class PacingScope(Part):
     by: Slug | None = None
     """Config field whose value tells one app or address from another (``app_key``): connections with the same
     value share the limit. Absent: ``ip`` is shared by the whole connector, the others are per connection."""
+    receivers: list[Path] = Field(default_factory=list)
+    """For ``receiver``: where the input says whom the call is for; each of them has this limit."""
+
+    @model_validator(mode="after")
+    def _named(self) -> PacingScope:
+        if (self.scope == "receiver") != bool(self.receivers):
+            raise ValueError("scope: receiver needs receivers, and only it has some")
+        return self
 
 
 class Pacing(Part):
@@ -147,10 +155,15 @@ class Pacing(Part):
 
 
 class Partial(Part):
-    """Success in part: where the refused pieces of an accepted call are listed."""
+    """Success in part: where the refused pieces of an accepted call are listed.
+
+    ``later``: they are refused for now only. Where everybody whom the operation ``asked`` for is listed, nobody got
+    anything: a refusal, or with ``later`` a call to be made again.
+    """
 
     path: Path
     label: Text
+    later: bool = False
 
 
 class Together(Part):

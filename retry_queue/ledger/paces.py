@@ -31,6 +31,7 @@ _BAN = sql.Statement(
 )
 _BANS = sql.Statement("SELECT key, next_at - {now} AS left_over FROM paces WHERE kind = 'ban' AND next_at > {now}")
 _TIDY = sql.Statement("DELETE FROM paces WHERE next_at < {now} - 60 AND kind = 'ban'")
+_FORGET = sql.Statement("DELETE FROM paces WHERE next_at < {now} - 3600 AND kind = 'turn'")
 
 
 async def take(
@@ -49,6 +50,11 @@ async def ban(connection: AsyncConnection, key: str, seconds: float, connection_
     """Keeps a ban; a longer one already known stays."""
     await _TIDY.run(connection)
     await _BAN.run(connection, (), key, seconds, connection_key)
+
+
+async def forget(connection: AsyncConnection) -> None:
+    """Turns long past say nothing any more; a limit per receiver leaves many."""
+    await _FORGET.run(connection)
 
 
 async def bans(connection: AsyncConnection) -> dict[str, float]:

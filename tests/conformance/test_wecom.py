@@ -221,14 +221,6 @@ async def test_lost_reply_after_delivery_repeats_without_a_second_message(
     assert sim.journal.totals()["message"] == {"total": 1, "keys": 1, "repeated": {}}
 
 
-async def test_excess_per_member_is_dropped_in_silence(url: engine.Url, caller: client.Client) -> None:
-    sim = corp_of(url)
-    sim.configure({"member_per_minute": 30})
-    for number in range(33):
-        await caller.call(connection(url), "message.send", {"touser": "sales01", "text": {"content": f"n{number}"}})
-    assert len(sim.corp.messages.read("sales01")) == 30
-
-
 async def test_robot(url: engine.Url, caller: client.Client) -> None:
     sim = corp_of(url)
     await caller.call(connection(url), "robot.send", {"text": {"content": "库存告警"}})

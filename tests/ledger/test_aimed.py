@@ -64,7 +64,7 @@ async def test_a_shipment_goes_to_the_shop_that_has_the_order(database_url: str,
 
 
 async def test_a_closing_goes_only_where_the_order_is(database_url: str, ledger: session.Ledger) -> None:
-    """Regression: nothing could tell an ERP that an order which it had was closed, without making those it never had."""
+    """Regression: an ERP could not be told that an order was closed without being told of those it never had."""
     paid, closed = "order.status == 'paid' && !order.hold", "order.status == 'closed'"
     async with hubs.targets("erp") as those:
         await both(ledger, "shop", those["erp"], "order")
@@ -77,7 +77,8 @@ async def test_a_closing_goes_only_where_the_order_is(database_url: str, ledger:
             later = {"updated_at": "2024-11-11T01:00:00+00:00", "status": "closed"}
             await worker.push(hubs.order("A1", **later), hubs.order("B1", **later), key="shop")
             balance = await worker.settled()
-            skipped = await making.rows(worker.ledger, "SELECT route_key, reason FROM deliveries WHERE state = 'skipped'")
+            told = "SELECT route_key, reason FROM deliveries WHERE state = 'skipped'"
+            skipped = await making.rows(worker.ledger, told)
     assert [(body["id"], body["status"]) for body in those["erp"].order] == [("A1", "paid"), ("A1", "closed")]
     assert [tuple(one) for one in skipped] == [("closings", "elsewhere")]
     assert (balance.dead, balance.difference) == (0, 0)

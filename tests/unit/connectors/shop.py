@@ -48,6 +48,15 @@ operations:
     confirm: {path: result.total, equals: "${input.total}"}
     partial: [{path: bad, label: {zh: 无效, en: invalid}}]
     timeout: 0.5
+  order.tell:
+    label: {zh: 告知, en: tell}
+    kind: act
+    path: /tell
+    json: {to: "${input.to}"}
+    asked: [to]
+    partial:
+      - {path: bad, label: {zh: 无效, en: invalid}}
+      - {path: later, later: true, label: {zh: 太多, en: too many}}
   order.form:
     label: {zh: 表, en: form}
     kind: write

@@ -87,13 +87,6 @@ async def test_what_is_missing_is_named_and_nothing_is_sent(calls, shop, peer):
     assert peer.seen == []
 
 
-async def test_partial_success_is_a_warning(calls, shop, peer):
-    peer.decide = lambda seen: answer({"errcode": 0, "bad": "u1|u2"})
-    assert (await calls.call(shop, "order.save", {"no": "1"})).warnings == ("无效 (invalid): u1|u2",)
-    peer.decide = lambda seen: answer({"errcode": 0, "bad": ""})
-    assert (await calls.call(shop, "order.save", {"no": "1"})).warnings == ()
-
-
 async def test_refusals(calls, shop, peer):
     peer.decide = lambda seen: answer({"errcode": 9, "errmsg": "库存不足"})
     error = await failing(calls, shop)

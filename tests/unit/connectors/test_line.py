@@ -10,7 +10,7 @@ import zlib
 
 import httpx
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from connectors.core import errors, lease, line
@@ -70,6 +70,7 @@ async def test_addresses_nobody_can_call(calls, address):
     ),
     st.text(st.sampled_from("aZ09-._~/%2fF?#&=+ @:;中\\\"|{}[]<>^`'!$()*,"), max_size=24),
 )
+@example("http://a.com", ".")  # regression: read as a path of its own, signed as "/." and sent as "/"
 def test_the_quick_reading_of_an_address_is_that_of_httpx(origin, rest):
     """Values in a path are what others send us; of two readings one would be signed and the other sent."""
     try:

@@ -51,6 +51,23 @@ async def test_never_more_than_the_limit_in_any_stretch():
     assert starts[4] - starts[0] < 10, "a burst up to the limit goes out at once"
 
 
+async def test_each_receiver_has_a_limit_of_its_own():
+    pacer, clock = paced(patience=100)
+    one = connection(spec("[{scope: receiver, receivers: [to], limit: 2, per: 60, operations: [a]}]"))
+    begun = clock.now
+    for given in ({"to": "u1|u2"}, {"to": ["u1"]}, {"to": "u3"}, {}, None):
+        await pacer.acquire(one, "a", given)
+    await pacer.acquire(one, "b", {"to": "u1"})
+    assert clock.now == begun
+    await pacer.acquire(one, "a", {"to": "u2"})
+    assert clock.now == begun, "u2 was written to once"
+    await pacer.acquire(one, "a", {"to": "u1|u4"})
+    assert clock.now == begun + 60, "regression: what one member gets too often is dropped over there without a word"
+    for scopes in ("[{scope: receiver, limit: 1, per: 1}]", "[{scope: shop, receivers: [to], limit: 1, per: 1}]"):
+        with pytest.raises(ValueError, match="receivers"):
+            spec(scopes)
+
+
 async def test_waiters_are_spread_and_the_impatient_are_told():
     pacer = pacing.LocalPacer(patience=0.3)
     one = connection(spec("[{scope: shop, limit: 2, per: 0.2}]"))
