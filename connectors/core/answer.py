@@ -70,13 +70,14 @@ class Answer:
         if not raw:
             return False, None
         kind = self.headers.get("content-type", "")
-        if _charset(kind) != "utf-8":
-            raw = self.text.encode()
+        named = _charset(kind) != "utf-8"
         head = raw[:64].lstrip()
         try:
             if head[:1] == b"<":
-                return (True, xmltext.loads(raw)) if head[:5] == b"<?xml" or _xml(kind) else (False, None)
-            return True, jsontext.loads(raw, constants=True)
+                # As text where the header names the charset: what the document says of itself is for bytes.
+                xml = head[:5] == b"<?xml" or _xml(kind)
+                return (True, xmltext.loads(self.text if named else raw)) if xml else (False, None)
+            return True, jsontext.loads(self.text.encode() if named else raw, constants=True)
         except ValueError:
             return False, None
 

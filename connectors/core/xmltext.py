@@ -19,6 +19,7 @@ from xml.parsers import expat
 MAX_DEPTH = 100
 
 _NAME = re.compile(r"[A-Za-z_\u4e00-\u9fff][\w.\u4e00-\u9fff-]*")
+_CHINESE = re.compile(rb"""\s*<\?xml[^>]*?\bencoding\s*=\s*["']gb""", re.IGNORECASE)
 _IMPOSSIBLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 """Characters that no XML document can hold, not even escaped."""
 
@@ -28,7 +29,10 @@ class XmlError(ValueError):
 
 
 def loads(data: bytes | str) -> dict[str, Any]:
-    """The content of the root element. Raises XmlError. Text is read as text, whatever encoding it may claim."""
+    """The content of the root element. Raises XmlError. Text is read as text, whatever encoding it may claim.
+
+    Bytes that claim a Chinese charset are text in it, unless they are UTF-8 all the same.
+    """
     reading = _Reading()
     parser = expat.ParserCreate(namespace_separator="}")
     parser.buffer_text = True
@@ -38,11 +42,21 @@ def loads(data: bytes | str) -> dict[str, Any]:
     # Every entity and every external reference begins with a DTD.
     parser.StartDoctypeDeclHandler = _refused
     try:
+        if isinstance(data, bytes) and _CHINESE.match(data):
+            data = chinese(data)
         parser.Parse(data, True)
     except (expat.ExpatError, ValueError, LookupError) as error:
         raise error if isinstance(error, XmlError) else XmlError(f"not XML: {error}") from None
     value = reading.content
     return value if isinstance(value, dict) else ({"#text": value} if value else {})
+
+
+def chinese(data: bytes) -> str:
+    """Text that may be UTF-8 or GBK; all GBK is GB 18030. Raises UnicodeDecodeError."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data.decode("gb18030")
 
 
 def _refused(*_declared: object) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from decimal import Decimal
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
@@ -229,3 +230,33 @@ def test_a_row_that_is_a_bare_id_is_news_in_each_window_of_a_poll():
 def test_native_without_a_body_path_is_the_payload():
     message = declaration.MessageSpec(label={"zh": "a", "en": "a"})
     assert decode.native(b'{"a":1}', message) == {"a": 1}
+
+
+WORDS = {"goods": "龙井茶", "n": "1"}
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "gbk"])
+@pytest.mark.parametrize(
+    ("form", "text"),
+    [
+        ("json", '{"goods":"龙井茶","n":"1"}'),
+        ("any", '{"goods":"龙井茶","n":"1"}'),
+        ("form", "goods=龙井茶&n=1"),
+        ("xml", '<?xml version="1.0" encoding="CHARSET"?><r><goods>龙井茶</goods><n>1</n></r>'),
+        ("any", "<?xml version='1.0' encoding='CHARSET'?><r><goods>龙井茶</goods><n>1</n></r>"),
+    ],
+)
+def test_chinese_that_is_not_utf8_is_read_all_the_same(form, text, charset):
+    """Regression: a push in GBK was unreadable, as XML even where it said so."""
+    assert decode.parse(form, text.replace("CHARSET", charset).encode(charset)) == WORDS
+
+
+def test_percent_signs_that_hide_gbk():
+    assert decode.parse("form", b"goods=" + quote("龙井茶".encode("gbk")).encode() + b"&n=1") == WORDS
+    assert decode.parse("form", b"goods=" + quote("龙井茶").encode() + b"&n=1") == WORDS
+
+
+@pytest.mark.parametrize("form", ["json", "form", "xml", "any"])
+def test_bytes_that_are_no_text_in_any_way(form):
+    with pytest.raises(decode.Malformed):
+        decode.parse(form, b'{"a":"\xff\xff"}')

@@ -153,6 +153,9 @@ def test_a_body_that_cannot_be_read_proves_nothing():
 def test_answers_in_other_clothes():
     gbk = '{"errmsg":"库存"}'.encode("gbk")
     assert answer.Answer(200, {"content-type": "text/html; charset=GBK"}, gbk).body == {"errmsg": "库存"}
+    chinese = "<?xml version='1.0' encoding='GBK'?><r><a>库存</a></r>".encode("gbk")
+    for kind in ("text/xml", "text/xml; charset=gbk"):
+        assert answer.Answer(200, {"content-type": kind}, chinese).body == {"a": "库存"}
     xml = b"<?xml version='1.0'?><response><flag>success</flag></response>"
     assert answer.Answer(200, {}, xml).body == {"flag": "success"}
     assert answer.Answer(200, {"content-type": "text/xml"}, b"<r><a>1</a></r>").body == {"a": "1"}
