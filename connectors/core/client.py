@@ -126,8 +126,15 @@ class Client:
                     yield added
 
     async def probe(self, connection: model.Connection) -> model.Outcome:
-        """The connector's cheap call: are address, credentials and permissions right?"""
-        return await self.call(connection, connection.declaration.probe, {})
+        """The connector's cheap call: are address, credentials and permissions right? Then what it has to prepare."""
+        found = await self.call(connection, connection.declaration.probe, {})
+        known = scope.of(connection)
+        for one in connection.declaration.prepare:
+            given = template.render(one.input, known)
+            if scope.applies(one.when, known["config"]) and all(given.get(key) not in (None, "") for key in one.input):
+                made = await self.call(connection, one.operation, given)
+                found = replace(found, exchanges=(*found.exchanges, *made.exchanges))
+        return found
 
     async def aclose(self) -> None:
         """Close every connection."""

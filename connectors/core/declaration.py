@@ -325,9 +325,7 @@ class EventSource(terms.Part):
     horizon: float = 86400  # how far back a first poll begins, seconds
     whole: bool = False  # ``together`` names all there is: what an earlier listing had and this one lacks is at 0
     order_by: Path | None = None  # the row's own modification time; the cursor follows it
-    gap: Literal["read", "only", "never"] = "read"
-    """After nobody could take anything in: read again also where it is closed; ``only``: read at no other time
-    (a list of failed pushes); ``never``: not then."""
+    gap: Literal["read", "only", "never"] = "read"  # after nobody took anything in; only: then, though it is closed
 
 
 class Declaration(terms.Part):
@@ -352,6 +350,7 @@ class Declaration(terms.Part):
     errors: list[ErrorRule] = Field(default_factory=list)
     pacing: Pacing = Pacing()
     probe: str
+    prepare: list[terms.Prepare] = Field(default_factory=list)  # after the probe
     operations: dict[str, Operation]
     messages: dict[str, MessageSpec] = Field(default_factory=dict)
     events: dict[str, EventSource] = Field(default_factory=dict)
@@ -365,7 +364,8 @@ class Declaration(terms.Part):
             if name is not None and name not in self.operations:
                 wrong.append(f"{where}: no operation '{name}'")
 
-        need(self.probe, "probe")
+        for named in (self.probe, *(one.operation for one in self.prepare)):
+            need(named, "probe, prepare")
         for key, operation in self.operations.items():
             need(operation.guard.operation if operation.guard else None, f"operations.{key}.guard")
             need(operation.lookup, f"operations.{key}.lookup")

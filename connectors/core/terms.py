@@ -166,6 +166,18 @@ class Partial(Part):
     later: bool = False
 
 
+class Prepare(Part):
+    """A call that the system needs once before it tells anything, such as a subscription; safe to repeat.
+
+    Made after a connection test that went well, where ``when`` holds and every value of ``input`` (over
+    ``${config.*}``) is there.
+    """
+
+    operation: str
+    input: dict[str, Any] = Field(default_factory=dict)
+    when: dict[str, str | list[str]] = Field(default_factory=dict)
+
+
 class Together(Part):
     """Several rows of a ``list`` are one record, such as a stock level by batch or bin: the first row, with sums.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -112,7 +113,10 @@ async def test_an_approval_comes_and_goes(
         await http.post(f"/approvals/{quiet}/reject")
         await sim.settle()
         assert hub.events == [], "an approval whose definition nobody subscribed to tells nothing"
-        await caller.call(owner, "approval.subscribe", {"approval_code": simulator.DEFINITION})
+        ready = replace(owner, config={**owner.config, "approval_code": simulator.DEFINITION})
+        for _ in range(2):
+            assert (await caller.probe(ready)).exchanges[-1].operation == "approval.subscribe"
+        assert [one.operation for one in (await caller.probe(owner)).exchanges] == ["bot.info"], "no code, no call"
         repeated = await caller.call(owner, "approval.subscribe", {"approval_code": simulator.DEFINITION})
         assert repeated.already
         started = await caller.call(owner, "approval.create", native)
