@@ -55,6 +55,7 @@ class OperationSummary(paging.Part):
     idempotent: str
     mapping: str | None
     target: Annotated[bool, Field(description="Whether a route may end in it")]
+    when: Annotated[dict[str, str | list[str]], Field(description="Only for connections with these settings")]
 
 
 class Door(paging.Part):
@@ -124,6 +125,7 @@ def detail(spec: declaration.Declaration, readme: str, public_url: str = "") -> 
                 idempotent=str(one.idempotent),
                 mapping=one.mapping,
                 target=one.kind in route_soundness.SENDS,
+                when=one.when,
             )
             for name, one in spec.operations.items()
         ],

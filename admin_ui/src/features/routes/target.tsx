@@ -4,6 +4,7 @@ import { Button, Form, InputNumber, Select } from 'antd'
 import { useTranslation } from 'react-i18next'
 import { useMappings, useTemplates, type Connection, type Connector } from '@/data/catalogue'
 import { useSay } from '@/i18n'
+import { applies } from '@/lib/form-values'
 import { carries } from './fitting'
 import type { Quota, TargetValues } from './route-values'
 
@@ -61,8 +62,9 @@ function Target({ at, entity, target, connections, connectors, remove }: { at: n
   const say = useSay()
   const templates = useTemplates()
   const mappings = useMappings()
-  const connector = connectors.get(connections.find((one) => one.key === target?.connection)?.connector ?? '')
-  const operations = (connector?.operations ?? []).filter((one) => one.target)
+  const there = connections.find((one) => one.key === target?.connection)
+  const connector = connectors.get(there?.connector ?? '')
+  const operations = (connector?.operations ?? []).filter((one) => one.target && applies(one, there?.config ?? {}, connector?.fields ?? []))
   const sorted = operations
     .map((one) => ({ one, fits: !connector || !entity || carries(connector.id, one, entity, mappings.data ?? []) || carries(connector.id, one, 'message', mappings.data ?? []) }))
     .sort((a, b) => Number(b.fits) - Number(a.fits))
