@@ -3,12 +3,16 @@
 Controls under ``/_sim/kingdee``: ``POST expire_sessions``, ``POST ship`` (``{"number": …}`` or ``{"all": true}``;
 ``{"auto": true}`` ships every order from now on when it is audited), ``POST approve/{number}`` (a person agrees in
 the workflow), ``POST customers/{number}`` (a person edits a customer, by Save keys), ``POST cancel/{number}``,
-``POST lock/{number}`` (``{"seconds": 45}``), ``GET documents/{form}``.
+``POST lock/{number}`` (``{"seconds": 45}``), ``POST receive/{number}`` (the warehouse takes a saved return in and
+audits it), ``GET documents/{form}``. With ``push_url`` the site has a plugin that tells of every change, in the hub's
+own words.
 """
 
 from __future__ import annotations
 
+import hmac
 import json
+import uuid
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, ClassVar
@@ -19,8 +23,11 @@ from starlette.routing import BaseRoute, Route
 
 from connectors.kingdee.simulated import books, desk, forms, sessions, shipping, stocking, views
 from connectors.simulator import control, engine
+from connectors.simulator import push as pushing
 
 CENTERS = "Kingdee.BOS.ServiceFacade.ServicesStub.Account.AccountService.GetDataCenterList"
+TOLD = ("SAL_SaleOrder", "SAL_OUTSTOCK", "SAL_RETURNSTOCK", "BD_Customer")
+"""The forms that a plugin tells of."""
 EXPIRED = "ByRspRetStatusCode -- N001: Unexpectable request"
 
 
@@ -43,7 +50,12 @@ class Simulator(engine.Simulator):
         "audited_edit": True,  # whether audited customers may be changed in place
         "auto_ship": None,  # milliseconds after audit; None: only on demand
         "carrier": "SF",
+        "available_kept": False,  # whether FAVBQty is kept; on many sites it is 0
+        "convert_list": False,  # whether a push tells its conversion as a list
+        "plugin_secret": "plugin-secret-of-this-site-0123456789",
+        "push_url": "",
     }
+    PUSH_RETRIES = (60, 300, 3600)
 
     def seed(self) -> None:
         self.books = books.Books(self.local, self._final)
@@ -60,6 +72,8 @@ class Simulator(engine.Simulator):
     def _apply(self) -> None:
         self.books.workflow = set(self.settings["workflow"])
         self.books.audited_edit = bool(self.settings["audited_edit"])
+        self.books.reserves = bool(self.settings["available_kept"])
+        self.desk.convert_list = bool(self.settings["convert_list"])
         self.books.catalogue["ORG_Organizations"] = {
             "100": "示例销售组织",
             str(self.settings["org_number"]): "示例销售组织",
@@ -71,8 +85,25 @@ class Simulator(engine.Simulator):
 
     def _final(self, kind: str, key: str, data: Any) -> None:
         self.commit(kind, key, data)
+        self._tell(kind.partition(".")[0], key)
         if kind == "sales_order.audit" and self.settings["auto_ship"] is not None:
             self.spawn(self._ship_later(key, float(self.settings["auto_ship"]) / 1000))
+
+    def _tell(self, effect: str, number: str) -> None:
+        """What a plugin of the site posts when a document changed; its contract is the hub's."""
+        form = next((one.id for one in self.books.forms.values() if one.effect == effect), None)
+        if form not in TOLD:
+            return
+        raw = json.dumps({"id": uuid.uuid4().hex, "form": form, "number": number}).encode()
+        url, secret = self.settings["push_url"], str(self.settings["plugin_secret"]).encode()
+
+        def compose(_number: int) -> pushing.Post:
+            stamp = str(int(self.now()))
+            proof = hmac.new(secret, stamp.encode() + b"." + raw, "sha256").hexdigest()
+            headers = {"Content-Type": "application/json", "X-Shuniu-Timestamp": stamp, "X-Shuniu-Signature": proof}
+            return pushing.Post(url, raw, headers)
+
+        self.push(url, compose=compose, label=f"{form} {number}")
 
     async def _ship_later(self, number: str, seconds: float) -> None:
         await self.pause(seconds)
@@ -107,6 +138,7 @@ class Simulator(engine.Simulator):
             Route("/approve/{number}", control.guarded(self.approve), methods=["POST"]),
             Route("/customers/{number}", control.guarded(self.edit_customer), methods=["POST"]),
             Route("/cancel/{number}", control.guarded(self.cancel), methods=["POST"]),
+            Route("/receive/{number}", control.guarded(self.receive), methods=["POST"]),
             Route("/lock/{number}", control.guarded(self.lock), methods=["POST"]),
             Route("/documents/{form}", control.guarded(self.documents)),
         ]
@@ -193,6 +225,17 @@ class Simulator(engine.Simulator):
     async def cancel(self, request: Request) -> Response:
         self.books.mark(self._found("SAL_SaleOrder", request.path_params["number"]), cancel_status="B")
         return control.answer({"cancelled": request.path_params["number"]})
+
+    async def receive(self, request: Request) -> Response:
+        note = self._found("SAL_RETURNSTOCK", request.path_params["number"])
+        try:
+            self.books.submit(note)
+            self.books.audit(note, by_people=True)
+        except books.Refused as refused:
+            raise ValueError(refused.message) from refused
+        for row in note.main_rows():
+            shipping.take(self.books, row["FMaterialId"], -row["FRealQty"])
+        return control.answer({"received": note.number})
 
     async def lock(self, request: Request) -> Response:
         seconds = float((await control.body(request)).get("seconds", 60))

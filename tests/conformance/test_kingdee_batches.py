@@ -141,8 +141,8 @@ async def test_a_return_is_booked_once(
     native = library.shipped("kingdee", "after_sale").to_native(given, {"config": {"return_stock": "CK001"}})
     site.faults.drop_reply, site.faults.drop_kinds = 1, ["return"]
     with pytest.raises(errors.OutcomeUnknown):
-        await hub.call(k3(), "return.save", native)
-    done = await hub.call(k3(), "return.save", native, fresh=False)
+        await hub.call(k3(), "return.save_and_audit", native)
+    done = await hub.call(k3(), "return.save_and_audit", native, fresh=False)
     assert (done.record_id, done.data["DocumentStatus"]) == ("RT1", "C")
     assert kingdee_peer.kinds(site, "RT1") == ["return", "return.submit", "return.audit"]
     [row] = site.books.documents["SAL_RETURNSTOCK"]["RT1"].main_rows()

@@ -81,6 +81,8 @@ class Books:
         """Document number -> Unix time until which somebody edits it."""
         self.audited_edit = True
         """Whether this site lets audited master data be edited in place."""
+        self.reserves = False
+        """Whether this site keeps what is left of the stock after its orders (FAVBQty)."""
         self.links: dict[int, list[Document]] = {}
         """Order row id -> the documents made from it."""
         self._ids = 100_500
@@ -143,7 +145,10 @@ class Books:
         )  # fmt: skip
         self._fill(draft, model, options)
         self._check(draft)
+        same = (document.header, document.rows) == (draft.header, draft.rows)
         document.header, document.rows, document.modified = draft.header, draft.rows, draft.modified
+        if same:
+            return document  # saved once more as it was: nothing changed but its time
         self.effect(f"{document.form.effect}.update", document.number, {"id": document.id})
         return document
 

@@ -70,6 +70,8 @@ class Desk:
     def __init__(self, ledger: books.Books) -> None:
         self.ledger = ledger
         self.tasks: dict[str, Any] = {}
+        self.convert_list = False
+        """Some builds tell the result of a conversion as a list."""
         self.verbs: dict[str, Callable[[Call], Any]] = {
             "Save": self._save,
             "Draft": self._save,
@@ -234,7 +236,20 @@ class Desk:
             case "ExcuteOperation":
                 if call.operation not in marks:
                     raise books.Refused(3, f"操作编码不存在：{call.operation}")
+                self._allowed(call.operation, document)
                 self.ledger.mark(document, **marks[call.operation])
+
+    def _allowed(self, operation: str, document: books.Document) -> None:
+        """Cancelling is for documents that are not audited, closing for those that are; neither happens twice."""
+        self.ledger.refuse_locked(document)
+        fit = {
+            "Cancel": document.status in books.OPEN and document.cancel_status == "A",
+            "BillClose": document.status == "C" and document.close_status == "A" and document.cancel_status == "A",
+        }
+        if not fit.get(operation, True):
+            raise books.Refused(11, f"{document.form.label}“{document.number}”不满足操作条件，操作失败")
+        if operation == "Cancel" and any(self.ledger.links.get(row["FEntryID"]) for row in document.main_rows()):
+            raise books.Refused(11, f"{document.form.label}“{document.number}”已有下游单据，不允许作废")
 
     def _workflow_audit(self, call: Call) -> Any:
         for document in self._named(call):
@@ -248,10 +263,23 @@ class Desk:
         target = str(call.data.get("TargetFormId") or "")
         if call.form != "SAL_SaleOrder" or target not in {"", "SAL_OUTSTOCK"}:
             raise books.Refused(11, f"没有从{call.form}到{target}的单据转换规则")
-        made = [shipping.push(self.ledger, order) for order in self._named(call)]
+        try:
+            made = [shipping.push(self.ledger, order) for order in self._named(call)]
+        except books.Refused as refused:
+            return self._unconverted(refused)
         answer = succeeded(made)
-        answer["Result"]["ConvertResponseStatus"] = succeeded([])["Result"]["ResponseStatus"]
+        answer["Result"]["ConvertResponseStatus"] = self._converted(succeeded([]))
         return answer
+
+    def _unconverted(self, refused: books.Refused) -> Any:
+        """Why nothing could be pushed stands with the conversion; what was to be saved has no words of its own."""
+        answer = failed([], 0)
+        answer["Result"]["ConvertResponseStatus"] = self._converted(failed([refusal(refused)], refused.code))
+        return answer
+
+    def _converted(self, answer: dict[str, Any]) -> Any:
+        status = answer["Result"]["ResponseStatus"]
+        return [status] if self.convert_list else status
 
     def _business_info(self, call: Call) -> Any:
         form = self.ledger.form(call.form)

@@ -83,6 +83,17 @@ def shipped(ledger: books.Books, order_entry: int, *, audited: bool = False) -> 
     return sum((row["FRealQty"] for row in rows), Decimal(0))
 
 
+def owed(ledger: books.Books, sku: str) -> Decimal:
+    """How much of a material the open, audited orders still wait for."""
+    orders = [
+        one
+        for one in ledger.documents["SAL_SaleOrder"].values()
+        if (one.status, one.close_status, one.cancel_status) == ("C", "A", "A")
+    ]
+    rows = [row for order in orders for row in order.main_rows() if row["FMaterialId"] == sku]
+    return sum((row["FQty"] - shipped(ledger, row["FEntryID"], audited=True) for row in rows), Decimal(0))
+
+
 def stock(ledger: books.Books, sku: str, quantity: Decimal, lot: str = "") -> None:
     """Put ``quantity`` of a material (or of a lot of it) on the shelf; an inventory row is made when there is none."""
     key = f"{sku}@{STORE}" + (f"#{lot}" if lot else "")

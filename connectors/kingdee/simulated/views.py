@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from connectors.kingdee.simulated import books, forms
+from connectors.kingdee.simulated import books, forms, shipping
 
 STATES = {
     "FDocumentStatus": "status",
@@ -78,6 +78,8 @@ def row_value(ledger: books.Books, document: books.Document, row: dict[str, Any]
     if key == form.id_key:
         return document.id
     base, _, part = key.partition(".")
+    if base == "FAVBQty" and ledger.reserves and "FQty" in document.header and "#" not in document.number:
+        return document.header["FQty"] - shipping.owed(ledger, document.header["FMaterialId"])
     if base in form.fields:
         return _cell(ledger, form.fields[base], document.header.get(base), part)
     for entry in form.entries.values():
