@@ -86,7 +86,7 @@ def test_from_an_empty_hub_to_a_live_route_by_clicks(empty: living.Living, brows
         empty.run(lambda: empty.place.tell(empty.place.story.ship))
         empty.orders(2)
         visitor.go("/")
-        expect(page.locator(".edge")).to_have_count(4)
+        expect(page.locator(".edge")).to_have_count(5)  # four recipes; a closed order is told to the ERP as well
         visitor.go("/events?entity=shipment")
         row = page.locator("tbody tr.opens").filter(has_text="已计划").first
         for _ in range(20):  # the warehouse ships when it likes
