@@ -4,7 +4,8 @@ An ISV's merchant agrees at ``/jushuitan/auth`` and is sent to ``callback``.
 
 Controls, under ``/_sim/jushuitan``: ``POST orders`` ``{count}`` (a marketplace shop's orders arrive) ·
 ``POST ship|split|merge|question|cancel`` by ``so_id`` or ``so_ids`` · ``POST stock`` ``{sku, qty}`` ·
-``POST refunds/{so_id}`` and ``POST refunds/{so_id}/confirm`` · ``GET orders/{so_id}`` · ``POST expire_tokens`` ·
+``POST refunds/{so_id}`` and ``POST refunds/{so_id}/confirm``
+``{received?}`` · ``GET orders/{so_id}`` · ``POST expire_tokens`` ·
 ``POST authorize`` (an ISV's merchant agrees again).
 """
 
@@ -45,6 +46,7 @@ class Simulator(engine.Simulator):
         "push_proof": "sign",
         "push_token": "push-token-of-our-own-making",
         "bare_json": False,  # pushes as a JSON body instead of a form
+        "sandbox": False,  # the trial environment: tokens at its own address only, and no pushes
         "forbidden": [],  # paths the app has no permission for
         "enforce_limits": False,
         "auto_ship": False,  # the warehouse sends every order that may be sent at once
@@ -108,7 +110,7 @@ class Simulator(engine.Simulator):
     def routes(self) -> list[BaseRoute]:
         return [
             Route("/auth", self.consent, methods=["GET"]),
-            Route("/openWeb/auth/{what}", self.token, methods=["POST"]),
+            Route("/{entrance:str}/auth/{what}", self.token, methods=["POST"]),
             Route("/open/{path:path}", self.open, methods=["POST"]),
         ]
 
@@ -128,7 +130,9 @@ class Simulator(engine.Simulator):
         return consent.back(str(self.settings["callback"]), **said)
 
     async def token(self, request: Request) -> Response:
-        what = request.path_params["what"]
+        what, entrance = request.path_params["what"], request.path_params["entrance"]
+        if entrance != ("openWebIsv" if self.settings["sandbox"] else "openWeb"):
+            return Response("<html>404</html>", status_code=404, media_type="text/html")
         try:
             form = self.gate.form(await request.body())
             if what not in ("getInitToken", "accessToken", "refreshToken"):
@@ -154,6 +158,8 @@ class Simulator(engine.Simulator):
 
     def tell(self, message: Any, label: str) -> None:
         """Push one message: a signed form, or with the token in the address (also as bare JSON)."""
+        if self.settings["sandbox"]:
+            return
         url = str(self.settings["push_url"])
         text = json.dumps(message, ensure_ascii=False)
         self.push(url, compose=lambda _number: self._post(url, text), label=label)
@@ -307,7 +313,8 @@ class Simulator(engine.Simulator):
         found = [one for one in self.erp.after_sales.values() if one["so_id"] == so_id]
         if not found:
             raise LookupError(f"no after-sale of order {so_id}")
-        self.erp.confirm(found[0])
+        received = (await control.body(request)).get("received")
+        self.erp.confirm(found[0], None if received is None else int(received))
         return self._told(so_id)
 
     def _told(self, so_id: str) -> Response:

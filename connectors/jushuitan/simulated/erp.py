@@ -275,7 +275,7 @@ class Erp:
 
     def report(self, sent: Row) -> None:
         """One element of order/sent/upload: the parcel left somewhere else."""
-        rows = [one for one in self.of_order(str(sent.get("so_id") or "")) if one["status"] not in GONE]
+        rows = [one for one in self._of_shop(sent) if one["status"] not in GONE]
         if not rows:
             raise Refused(130, "订单不存在")
         if not sent.get("l_id") or not sent.get("lc_id"):
@@ -284,6 +284,11 @@ class Erp:
             raise Refused(160, "订单已发货")
         self.ship(rows[0], str(sent["lc_id"]), str(sent.get("lc_name") or ""), str(sent["l_id"]))
         self.final("shipment.upload", str(sent["l_id"]), sent)
+
+    def _of_shop(self, given: Row) -> list[Row]:
+        """The documents of an order, in the shop that is named beside its number."""
+        shop, rows = given.get("shop_id"), self.of_order(str(given.get("so_id") or ""))
+        return [row for row in rows if shop is None or row["shop_id"] == shop]
 
     def take(self, given: Row) -> Row:
         """A stock take; its so_id counts once, whatever comes with it later."""
@@ -307,7 +312,7 @@ class Erp:
     def upload_after_sale(self, given: Any) -> Row:
         """One element of aftersale/upload: new, or the same outer number brought up to date."""
         outer = str(given.get("outer_as_id") or "") if isinstance(given, dict) else ""
-        rows = self.of_order(str(given.get("so_id") or "")) if outer else []
+        rows = self._of_shop(given) if outer else []
         if not rows:
             return {"outer_as_id": outer, "issuccess": False, "msg": "原始订单不存在"}
         known = next((one for one in self.after_sales.values() if one["outer_as_id"] == outer), None)
@@ -324,16 +329,17 @@ class Erp:
         self.final("refund.update" if known is not None else "refund.upload", outer, given)
         return {"outer_as_id": outer, "as_id": row["as_id"], "issuccess": True, "msg": ""}
 
-    def confirm(self, row: Row) -> Row:
-        """The clerk agrees and the warehouse has the goods."""
+    def confirm(self, row: Row, received: int | None = None) -> Row:
+        """The clerk agrees and the warehouse has the goods: all of them, or no more than ``received`` of each."""
         row["status"], row["shop_status"] = "Confirmed", "SUCCESS"
         if row.get("type") in ("普通退货", "拒收退货"):
             row["good_status"] = "SELLER_RECEIVED"
             for item in row["items"]:
-                item["r_qty"] = item.get("qty", 0)
+                wanted = int(item.get("qty") or 0)
+                item["r_qty"] = wanted if received is None else min(wanted, received)
                 kept = self.stock.get(item.get("sku_id", ""))
                 if kept is not None:
-                    kept["return_qty"] += int(item.get("qty") or 0)
+                    kept["return_qty"] += item["r_qty"]
                     self.touch(kept)
         self.touch(row)
         return row
