@@ -311,7 +311,7 @@ async def test_the_sixth_call_of_a_second_is_throttled(
     tenant.configure({"enforce_limits": True})
 
     class Eager(pacing.LocalPacer):
-        async def acquire(self, connection: model.Connection, operation: str) -> None:
+        async def acquire(self, connection: model.Connection, operation: str, given: Any = None) -> None:
             return None
 
     eager = client.Client(auth.MemoryTokens(), Eager())
