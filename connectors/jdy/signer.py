@@ -13,15 +13,20 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote, urlsplit
+from zoneinfo import ZoneInfo
 
-from connectors.core import answer, errors, failure, model, scope
+from connectors.core import answer, errors, failure, grant, model, scope
 
 AUTHORISE = "/jdyconnector/app_management/push_app_authorize"
 TOKEN = "/jdyconnector/app_management/kingdee_auth_token"  # house: vendor-word because it is an address
 LIFETIME = 22 * 3600.0
 """Seconds a token is used; the platform ends it after 24 hours."""
+
+UNTIL = "granted_until"
+"""Where the end of an authorisation is kept beside a token, so that people are told before it comes."""
 
 Send = Callable[[model.Request], Awaitable[answer.Answer]]
 
@@ -85,7 +90,8 @@ async def login(send: Send, connection: model.Connection, now: float) -> model.T
     if not chosen.get("appKey") or not chosen.get("appSecret"):
         raise errors.CredentialRefused("this instance is not authorised", hint=REFUSED)
     domain = str(chosen.get("domain") or config.get("domain") or "")
-    return await _token(send, connection, str(chosen["appKey"]), str(chosen["appSecret"]), domain, now)
+    until = granted_until(chosen.get("instanceExpiresTime"), connection.declaration.time.zone)
+    return await _token(send, connection, str(chosen["appKey"]), str(chosen["appSecret"]), domain, until, now)
 
 
 async def refresh(send: Send, connection: model.Connection, kept: model.Token, now: float) -> model.Token | None:
@@ -94,13 +100,29 @@ async def refresh(send: Send, connection: model.Connection, kept: model.Token, n
     if known.get("instance") != str(scope.settings(connection).get("outer_instance_id")) or not known.get("secret"):
         return None
     try:
-        return await _token(send, connection, known["app"], known["secret"], known.get("domain", ""), now)
+        until = grant.granted_until(known)
+        return await _token(send, connection, known["app"], known["secret"], known.get("domain", ""), until, now)
     except errors.CredentialRefused:
         return None
 
 
+def granted_until(told: Any, zone: str) -> float | None:
+    """Unix seconds at which an authorisation ends, by ``instanceExpiresTime``; None where that says nothing.
+
+    It is read as a number of milliseconds (or seconds), or as a local time or date.
+    """
+    text = str(told or "").strip()
+    if text.isdigit() and len(text) in (10, 13):
+        return int(text) / (1000 if len(text) == 13 else 1)
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return (at if at.tzinfo else at.replace(tzinfo=ZoneInfo(zone))).timestamp()
+
+
 async def _token(
-    send: Send, connection: model.Connection, app: str, secret: str, domain: str, now: float
+    send: Send, connection: model.Connection, app: str, secret: str, domain: str, until: float | None, now: float
 ) -> model.Token:
     query = {"app_key": app, "app_signature": app_signature(app, secret)}
     data = _data(connection, await send(_request("GET", TOKEN, query, connection, now)))
@@ -109,6 +131,8 @@ async def _token(
         raise errors.CredentialRefused("the answer holds no app-token", hint=REFUSED)
     instance = str(scope.settings(connection).get("outer_instance_id", ""))
     extra = {"app": app, "secret": secret, "domain": domain, "instance": instance}
+    if until is not None:
+        extra[UNTIL] = str(int(until))
     return model.Token(str(value), now + LIFETIME, extra)
 
 

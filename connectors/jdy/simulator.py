@@ -44,6 +44,7 @@ class Simulator(engine.Simulator):
         "client_id": "205022",
         "client_secret": "0123456789abcdef0123456789abcdef",
         "outer_instance_id": "492475033566973952",
+        "instance_expires": "2036-06-30 23:59:59",  # the end of the company's authorisation
         "domain": "https://tf.jdy.com",
         "customer_number": "CUST0001",
     }
@@ -140,7 +141,8 @@ class Simulator(engine.Simulator):
             return self.said(0, "success", [])
         told = {"appKey": self.app_key, "appSecret": self.app_secret, "domain": self.settings["domain"], "status": 1}
         # Some deployments say code and msg instead of errcode and description.
-        return JSONResponse({"code": 200, "msg": "success", "data": [{**told, "accountId": "1", "clientId": "205022"}]})
+        told |= {"accountId": "1", "clientId": "205022", "instanceExpiresTime": self.settings["instance_expires"]}
+        return JSONResponse({"code": 200, "msg": "success", "data": [told]})
 
     async def token(self, request: Request) -> Response:
         self.logins += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -9,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from connectors.core import client, decode, errors, model, registry
-from connectors.jdy import simulator
+from connectors.core import auth, client, decode, errors, grant, line, model, pacing, registry
+from connectors.jdy import signer, simulator
 from connectors.simulator import engine
 from mappings import library
 from tests.conformance import panel
@@ -303,3 +304,54 @@ async def test_a_known_customer_is_updated_and_keeps_what_we_do_not_write(
     assert (made.record_id, site.books.customers["C3"]["name"]) == ("C3", "王五")
     await hub.call(star, "customer.save", mapping.to_native({"id": "C3", "name": "王六"}))
     assert site.books.customers["C3"]["name"] == "王五", "the plain save leaves known ones as they are"
+
+
+@pytest.mark.parametrize(("made_by", "left"), [("sales_order.save", None), ("sales_order.save_and_audit", "H")])
+async def test_a_closed_order_is_stopped_wherever_its_document_stands_and_only_once(
+    hub: client.Client, site: simulator.Simulator, star: model.Connection, made_by: str, left: str | None
+) -> None:
+    await hub.call(star, made_by, native())
+    if left is None:
+        with pytest.raises(errors.Rejected, match="不能关闭") as caught:
+            await hub.call(star, "sales_order.close", {"bill_no": NUMBER})
+        assert "星辰处理" in caught.value.hint["zh"]
+    await hub.call(star, "sales_order.stop", {"bill_no": NUMBER})
+    assert site.books.orders.get(NUMBER, {}).get("bill_close_state") == left
+    done = [one.kind for one in site.journal.effects]
+    site.tokens.clear()  # a token that ended meanwhile is no refusal of the stopping
+    await hub.call(star, "sales_order.stop", {"bill_no": NUMBER})
+    assert [one.kind for one in site.journal.effects] == done
+
+
+async def test_an_order_that_was_delivered_cannot_be_stopped_and_people_hear_of_it(
+    hub: client.Client, url: engine.Url, star: model.Connection
+) -> None:
+    await hub.call(star, "sales_order.save_and_audit", native())
+    await control(url, "/ship", number=NUMBER)
+    with pytest.raises(errors.Rejected) as caught:
+        await hub.call(star, "sales_order.stop", {"bill_no": NUMBER})
+    assert "退货" in caught.value.hint["zh"]
+
+
+@pytest.mark.parametrize(
+    ("told", "until"),
+    [("2036-06-30 23:59:59", 2098454399), (2098454399000, 2098454399), ("", None), ("forever", None)],
+)
+async def test_the_end_of_the_authorisation_is_kept_beside_the_token(
+    site: simulator.Simulator, star: model.Connection, told: Any, until: float | None
+) -> None:
+    site.configure({"instance_expires": told})
+    store = auth.MemoryTokens()
+    async with contextlib.aclosing(client.Client(store, pacing.LocalPacer())) as hub:
+        await hub.probe(star)
+        first = await store.kept("star")
+        await hub.call(star, "customer.view", {"number": "KH00001"})
+    assert first is not None
+    assert grant.granted_until(first.extra) == until
+    way = line.Line(star)
+    try:
+        renewed = await signer.refresh(way.send, star, first, site.now())
+    finally:
+        await way.aclose()
+    assert renewed is not None
+    assert grant.granted_until(renewed.extra) == until

@@ -79,23 +79,44 @@ class Books:
         return {"ids": [made["id"]], "id_number_map": {made["id"]: number}}
 
     def operate(self, given: Row) -> Row:
-        """POST common_operate: audits the documents named by their numbers."""
+        """POST common_operate: audits, deletes or closes the documents named by their numbers."""
         kinds = {"sal_bill_order": (self.orders, "sales_order"), "sal_bill_inbound": (self.inbounds, "return")}
-        if given.get("operate_type") != "audit" or given.get("entity_number") not in kinds:
+        acts = {"audit": self._audited, "delete": self._deleted, "close_donothing": self._closed}
+        act = acts.get(str(given.get("operate_type")))
+        if act is None or given.get("entity_number") not in kinds:
             raise Refused(1, "参数operate_type或entity_number错误")
         kept, kind = kinds[given["entity_number"]]
         found = [kept.get(str(number)) for number in given.get("numbers") or []]
         documents = [one for one in found if one is not None]
         if not documents or len(documents) != len(found):
             raise Refused(1, "单据不存在")
+        act(kept, kind, documents)
+        numbers = {one["id"]: one["bill_no"] for one in documents}
+        return {"ids": list(numbers), "id_number_map": numbers}
+
+    def _audited(self, _kept: dict[str, Row], kind: str, documents: list[Row]) -> None:
         done = [one["bill_no"] for one in documents if one["bill_status"] == "C"]
         if done:
             raise Refused(1, f"单据[{done[0]}]已审核，不能重复审核")
         for one in documents:
             self.audit(one)
-            self.final(f"{kind}.audit", one["bill_no"], given)
-        numbers = {one["id"]: one["bill_no"] for one in documents}
-        return {"ids": list(numbers), "id_number_map": numbers}
+            self.final(f"{kind}.audit", one["bill_no"], None)
+
+    def _deleted(self, kept: dict[str, Row], kind: str, documents: list[Row]) -> None:
+        audited = [one["bill_no"] for one in documents if one["bill_status"] == "C"]
+        if audited:
+            raise Refused(1, f"单据[{audited[0]}]已审核，不能删除")
+        for one in documents:
+            del kept[one["bill_no"]]
+            self.final(f"{kind}.delete", one["bill_no"], None)
+
+    def _closed(self, _kept: dict[str, Row], kind: str, documents: list[Row]) -> None:
+        wrong = [one["bill_no"] for one in documents if (one["bill_status"], one.get("bill_close_state")) != ("C", "A")]
+        if wrong:
+            raise Refused(1, f"单据[{wrong[0]}]未审核或已关闭，不能关闭")
+        for one in documents:
+            self.touch(one, bill_close_state="H")
+            self.final(f"{kind}.close", one["bill_no"], None)
 
     def audit(self, one: Row) -> None:
         """What an audit changes; goods of a return are in stock from now."""
@@ -119,6 +140,7 @@ class Books:
             "express_entity": [{"seq": 1, "delivery_bill_no": waybill, "express_company_name": carrier}],
         }  # fmt: skip
         self.audit(self.outbounds[number])
+        self.touch(order, bill_status="C", bill_close_state="S")
         return self.outbounds[number]
 
     def move(self, number: str, quantity: Decimal) -> None:
