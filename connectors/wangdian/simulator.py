@@ -3,7 +3,7 @@
 ``/wangdian/openapi`` (flagship, query and JSON body), ``/wangdian/openapi2/<file>.php`` (enterprise) and
 ``/wangdian/y/<file>.php`` (web).
 
-Controls under ``/_sim/wangdian``: ``POST ship`` ``{"tid": …, "oids": […]?, "carrier": "SF"?}`` ·
+Controls under ``/_sim/wangdian``: ``POST ship`` ``{"tid": …, "oids": […]?, "carrier": "SF"?, "parcels": 2?}`` ·
 ``POST cancel`` ``{"tid": …}`` (its outbound order) · ``POST receive`` ``{"refund_no": …}`` (returned goods) ·
 ``POST stock`` ``{"spec_no": …, "change": -3}`` · ``POST trades`` ``{"tid": …, "platform": 1}`` (from a marketplace) ·
 ``POST stop`` ``{"spec_no": …}`` (a variant is stopped) · ``POST refunds/{number}`` ``{"status": 90}``.
@@ -41,6 +41,7 @@ class Simulator(engine.Simulator):
         "appkey": "hubdemo3-app",
         "appsecret": "6f2e8d4c:5c1d7a9e0b3f2468",
         "shop_no": "mall01",
+        "faulty": False,  # the flagship's passing fault, status 99
     }
 
     def seed(self) -> None:
@@ -93,6 +94,8 @@ class Simulator(engine.Simulator):
         query, body = dict(request.query_params), await request.body()
         try:
             flagship.check(query, body, self.settings, self.now())
+            if self.settings["faulty"]:
+                raise flagship.Denied(99, "系统异常，请稍后重试")
             try:
                 given = json.loads(body, parse_float=Decimal)
             except ValueError:
@@ -122,8 +125,9 @@ class Simulator(engine.Simulator):
     async def ship(self, request: Request) -> Response:
         wish = await control.body(request)
         oids = [str(one) for one in wish["oids"]] if wish.get("oids") else None
-        parcel = self.tenant.ship(str(wish["tid"]), CARRIERS[wish.get("carrier", "SF")], oids)
-        return control.answer({"number": parcel.number, "waybill": parcel.waybill})
+        carrier, parcels = CARRIERS[wish.get("carrier", "SF")], int(wish.get("parcels", 1))
+        parcel = self.tenant.ship(str(wish["tid"]), carrier, oids, parcels)
+        return control.answer({"number": parcel.number, "waybill": parcel.waybill, "more": parcel.more})
 
     async def cancel(self, request: Request) -> Response:
         parcel = self.tenant.cancel(str((await control.body(request))["tid"]))

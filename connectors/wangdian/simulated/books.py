@@ -78,6 +78,8 @@ class Parcel:
     state: int = 0
     cancelled: bool = False
     modified: float = 0.0
+    more: list[str] = field(default_factory=list)
+    """Waybills of further parcels of the same outbound order."""
 
     @property
     def changed(self) -> float:
@@ -259,7 +261,7 @@ class Books:
 
     # Shipping.
 
-    def ship(self, tid: str, carrier: tuple[int, str, str], oids: list[str] | None = None) -> Parcel:
+    def ship(self, tid: str, carrier: tuple[int, str, str], oids: list[str] | None = None, parcels: int = 1) -> Parcel:
         """A parcel leaves. Raises LookupError or ValueError for people at the controls."""
         trade = self.trades.get(tid)
         if trade is None:
@@ -270,6 +272,7 @@ class Books:
         lines = [line for line in trade.lines if oids is None or str(line["oid"]) in oids]
         waybill, sent = f"{carrier[1]}{number:013d}", [str(one["oid"]) for one in lines]
         parcel = Parcel(number, trade, waybill, sent, oids is not None, now, carrier)
+        parcel.more = [f"{waybill}{number}" for number in range(2, parcels + 1)]
         trade.status, trade.waybill, trade.carrier, trade.consigned = 95, parcel.waybill, carrier, now
         trade.modified = now
         if trade.platform == OWN:

@@ -90,6 +90,10 @@ def stockout(one: books.Parcel) -> dict[str, Any]:
         "logistics_type": one.carrier[0],
         "logistics_code": one.carrier[1],
         "logistics_name": one.carrier[2],
+        "logistics_list": [
+            {"rec_id": place, "stockout_id": one.number, "logistics_no": waybill, "logistics_name": one.carrier[2]}
+            for place, waybill in enumerate([one.waybill, *one.more], 1)
+        ],
         "details_list": [
             {"src_oid": line["oid"], "src_tid": one.trade.tid, "spec_no": line["spec_no"], "num": line["num"]}
             for line in lines
