@@ -43,7 +43,8 @@ def verify(
 ) -> model.VerifiedHook:
     """A proven webhook with its headers inside. Raises HookRefused.
 
-    Options: ``secrets`` (the client secret, and the one before it during a rotation), ``shop`` (whose they are).
+    Options: ``secrets`` (the client secret, and the one before it during a rotation), ``shop`` (whose they are),
+    ``location`` (the one whose stock this connection keeps: levels of the others are marked ``elsewhere``).
     """
     accepted = checks.secrets_of(options)
     given = _header(hook.headers, "hmac-sha256")
@@ -61,6 +62,10 @@ def verify(
     told = {"topic": _header(hook.headers, "topic"), "webhook_id": _header(hook.headers, "webhook-id"), "shop": shop}
     if not all(value.isascii() for value in told.values()):
         raise errors.HookRefused("garbled", "a header holds what no header may hold")
+    kept = str(options.get("location") or "")
+    if kept and told["topic"].startswith("inventory_levels/") and isinstance(payload, dict):
+        # One item has a level per location, and a record of stock here is one item.
+        told |= {} if str(payload.get("location_id")) == kept else {"elsewhere": str(payload.get("location_id"))}
     return model.VerifiedHook(jsontext.dumps({**told, "payload": payload}))
 
 

@@ -1,6 +1,7 @@
 """A simulated Shopify store: tokens by client credentials or the owner's consent, GraphQL, signed webhooks.
 
-Controls under ``/_sim/shopify``: ``POST orders`` ``{customer?, skus?, count?}`` ·
+Controls under ``/_sim/shopify``: ``POST orders`` ``{customer?, skus?, count?, away?}``
+(``away``: SKU -> pieces that the second location sends) · ``POST stock/{item}`` ``{count}`` (at the second location) ·
 ``POST orders/{id}/{hold|release|refund|return}`` ·
 ``POST customers/{place}`` · ``POST products`` · ``POST tokens/expire``.
 """
@@ -172,6 +173,7 @@ class Simulator(engine.Simulator):
         return [
             post("/orders", self.add_order),
             post("/orders/{number}/{what}", self.change_order),
+            post("/stock/{item}", self.count_stock),
             post("/customers/{place:int}", self.tell_customer),
             post("/products", self.tell_product),
             post("/tokens/expire", self.expire),
@@ -182,7 +184,11 @@ class Simulator(engine.Simulator):
         codes = given.get("skus") or [self.world.skus[0].code]
         skus = [one for one in self.world.skus if one.code in codes]
         person = self.world.customers[int(given.get("customer", 0))]
-        return control.answer(self.store.place(person, skus, int(given.get("count", 1))))
+        return control.answer(self.store.place(person, skus, int(given.get("count", 1)), given.get("away")))
+
+    async def count_stock(self, request: Request) -> Response:
+        given = await control.body(request)
+        return control.answer(self.store.count(request.path_params["item"], int(given.get("count", 0))))
 
     async def change_order(self, request: Request) -> Response:
         number, what = request.path_params["number"], request.path_params["what"]

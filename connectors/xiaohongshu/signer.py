@@ -136,7 +136,9 @@ def verify(
     if not all(system.values()):
         raise errors.HookRefused("unsigned", "app-key, timestamp or sign is missing")
     params = {**hook.query, **system}
-    fits = [proof.equal(system["sign"], push_sign(place, params, secret)) for place in _places(connection, options)]
+    fits = [
+        proof.equal(system["sign"], push_sign(place, params, secret)) for place in _places(hook, connection, options)
+    ]
     if not (any(fits) & proof.equal(system["app-key"], app_id)):
         raise errors.HookRefused("forged", "wrong sign")
     unit = "ms" if len(system["timestamp"]) == 13 else "s"
@@ -144,11 +146,15 @@ def verify(
     return model.VerifiedHook(marked(hook.body, str(options.get("seller_id") or "")))
 
 
-def _places(connection: model.Connection, options: Mapping[str, Any]) -> list[str]:
-    """How the platform may call the address it was given: by path, or in full."""
+def _places(hook: model.RawHook, connection: model.Connection, options: Mapping[str, Any]) -> list[str]:
+    """How the platform may call the address it was given: by path, or in full.
+
+    The host is what the caller says; the secret behind it is what proves.
+    """
     address = str(options.get("push_url") or "").partition("?")[0]
     if not address:
-        return [f"/hooks/{connection.key}"]
+        path = f"/hooks/{connection.key}"
+        return [path, f"https://{hook.headers.get('host', '')}{path}"]
     return [urlsplit(address).path or "/", address]
 
 

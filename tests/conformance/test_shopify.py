@@ -160,6 +160,45 @@ async def test_an_order_goes_out_in_two_parcels(
         await hub.call(shop, "shipment.send", {**second, "tracking": {"number": "SF3", "company": "SF"}})
 
 
+async def test_goods_of_two_locations_are_not_shipped_under_one_waybill(
+    hub: client.Client, url: engine.Url, site: simulator.Simulator, shop: model.Connection
+) -> None:
+    sku = site.world.skus[0].code
+    number = (await control(url, "/orders", customer=1, skus=[sku], count=3, away={sku: 2}))["legacyResourceId"]
+    mapping = library.shipped("shopify", "shipment")
+
+    async def send(waybill: str, *lines: dict[str, str]) -> model.Outcome:
+        sent = {"id": waybill, "status": "shipped", "order_id": number, "tracking_number": waybill, "lines": [*lines]}
+        return await hub.call(shop, "shipment.send", mapping.to_native(sent, {"order": await held()}))
+
+    async def held() -> dict[str, Any]:
+        return await order_of(hub, shop, number)
+
+    waits = await send("SF1")
+    assert waits.waiting
+    assert "several locations" in waits.warnings[0]
+    assert (await send("SF2", {"sku": sku, "quantity": "3"})).waiting
+    assert not site.journal.effects
+    await send("SF3", {"sku": sku, "quantity": "2"})  # only the second location has two of it
+    assert (await held())["status"] == "partially_shipped"
+    await send("SF4")
+    [first, second] = [one.data["lineItemsByFulfillmentOrder"] for one in site.journal.effects]
+    assert first[0]["fulfillmentOrderLineItems"][0]["quantity"] == 2
+    assert first[0]["fulfillmentOrderId"] != second[0]["fulfillmentOrderId"]
+    assert (await held())["status"] == "shipped"
+    # The same waybill once more, when nothing is open any longer: the order says that it was sent.
+    assert (await send("SF4")).already
+
+
+def test_stock_of_another_location_is_not_this_connections() -> None:
+    def told(location: str) -> str:
+        body = json.dumps({"inventory_item_id": 39072856, "location_id": int(location), "available": 1}).encode()
+        return opened(webhook(body, topic="inventory_levels/update"))[0].message
+
+    assert told(KNOWN["location_id"]) == "stock"
+    assert told("487838323") == "stock_elsewhere"
+
+
 async def test_an_order_on_hold_is_held_and_one_refunded_in_full_is_closed(
     hub: client.Client, url: engine.Url, site: simulator.Simulator, shop: model.Connection
 ) -> None:

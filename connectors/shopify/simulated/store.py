@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -12,6 +12,8 @@ from connectors.simulator import world
 
 Record = dict[str, Any]
 FIRST, LOCATION, ITEM = 820982911946154508, "487838322", 39072856
+SECOND = "487838323"
+"""Another place of this store that has stock of everything."""
 
 
 def moment(at: float) -> str:
@@ -48,21 +50,16 @@ class Store:
         self.refunds = 0
         self.keys: dict[str, tuple[str, Record]] = {}
         self.stock = {str(ITEM + sku.index): 100 for sku in people.skus}
+        self.far = dict.fromkeys(self.stock, 7)
         self.stock_at = moment(now())
 
-    def place(self, person: world.Person, skus: list[world.Sku], count: int) -> Record:
-        """A paid order."""
+    def place(
+        self, person: world.Person, skus: list[world.Sku], count: int, away: Mapping[str, int] | None = None
+    ) -> Record:
+        """A paid order. ``away``: SKU -> how many pieces of it the second location sends."""
         number, now = str(FIRST + len(self.orders)), moment(self.now())
         lines = [self._line(sku, count, int(number) + 1 + place) for place, sku in enumerate(skus)]
         goods = sum((sku.price * count for sku in skus), Decimal(0))
-        parts = [
-            {
-                "id": f"gid://shopify/FulfillmentOrderLineItem/{line['id'].split('/')[4]}",
-                "remainingQuantity": count,
-                "lineItem": {"id": line["id"]},
-            }
-            for line in lines
-        ]
         paid = {
             "id": f"gid://shopify/OrderTransaction/{number}",
             "kind": "SALE",
@@ -104,11 +101,7 @@ class Store:
             "transactions": [{**paid, "processedAt": now, "amountSet": _money(goods)}],
             "lineItems": {"pageInfo": {"hasNextPage": False}, "nodes": lines},
             "fulfillments": [],
-            "fulfillmentOrders": {
-                "nodes": [
-                    {"id": f"gid://shopify/FulfillmentOrder/{number}", "status": "OPEN", "lineItems": {"nodes": parts}}
-                ]
-            },
+            "fulfillmentOrders": {"nodes": _documents(number, lines, away or {})},
         }
         self.orders[number] = order
         self.tell("orders/create", {"id": int(number), "name": order["name"], "updated_at": now})
@@ -191,30 +184,41 @@ class Store:
 
     def fulfil(self, given: Record) -> Record:
         """Ships fulfilment orders, whole or by line; what is not open or exceeds what is left is a userError."""
-        wish, parts = given["f"], []
-        order: Record = {}
-        for group in wish["lineItemsByFulfillmentOrder"]:
-            number = str(group["fulfillmentOrderId"]).rpartition("/")[2]
-            order = self.orders.get(number, {})
-            if not order or order["fulfillmentOrders"]["nodes"][0]["status"] != "OPEN":
-                return _refused(f"The fulfillment order {number} is not in an open state.")
-            known = {one["id"]: one for one in order["fulfillmentOrders"]["nodes"][0]["lineItems"]["nodes"]}
+        wish, parts, places = given["f"], [], set()
+        groups = wish.get("lineItemsByFulfillmentOrder") or []
+        known = {
+            one["id"]: (order, one) for order in self.orders.values() for one in order["fulfillmentOrders"]["nodes"]
+        }
+        if not groups:
+            return _refused("At least one fulfillment order is needed.")
+        for group in groups:
+            id = str(group["fulfillmentOrderId"])
+            if id not in known or known[id][1]["status"] not in ("OPEN", "IN_PROGRESS"):
+                return _refused(f"The fulfillment order {id.rpartition('/')[2]} is not in an open state.")
+            document = known[id][1]
+            places.add(document["assignedLocation"]["location"]["id"])
+            rows = {one["id"]: one for one in document["lineItems"]["nodes"]}
             listed = group.get("fulfillmentOrderLineItems") or [
-                {"id": one["id"], "quantity": one["remainingQuantity"]} for one in known.values()
+                {"id": one["id"], "quantity": one["remainingQuantity"]} for one in rows.values()
             ]
             for one in listed:
-                if one["id"] not in known or known[one["id"]]["remainingQuantity"] < one["quantity"]:
-                    return _refused(f"Quantity exceeds what is left of the fulfillment order {number}.")
-                parts.append((known[one["id"]], one["quantity"]))
+                if one["id"] not in rows or rows[one["id"]]["remainingQuantity"] < one["quantity"]:
+                    return _refused("Quantity exceeds what is left of the fulfillment order.")
+                parts.append((rows[one["id"]], one["quantity"]))
+        if len(places) > 1:
+            return _refused("All fulfillment orders must be assigned to the same location.")
         for line, quantity in parts:
             line["remainingQuantity"] -= quantity
-        document = order["fulfillmentOrders"]["nodes"][0]
-        whole = not any(one["remainingQuantity"] for one in document["lineItems"]["nodes"])
-        document["status"] = "CLOSED" if whole else "OPEN"
+        order = known[str(groups[0]["fulfillmentOrderId"])][0]
+        documents = order["fulfillmentOrders"]["nodes"]
+        for one in documents:
+            if not any(row["remainingQuantity"] for row in one["lineItems"]["nodes"]):
+                one["status"] = "CLOSED"
+        whole = all(one["status"] == "CLOSED" for one in documents)
         order["displayFulfillmentStatus"] = "FULFILLED" if whole else "PARTIALLY_FULFILLED"
         number = str(255858046 + sum(len(one["fulfillments"]) for one in self.orders.values()))
         made = {"legacyResourceId": number, "status": "SUCCESS", "createdAt": moment(self.now())}
-        order["fulfillments"].append({**made, "trackingInfo": [wish["trackingInfo"]]})
+        order["fulfillments"].append({**made, "trackingInfo": [{"company": None, **wish["trackingInfo"]}]})
         self.commit("fulfillment", f"{order['legacyResourceId']}:{wish['trackingInfo']['number']}", wish)
         self._changed(order)
         return {"fulfillment": {"id": f"gid://shopify/Fulfillment/{number}", "status": "SUCCESS"}, "userErrors": []}
@@ -225,8 +229,8 @@ class Store:
         for order in self.orders.values():
             for one in order["fulfillments"]:
                 if one["legacyResourceId"] == number:
-                    if one["trackingInfo"] != [given["t"]]:
-                        one["trackingInfo"] = [given["t"]]
+                    if one["trackingInfo"] != [{"company": None, **given["t"]}]:
+                        one["trackingInfo"] = [{"company": None, **given["t"]}]
                         self.commit("tracking", f"{number}:{given['t']['number']}", given["t"])
                         self._changed(order)
                     return {"fulfillment": {"id": given["f"], "status": "SUCCESS"}, "userErrors": []}
@@ -236,10 +240,11 @@ class Store:
         number = str(given["id"]).rpartition("/")[2]
         if number not in self.stock:
             return None
-        level = None
-        if str(given["at"]).rpartition("/")[2] == LOCATION:
-            told = [{"name": name, "quantity": self.stock[number]} for name in ("available", "on_hand")]
-            level = {"updatedAt": self.stock_at, "location": {"legacyResourceId": LOCATION}, "quantities": told}
+        level, at = None, str(given["at"]).rpartition("/")[2]
+        if at in (LOCATION, SECOND):
+            there = self.stock[number] if at == LOCATION else self.far[number]
+            told = [{"name": name, "quantity": there} for name in ("available", "on_hand")]
+            level = {"updatedAt": self.stock_at, "location": {"legacyResourceId": at}, "quantities": told}
         sku = self.people.skus[int(number) - ITEM].code
         product = {"product": {"legacyResourceId": "632910392"}}
         return {"legacyResourceId": number, "sku": sku, "variant": product, "inventoryLevel": level}
@@ -278,6 +283,13 @@ class Store:
         self.keys[key] = (text, made)
         return made
 
+    def count(self, number: str, quantity: int) -> Record:
+        """Somebody counts an item at the second location."""
+        self.far[number] = quantity
+        told = {"inventory_item_id": int(number), "location_id": int(SECOND), "available": quantity}
+        self.tell("inventory_levels/update", {**told, "updated_at": moment(self.now())})
+        return told
+
     def list_hooks(self, given: Record) -> Record:
         rows = [
             {"id": f"gid://shopify/WebhookSubscription/{n}", "topic": topic, "uri": uri}
@@ -292,6 +304,23 @@ class Store:
             return {"webhookSubscription": None, "userErrors": [told]}
         self.hooks[topic] = uri
         return {"webhookSubscription": {"id": f"gid://shopify/WebhookSubscription/{len(self.hooks)}"}, "userErrors": []}
+
+
+def _documents(number: str, lines: list[Record], away: Mapping[str, int]) -> list[Record]:
+    """The fulfilment orders of an order: one per location that sends something of it."""
+    found = []
+    for place, (location, tail) in enumerate(((LOCATION, ""), (SECOND, "2"))):
+        rows = []
+        for line in lines:
+            far = min(away.get(line["sku"], 0), line["quantity"])
+            count = far if place else line["quantity"] - far
+            id = f"gid://shopify/FulfillmentOrderLineItem/{line['id'].split('/')[4]}{tail}"
+            item = {"id": line["id"], "sku": line["sku"]}
+            rows += [{"id": id, "remainingQuantity": count, "lineItem": item}] if count else []
+        assigned = {"location": {"id": f"gid://shopify/Location/{location}"}}
+        document = {"id": f"gid://shopify/FulfillmentOrder/{number}{tail}", "status": "OPEN"}
+        found += [{**document, "assignedLocation": assigned, "lineItems": {"nodes": rows}}] if rows else []
+    return found
 
 
 def _problem(message: str, code: str | None) -> Record:

@@ -155,7 +155,10 @@ class Calls:
 
     def reasons(self, given: Params) -> Any:
         self.desk.get(str(need(given, "returnsId")))
-        return {"rejectReasons": [{"reasonId": 3, "reasonName": "商品已发出"}]}
+        known = {1: {"reasonId": 3, "reasonName": "商品已发出"}, 2: {"reasonId": 21, "reasonName": "商品影响二次销售"}}
+        if given.get("rejectReasonType") not in known:
+            raise gate.Refused(gate.PARAMETER, "rejectReasonType 不正确")
+        return {"rejectReasons": [known[given["rejectReasonType"]]]}
 
     def opened(self, given: Params, *, masked: bool) -> Any:
         """Ciphertexts that this shop gave out; others fail one by one."""

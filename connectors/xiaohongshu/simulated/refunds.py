@@ -81,6 +81,9 @@ class Desk:
         action = given.get("action")
         if action == 3 and not given.get("reason"):
             raise gate.Refused(gate.PARAMETER, "missing parameter: reason")
+        address = given.get("receiverInfo") or {}
+        if action == 2 and address.get("sellerAddressRecordId") and not address.get("sellerAddressRecordVersion"):
+            raise gate.Refused(gate.PARAMETER, "missing parameter: sellerAddressRecordVersion")
         if action not in (1, 2, 3) or (action == 2 and record["returnType"] not in (RETURN, EXCHANGE)):
             raise shop.refused("售后类型不支持该操作", inner=True)
         if action == 1 and record["returnType"] == EXCHANGE:
@@ -110,7 +113,11 @@ class Desk:
 
     def send_exchange(self, given: Record) -> Record:
         record = self._open(given, 12)
-        self.shop.commit("exchange", record["returnsId"], {"expressNo": given.get("expressNo")})
+        sent = {"expressNo": given.get("expressNo"), "expressCompanyCode": given.get("expressCompanyCode")}
+        if not all(sent.values()):
+            raise gate.Refused(gate.PARAMETER, "missing parameter: expressNo or expressCompanyCode")
+        record["exchange"] = sent
+        self.shop.commit("exchange", record["returnsId"], {"expressNo": sent["expressNo"]})
         self._move(record, 13, "msg_after_sale_exchange_ship")
         return {"returnsId": record["returnsId"]}
 
@@ -121,16 +128,17 @@ class Desk:
 
     def row(self, record: Record) -> Record:
         """A row of the list: without goods and money returned."""
-        hidden = ("skus", "parcel", "refundAmountYuan", "refundStatus")
+        hidden = ("skus", "parcel", "exchange", "refundAmountYuan", "refundStatus")
         return {key: value for key, value in record.items() if key not in hidden}
 
     def detail(self, record: Record) -> Record:
         """The detail, whose logistics are spelt with an underscore."""
         order = self.shop.order(record["orderId"])
+        again = record.get("exchange", {"expressNo": "", "expressCompanyCode": ""})
         sent = {"expressNo": order["expressTrackingNo"], "expressCompanyCode": order["expressCompanyCode"]}
         return {
-            "afterSaleInfo": {key: value for key, value in record.items() if key != "parcel"},
-            "logisticsInfo": {"after_sale": record["parcel"], "exchange": {"expressNo": ""}, "order": sent},
+            "afterSaleInfo": {key: value for key, value in record.items() if key not in ("parcel", "exchange")},
+            "logisticsInfo": {"after_sale": record["parcel"], "exchange": again, "order": sent},
             "negotiateRecords": None,
         }
 

@@ -183,7 +183,7 @@ class Shop:
             raise refused("订单状态不允许发货")
         left = [line for line in order["skuList"] if not line["shipped"]]
         chosen = left if skus is None else [line for line in left if line["skuId"] in skus]
-        if not chosen or (skus is not None and len({line["skuId"] for line in chosen}) != len(set(skus))):
+        if not chosen or (skus is not None and len({line["skuId"] for line in chosen}) != len(skus)):
             raise refused("skuIdList 不正确或已发货")
         for line in chosen:
             line["shipped"] = True
