@@ -157,6 +157,11 @@ def taken_apart(request: dict[str, Any]) -> list[dict[str, Any]]:
     if len(parcels) > 1:
         return [{**request, "packages": {"package": [parcel]}} for parcel in parcels]
     items = request.get("items", {}).get("item") or []
+    house = request.get("warehouseCode")
+    if house and not request.get("deliveryOrder"):
+        # A count names its warehouse once for all of its items; the level is asked for per item and warehouse.
+        items = [{**item, "warehouseCode": item.get("warehouseCode") or house} for item in items]
+        request = {**request, "items": {**request.get("items", {}), "item": items}} if items else request
     if len(items) > 1 and not request.get("deliveryOrder"):
         return [{**request, "items": {"item": [item]}} for item in items]
     lines = request.get("orderLines", {}).get("orderLine") or []

@@ -4,8 +4,9 @@ As a warehouse it takes delivery, inbound and outbound orders, returns, goods, c
 confirms by pushes to ``push_url``, signed as the gateway signs. As an ERP it pushes orders and takes confirmations.
 Controls under ``/_sim/qimen``: ``POST ship`` ``{"code": …, "parcels": 2?, "batch": true?}`` · ``POST sign``
 ``{"code": …}`` · ``POST receive`` ``{"code": …}`` (a return) · ``POST enter`` ``{"code": …}`` (an inbound order) ·
-``POST stock`` ``{"item": …, "change": -2}`` · ``POST batch`` ``{"item": …, "quantity": 5, "warehouse"?,
-"kind"?, "batch"?}`` (lies there beside the rest, and nothing is reported) · ``POST pick`` ``{"code": …}`` (too late to
+``POST stock`` ``{"item": …, "change": -2}`` · ``POST count`` ``{"item": …, "quantity": 5}`` (a stock take) ·
+``POST progress`` ``{"code": …, "status": "REJECT", "words"?}`` · ``POST batch`` ``{"item": …, "quantity": 5,
+"warehouse"?, "kind"?, "batch"?}`` (lies there beside the rest, unreported) · ``POST pick`` ``{"code": …}`` (too late to
 cancel) · ``POST erp`` ``{"code": …, "method": "deliveryorder.create"?}``.
 """
 
@@ -75,6 +76,8 @@ class Simulator(engine.Simulator):
             post("/receive", self.receive),
             post("/enter", self.enter),
             post("/stock", self.change_stock),
+            post("/count", self.count),
+            post("/progress", self.progress),
             post("/batch", self.lay),
             post("/pick", self.pick),
             post("/trouble", self.trouble),
@@ -123,7 +126,7 @@ class Simulator(engine.Simulator):
         wish = await control.body(request)
         code = str(wish["code"])
         one = self.house.orders[code]
-        if one["held"] or one["status"] == "CANCELED":
+        if one["held"] or one["status"] in ("CANCELED", "CLOSED", "REJECT"):
             raise ValueError(f"{code} is held or cancelled")
         one["status"] = "DELIVERED"
         parcels, waybills = int(wish.get("parcels", 1)), []
@@ -180,6 +183,29 @@ class Simulator(engine.Simulator):
             changed.append({**told, "quantity": int(wish["change"]), "changeTime": self.local()})
         self.call("stockchange.report", {"items": {"item": changed}})
         return control.answer({code: self.house.stock[code] for code in items})
+
+    async def count(self, request: Request) -> Response:
+        """A stock take: the warehouse stands once at the root, and each row tells the difference."""
+        wish = await control.body(request)
+        found = []
+        for code in wish.get("items") or [wish["item"]]:
+            change = int(wish["quantity"]) - self.house.stock[code]
+            self.house.stock[code] += change
+            found.append({"itemCode": code, "inventoryType": "ZP", "quantity": change, "totalQty": wish["quantity"]})
+        head = {"warehouseCode": self.settings["warehouse_code"], "ownerCode": self.settings["owner_code"]}
+        head |= {"checkOrderCode": f"PD{self.house.number()}", "outBizCode": f"PD-{self.house.number()}"}
+        self.call("inventory.report", {**head, "totalPage": 1, "currentPage": 1, "items": {"item": found}})
+        return control.answer({"counted": len(found)})
+
+    async def progress(self, request: Request) -> Response:
+        """The warehouse tells where an order stands; some words end it."""
+        wish = await control.body(request)
+        code, status = str(wish["code"]), str(wish["status"])
+        if status in ("CANCELED", "CLOSED", "REJECT"):
+            self.house.orders[code]["status"] = status
+        told = {"processStatus": status, "operateTime": self.local(), "operateInfo": str(wish.get("words", ""))}
+        self.call("orderprocess.report", {"order": {"orderCode": code, "orderType": "JYCK"}, "process": told})
+        return control.answer({"told": status})
 
     async def lay(self, request: Request) -> Response:
         """A batch lies in the warehouse from now on."""
@@ -258,13 +284,17 @@ class Simulator(engine.Simulator):
         self.push(str(self.settings["push_url"]), compose=compose, label=method)
 
     def acknowledged(self, response: httpx.Response) -> bool:
-        """An XML answer whose flag is success. A question (may this be cancelled?) is over with either flag."""
+        """An XML answer whose flag is success. A question (may this be cancelled?) is over with either flag.
+
+        So is a call of a method that the other side does not have.
+        """
         try:
-            flag = xmltext.loads(response.content).get("flag") if response.status_code == 200 else None
+            told = xmltext.loads(response.content) if response.status_code == 200 else {}
+            flag, code = told.get("flag"), told.get("code")
         except xmltext.XmlError:
             return False
         asked = response.request.url.params.get("method", "").endswith(("order.cancel", "order.pending"))
-        return flag == "success" or (asked and flag == "failure")
+        return flag == "success" or (flag == "failure" and (asked or code == "unsupported-method"))
 
     def throttled(self, request: Request) -> Response:
         text = "<error_response><code>7</code><msg>App Call Limited</msg></error_response>"

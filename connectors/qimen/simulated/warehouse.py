@@ -120,7 +120,7 @@ class Warehouse:
         one = self.orders.get(code)
         if one is None:
             raise Refused("S006", f"单据不存在:{code}")
-        if one["status"] == "CANCELED":
+        if one["status"] in ("CANCELED", "CLOSED", "REJECT"):
             raise Refused("S007", "单据已取消")
         if one["status"] != "ACCEPT":
             raise Refused("S008", "单据已拣货或已发货，不能取消")
