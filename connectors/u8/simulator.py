@@ -27,6 +27,7 @@ Write = Callable[[site.Site, Any], dict[str, Any]]
 WRITES: dict[str, tuple[str, Write]] = {
     "saleorder/add": ("saleorder", site.Site.add_order),
     "saleorder/verify": ("saleorder", lambda books, given: books.verify(str(given["voucher_code"]))),
+    "saleorder/close": ("saleorder", lambda books, given: books.close(str(given["voucher_code"]))),
     "returnorder/add": ("returnorder", site.Site.add_return),
     "returnorder/verify": ("returnorder", lambda books, given: books.verify_return(str(given["voucher_code"]))),
     "customer/add": ("customer", site.Site.add_customer),

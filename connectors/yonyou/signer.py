@@ -27,6 +27,8 @@ EARLY = 300.0
 """Seconds before its end at which a token is renewed."""
 A_DAY = 86400.0
 """Seconds for which the place of a gateway is believed."""
+FRESH = 600.0
+"""Seconds for which that place is believed although a token of it was refused."""
 _DEEP = 6
 """Levels of an event's content that are searched for the document's id."""
 
@@ -35,6 +37,10 @@ Send = Callable[[model.Request], Awaitable[answer.Answer]]
 TENANT = {
     "zh": "查不到这个租户的网关：请核对租户 ID",
     "en": "No gateway for this tenant: check the tenant id",
+}
+MOVED = {
+    "zh": "这个地址上没有用友的授权服务：请核对网关查询地址、网关地址和令牌地址",
+    "en": "No authorisation service at this address: check the lookup, gateway and token addresses",
 }
 REFUSED = {
     "zh": "取令牌被拒绝：请核对 AppKey、AppSecret 是否成对，应用是否启用",
@@ -64,12 +70,15 @@ async def login(send: Send, connection: model.Connection, now: float) -> model.T
 async def refresh(send: Send, connection: model.Connection, kept: model.Token, now: float) -> model.Token | None:
     """The next token from the place that gave the one before, without asking again where that is for a day.
 
-    None means: ask again, because the day is over, the connection means another tenant, or the place does not answer.
+    None means: ask again, because the day is over, the token was refused early, the connection means another tenant, or
+    the place does not answer.
     """
     config, known = scope.settings(connection), kept.extra
     place = _Place(known.get("gateway", ""), known.get("tokens", ""), float(known.get("asked") or 0))
     if config.get("gateway_url") or known.get("tenant") != str(config.get("tenant_id")) or now - place.asked > A_DAY:
         return None
+    if kept.expires_at > now and now - place.asked > FRESH:
+        return None  # refused before its end: the tenant may live elsewhere by now
     try:
         return await _token(send, connection, place, now)
     except (errors.Unavailable, errors.Misdeclared):
@@ -120,6 +129,8 @@ async def _places(send: Send, connection: model.Connection) -> tuple[str, str]:
 def _data(connection: model.Connection, got: answer.Answer, hint: dict[str, str]) -> dict[str, Any]:
     """The ``data`` of an open-auth answer, whose success is code 00000. Raises by the connector's tables."""
     said = got.body if got.parsed and isinstance(got.body, dict) else {}
+    if got.status == 404:
+        raise errors.Misdeclared("nobody answers there", code="404", hint=MOVED)  # whoever kept the place asks again
     if said.get("code") == "00000" and isinstance(said.get("data"), dict):
         return dict(said["data"])
     found = failure.Reader(connection.declaration, None).finding(got, safe=True)

@@ -44,6 +44,7 @@ class Simulator(engine.Simulator):
         "push_url": "",
         "generation": "new",
         "workflow": False,
+        "data_center": "",  # the tenant's; where another one is asked, nobody is there (404)
         "plain_refusal": False,  # a refused token is answered in plain text, as some services do
         "forbidden": [],
     }
@@ -140,20 +141,33 @@ class Simulator(engine.Simulator):
     def routes(self) -> list[BaseRoute]:
         return [
             Route("/open-auth/dataCenter/getGatewayAddress", self.places),
-            Route("/iuap-api-auth/open-auth/{kind}/base/v1/getAccessToken", self.token),
-            Route("/iuap-api-gateway/{path:path}", self.gateway, methods=["GET", "POST"]),
+            *[
+                route
+                for place in ("", "/dc/{place}")
+                for route in (
+                    Route(f"{place}/iuap-api-auth/open-auth/{{kind}}/base/v1/getAccessToken", self.token),
+                    Route(f"{place}/iuap-api-gateway/{{path:path}}", self.gateway, methods=["GET", "POST"]),
+                )
+            ],
         ]
 
     async def places(self, request: Request) -> Response:
         base = f"{request.url.scheme}://{request.url.netloc}/{self.id}"
+        base += f"/dc/{self.settings['data_center']}" if self.settings["data_center"] else ""
         try:
             found = self.gate.places(request.query_params.get("tenantId", ""), base)
         except books.Refused as refused:
             return self.said(refused.code, refused.words)
         return self.said("00000", gate.OK, found)
 
+    def _elsewhere(self, request: Request) -> bool:
+        """Whether this is not the data centre where the tenant lives by now."""
+        return bool(request.path_params.get("place", "") != self.settings["data_center"])
+
     async def token(self, request: Request) -> Response:
         isv = request.path_params["kind"] == "suiteApp"
+        if self._elsewhere(request):
+            return PlainTextResponse("404 Not Found", 404)
         try:
             made = self.gate.token(dict(request.query_params), isv=isv)
         except books.Refused as refused:
@@ -163,6 +177,8 @@ class Simulator(engine.Simulator):
     async def gateway(self, request: Request) -> Response:
         """Every business call: the path is looked at before the token."""
         path = "/" + request.path_params["path"]
+        if self._elsewhere(request):
+            return PlainTextResponse("404 Not Found", 404)
         if path not in self.calls.paths:
             return self.said("310404", f"网关上没有注册此API[{path}]", status=404)
         try:

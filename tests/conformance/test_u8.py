@@ -180,3 +180,30 @@ async def test_nothing_to_read_is_no_error_and_wrong_keys_are(hub: client.Client
     await hub.probe(connection(url))
     await control(url, "expire_tokens")
     await hub.probe(connection(url))  # the token is renewed once, unseen
+
+
+async def test_a_closed_order_is_closed_once_whatever_gets_lost(
+    hub: client.Client, url: engine.Url, company: simulator.Simulator
+) -> None:
+    books, stop = connection(url), {"code": "SN202606270001"}
+    await hub.call(books, "sales_order.save", order(books, PAID))
+    company.faults.drop_reply = 1
+    with pytest.raises(errors.OutcomeUnknown):
+        await hub.call(books, "sales_order.stop", stop)
+    assert (await hub.call(books, "sales_order.stop", stop, fresh=False)).already
+    assert [one.kind for one in company.journal.effects].count("sales_order.close") == 1
+    assert company.site.order("SN202606270001")["state"] == "Closed"
+
+
+@pytest.mark.parametrize(("made_by", "hint"), [("sales_order.create", "删除"), ("sales_order.save", "退货")])
+async def test_an_order_that_cannot_be_closed_is_told_to_a_person(
+    hub: client.Client, url: engine.Url, company: simulator.Simulator, made_by: str, hint: str
+) -> None:
+    books = connection(url)
+    await hub.call(books, made_by, order(books, PAID))
+    if made_by == "sales_order.save":
+        await control(url, "/ship", code="SN202606270001")
+    with pytest.raises(errors.Rejected) as caught:
+        await hub.call(books, "sales_order.stop", {"code": "SN202606270001"})
+    assert hint in caught.value.hint["zh"]
+    assert company.site.order("SN202606270001")["state"] != "Closed"

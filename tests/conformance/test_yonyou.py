@@ -159,7 +159,7 @@ async def test_a_delivery_is_made_from_rows_of_the_order_and_its_waybill_comes_b
     again = await hub.call(bip, "delivery.create", native(shipment, "shipment"))
     assert made.record_id == again.record_id
     assert kinds(tenant).count("delivery") == 1
-    second = {**native({**shipment, "tracking_number": "SF9"}, "shipment"), "resubmitCheckKey": "second"}
+    second = {**native({**shipment, "id": "S2", "tracking_number": "SF9"}, "shipment"), "resubmitCheckKey": "second"}
     saved = await hub.call(bip, "delivery.save", second)
     assert (await hub.call(bip, "delivery.save", second, fresh=False)).record_id == saved.record_id != made.record_id
     assert kinds(tenant)[-2:] == ["delivery", "delivery.audit"]

@@ -101,6 +101,19 @@ class Site:
     def verify(self, code: str) -> Row:
         return self._verified(self.order(code), "sales_order.verify")
 
+    def close(self, code: str) -> Row:
+        """Closes a verified order of which nothing was delivered."""
+        one = self.order(code)
+        if one["state"] == "Closed":
+            raise Refused("20004", f"单据{code}已关闭")
+        if one["state"] != "Approved":
+            raise Refused("20004", f"单据{code}未审核，不能关闭")
+        if any(row["socode"] == code for note in self.deliveries.values() for row in note["entry"]):
+            raise Refused("20004", f"单据{code}已发货，不能关闭")
+        one.update(state="Closed", closer="demo")
+        self.final("sales_order.close", code, None)
+        return {"id": code}
+
     def verify_return(self, code: str) -> Row:
         """Goods that came back are in stock once their document is verified."""
         one = self.returned(code)

@@ -119,6 +119,21 @@ class Books:
         self.touch(order, status=1, verifystate=2, nextStatus="DELIVERGOODS")
         self.final("sales_order.audit", order["code"], None)
 
+    def unaudit(self, order: Row) -> None:
+        """Takes an audit back, unless a delivery was made from the order."""
+        if order["status"] != 1:
+            raise Refused("200", f"单据[{order['code']}]未审核，不能弃审")
+        if any(one["orderId"] == order["id"] for one in self.deliveries.values()):
+            raise Refused("200", f"单据[{order['code']}]已生成下游单据，不能弃审")
+        self.touch(order, status=0, verifystate=0, nextStatus="CONFIRMORDER")
+        self.final("sales_order.unaudit", order["code"], None)
+
+    def delete(self, order: Row) -> None:
+        if order["status"] != 0 or order["verifystate"] == 1:
+            raise Refused("200", f"单据[{order['code']}]不是开立状态，不能删除")
+        del self.orders[order["id"]]
+        self.final("sales_order.delete", order["code"], None)
+
     def rows(self, order: Row, *, whole: bool) -> list[Row]:
         """An order as the list shows it: one record with the head, or one per row with the head repeated."""
         head = {key: value for key, value in order.items() if key != "orderDetails" and "!" not in key}
@@ -178,6 +193,7 @@ class Books:
             "verifystate": 0,
             "logisticsBillNo": data.get("logisticsBillNo", ""),
             "logisticWayId_name": "",
+            "headItem": data.get("headItem") or {},
             "pubts": self.clock(),
             "rows": [{**one, "id": self.next()} for one in details],
         }

@@ -24,6 +24,8 @@ class Calls:
             f"{SD}/voucherorder/list": self.list_orders,
             f"{SD}/voucherorder/batchsubmit": lambda body: self.each(body, self.books.submit),
             f"{SD}/voucherorder/batchaudit": lambda body: self.each(body, self.books.audit),
+            f"{SD}/voucherorder/batchunaudit": lambda body: self.each(body, self.books.unaudit),
+            f"{SD}/voucherorder/batchdelete": lambda body: self.each(body, self.books.delete),
             f"{SD}/voucherdelivery/saveFromSaleOrder": self.save_delivery,
             f"{SD}/voucherdelivery/audit": lambda body: self.each(body, self.books.audit_delivery, self.books.delivery),
             f"{SD}/voucherdelivery/list": self.list_deliveries,
