@@ -2,8 +2,8 @@
 
 A shop authorises a tool at ``/youzan/oauth/authorize``.
 
-Controls, under ``/_sim/youzan``: ``POST orders`` ``{count, customer?, skus?, paid?}`` · ``GET orders/{tid}`` ·
-``POST orders/{tid}/{pay|wait|finish|close|refund}`` · ``POST refunds/{id}`` ``{status}`` ·
+Controls, under ``/_sim/youzan``: ``POST orders`` ``{count, customer?, skus?, paid?, express_type?}`` ·
+``GET orders/{tid}`` · ``POST orders/{tid}/{pay|wait|finish|close|refund}`` · ``POST refunds/{id}`` ``{status}`` ·
 ``POST refunds/{id}/touch`` · ``POST customers`` ``{mobile, …}`` · ``GET goods`` · ``POST test_push`` ·
 ``POST subscribe`` · ``POST expire_token``.
 """
@@ -203,6 +203,7 @@ class Simulator(engine.Simulator):
                 self.dice,
             )
             tid = str(order["full_order_info"]["order_info"]["tid"])
+            order["full_order_info"]["order_info"]["express_type"] = int(wish.get("express_type", 0))
             if wish.get("paid", True):
                 self.shop.pay(tid)
             made.append({"tid": tid, "payment": order["full_order_info"]["pay_info"]["payment"]})

@@ -23,7 +23,7 @@ ENTITIES = {
 DOORS = {"hook": ("推送", "push"), "stream": ("长连接", "long connection"), "poll": ("轮询", "poll")}
 SCOPES = {
     "app": ("每个应用", "per application"), "shop": ("每家店铺", "per shop"), "ip": ("每个出口 IP", "per address"),
-    "method": ("每个接口", "per call"),
+    "method": ("每个接口", "per call"), "receiver": ("每个接收人", "per receiver"),
 }  # fmt: skip
 LOST = {
     "key": ("带幂等键重发，对方会认出重复", "sent again with the same key, which the system recognises"),

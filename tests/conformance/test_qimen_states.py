@@ -34,8 +34,8 @@ def stopping(**state: Any) -> Any:
 
 def test_one_operation_stops_orders() -> None:
     named = [name for name, one in SPEC.operations.items() if one.purpose == "stop"]
-    assert named == ["order.stop"]
-    assert (SPEC.operations["order.stop"].entity, SPEC.operations["order.stop"].kind) == ("order", "write")
+    assert named == ["order.cancel"], "pausing needs somebody who resumes: a recipe does not do that"
+    assert (SPEC.operations["order.cancel"].entity, SPEC.operations["order.cancel"].kind) == ("order", "act")
 
 
 async def test_an_order_on_hold_is_paused_and_only_a_closed_one_is_cancelled() -> None:

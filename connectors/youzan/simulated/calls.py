@@ -33,7 +33,8 @@ class Calls:
             "youzan.trade.returngoods.agree/3.0.0": lambda given: self.answer_return(given, True),
             "youzan.trade.returngoods.refuse/3.0.0": lambda given: self.answer_return(given, False),
             "youzan.item.base.search/1.0.0": self.items,
-            "youzan.crm.customer.points.increase/4.0.0": self.points,
+            "youzan.crm.customer.points.increase/4.0.0": lambda given: self.points(given, 1),
+            "youzan.crm.customer.points.decrease/4.0.0": lambda given: self.points(given, -1),
             "youzan.scrm.customer.detail.get/1.0.1": self.customer,
             "youzan.scrm.customer.list/1.0.0": self.customers,
             "youzan.scrm.tag.relation.add/4.0.0": self.tag,
@@ -70,7 +71,10 @@ class Calls:
     def ship(self, given: Params) -> Any:
         oids = [oid for oid in str(given.get("oids") or "").split(",") if oid]
         company = int(given.get("out_stype") or 0)
-        self.shop.ship(str(given.get("tid")), oids, company, str(given.get("out_sid") or ""))
+        bare = given.get("is_no_express")
+        if bare not in (0, 1) or (bare and (company or given.get("out_sid"))):
+            raise shop.Refused(105000003, "is_no_express不正确")
+        self.shop.ship(str(given.get("tid")), oids, company, str(given.get("out_sid") or ""), bool(bare))
         return {"is_success": True}
 
     def memo(self, given: Params) -> Any:
@@ -135,14 +139,14 @@ class Calls:
         rows = [{"item_id": number} for number in numbers]
         return {"total": len(rows), "items": _page(rows, given, 50, 5000)}
 
-    def points(self, given: Params) -> Any:
+    def points(self, given: Params, sign: int) -> Any:
         wish = dict(given.get("params") or {})
         key = str(wish.get("biz_value") or "")
         person = self._numbered(wish.get("user"))
         if not key or key in self.given:
             raise shop.Refused(142100106, "biz_value重复")
         self.given.add(key)
-        self.shop.commit("points", key, {"mobile": person["mobile"], "points": wish["points"]})
+        self.shop.commit("points", key, {"mobile": person["mobile"], "points": sign * wish["points"]})
         return {"is_success": True}
 
     def customer(self, given: Params) -> Any:
