@@ -68,6 +68,7 @@ class Simulator(engine.Simulator):
             "returnApproveRequest": self.returns.approve,
             "returnDeclineRequest": self.returns.decline,
             "refundCreate": self.returns.refund,
+            "refund": self.store.one_refund,
             "inventoryItem": self.store.item,
             "inventorySetQuantities": self.store.set_stock,
             "webhookSubscriptions": self.store.list_hooks,

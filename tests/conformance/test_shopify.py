@@ -299,3 +299,28 @@ async def test_a_return_is_asked_for_answered_once_and_paid_back_once(
     assert [one.kind for one in site.journal.effects] == ["return", "refund"]
     with pytest.raises(errors.Rejected, match="exceeds"):
         await hub.call(shop, "refund.create", {**given, "key": "K2"})
+
+
+async def test_refunds_and_returns_without_their_webhooks_are_found_by_their_orders(
+    hub: client.Client, url: engine.Url, shop: model.Connection
+) -> None:
+    repaid, returned, quiet = [(await control(url, "/orders", customer=1))["legacyResourceId"] for _ in range(3)]
+    told = await control(url, f"/orders/{repaid}/refund")
+    asked = await control(url, f"/orders/{returned}/return")
+    now = datetime.now(UTC)
+    window = (now - timedelta(hours=1), now + timedelta(hours=1))
+
+    async def found(operation: str, source: str) -> list[model.SourceEvent]:
+        rows = [row async for page in hub.pages(shop, operation, {}, window) for row in page]
+        assert quiet not in {row["legacyResourceId"] for row in rows}
+        return [event for row in rows for event in decode.events(SPEC, source, json.dumps(row).encode())]
+
+    [back] = await found("return.list", "returns")
+    assert (back.message, back.record) == ("return_row", asked["id"])
+    [paid] = await found("refund.list", "refunds")
+    assert (paid.message, paid.record) == ("refund_row", str(told["id"]))
+    read_again = (await hub.call(shop, "refund.get", {"refund_id": f"gid://shopify/Refund/{told['id']}"})).data
+    polled, pushed = read("refunded", read_again), read("after_sale", told)
+    for record in (polled, pushed):
+        record.pop("updated_at")
+    assert polled == pushed

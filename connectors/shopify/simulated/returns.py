@@ -41,7 +41,9 @@ class Returns:
         lines = {"returnLineItems": {"nodes": [wanted]}, "refunds": {"nodes": []}}
         self.known[id] = {**made, "order": {"legacyResourceId": number, "currencyCode": "CNY"}, **lines}
         order["returnStatus"] = "RETURN_REQUESTED"
+        order["returns"]["nodes"].insert(0, self.known[id])
         self._tell("returns/request", id)
+        self.shop.changed(order)
         return self.known[id]
 
     def _tell(self, topic: str, id: str) -> None:
@@ -72,6 +74,7 @@ class Returns:
         order["returnStatus"] = shown
         self.shop.commit("return", f"{id}:{status}", one["status"])
         self._tell(topic, id)
+        self.shop.changed(order)
         return {"return": one, "userErrors": []}
 
     def refund(self, given: Record) -> Record:

@@ -23,11 +23,19 @@ def moment(at: float) -> str:
 def page(rows: list[Record], given: Record) -> Record:
     """Rows changed in the time of ``q`` (``updated_at:>='…' updated_at:<='…'``), in that order."""
     begin, end = (part.split("'")[1] for part in str(given["q"]).split(" updated_at:"))
-    rows = [one for one in rows if begin <= one["updatedAt"] <= end]
+    rows = [one for one in rows if begin <= one["updatedAt"] <= end and _sought(one, str(given["q"]))]
     rows.sort(key=lambda one: (one["updatedAt"], one["legacyResourceId"]))
     first, size = int(given.get("after") or 0), min(int(given["n"]), 250)
     more = first + size < len(rows)
     return {"pageInfo": {"hasNextPage": more, "endCursor": str(first + size)}, "nodes": rows[first : first + size]}
+
+
+def _sought(row: Record, text: str) -> bool:
+    """Whether an order is one that the search is about."""
+    if "-return_status:no_return" in text and row["returnStatus"] == "NO_RETURN":
+        return False
+    paid = {part.split(":")[1].strip(")").upper() for part in text.split() if "financial_status:" in part}
+    return not paid or row["displayFinancialStatus"] in paid
 
 
 def _money(amount: Decimal) -> Record:
@@ -66,7 +74,7 @@ class Store:
             "status": "SUCCESS",
             "gateway": "alipay",
         }
-        order = {
+        order: Record = {
             "legacyResourceId": number,
             "name": f"#{1001 + len(self.orders)}",
             "createdAt": now,
@@ -101,6 +109,8 @@ class Store:
             "transactions": [{**paid, "processedAt": now, "amountSet": _money(goods)}],
             "lineItems": {"pageInfo": {"hasNextPage": False}, "nodes": lines},
             "fulfillments": [],
+            "refunds": [],
+            "returns": {"nodes": []},
             "fulfillmentOrders": {"nodes": _documents(number, lines, away or {})},
         }
         self.orders[number] = order
@@ -126,9 +136,10 @@ class Store:
         order["displayFulfillmentStatus"] = "ON_HOLD" if held else "UNFULFILLED"
         for one in order["fulfillmentOrders"]["nodes"]:
             one["status"] = "ON_HOLD" if held else "OPEN"
-        return self._changed(order)
+        return self.changed(order)
 
-    def _changed(self, order: Record) -> Record:
+    def changed(self, order: Record) -> Record:
+        """The order changed: its time moves on, and a webhook says so."""
         order["updatedAt"] = moment(self.now())
         self.tell("orders/updated", {"id": int(order["legacyResourceId"]), "updated_at": order["updatedAt"]})
         return order
@@ -160,10 +171,11 @@ class Store:
             "note": wish.get("note"), "refund_line_items": rows,
             "transactions": [{"kind": "refund", "status": "success", "amount": f"{amount:.2f}", "currency": "CNY"}],
         }  # fmt: skip
+        order["refunds"].append(_shown(told, lines))
         whole = not any(one["currentQuantity"] for one in order["lineItems"]["nodes"])
         order["displayFinancialStatus"] = "REFUNDED" if whole else "PARTIALLY_REFUNDED"
         self.tell("refunds/create", told)
-        self._changed(order)
+        self.changed(order)
         return told
 
     # The API: each takes the variables and gives the root field's value.
@@ -178,6 +190,11 @@ class Store:
 
     def order(self, given: Record) -> Record | None:
         return self.orders.get(str(given["id"]).rpartition("/")[2])
+
+    def one_refund(self, given: Record) -> Record | None:
+        number = str(given["id"]).rpartition("/")[2]
+        known = {one["legacyResourceId"]: one for order in self.orders.values() for one in order["refunds"]}
+        return known.get(number)
 
     def list_orders(self, given: Record) -> Record:
         return page([*self.orders.values()], given)
@@ -220,7 +237,7 @@ class Store:
         made = {"legacyResourceId": number, "status": "SUCCESS", "createdAt": moment(self.now())}
         order["fulfillments"].append({**made, "trackingInfo": [{"company": None, **wish["trackingInfo"]}]})
         self.commit("fulfillment", f"{order['legacyResourceId']}:{wish['trackingInfo']['number']}", wish)
-        self._changed(order)
+        self.changed(order)
         return {"fulfillment": {"id": f"gid://shopify/Fulfillment/{number}", "status": "SUCCESS"}, "userErrors": []}
 
     def retrack(self, given: Record) -> Record:
@@ -232,7 +249,7 @@ class Store:
                     if one["trackingInfo"] != [{"company": None, **given["t"]}]:
                         one["trackingInfo"] = [{"company": None, **given["t"]}]
                         self.commit("tracking", f"{number}:{given['t']['number']}", given["t"])
-                        self._changed(order)
+                        self.changed(order)
                     return {"fulfillment": {"id": given["f"], "status": "SUCCESS"}, "userErrors": []}
         return _refused("Fulfillment does not exist.")
 
@@ -304,6 +321,26 @@ class Store:
             return {"webhookSubscription": None, "userErrors": [told]}
         self.hooks[topic] = uri
         return {"webhookSubscription": {"id": f"gid://shopify/WebhookSubscription/{len(self.hooks)}"}, "userErrors": []}
+
+
+def _shown(told: Record, lines: Mapping[str, Record]) -> Record:
+    """A refund as GraphQL shows it, from what its webhook says."""
+    rows = [
+        {
+            "quantity": one["quantity"], "restockType": one["restock_type"].upper(),
+            "subtotalSet": _money(Decimal(str(one["subtotal"]))),
+            "lineItem": {"id": (id := f"gid://shopify/LineItem/{one['line_item_id']}"), "sku": lines[id]["sku"]},
+        }
+        for one in told["refund_line_items"]
+    ]  # fmt: skip
+    moved = [
+        {"kind": one["kind"].upper(), "status": one["status"].upper(), "amountSet": _money(Decimal(one["amount"]))}
+        for one in told["transactions"]
+    ]
+    head = {"id": f"gid://shopify/Refund/{told['id']}", "legacyResourceId": str(told["id"]), "note": told["note"]}
+    order = {"legacyResourceId": str(told["order_id"]), "currencyCode": "CNY"}
+    dates = {"createdAt": told["created_at"], "updatedAt": told["processed_at"]}
+    return {**head, **dates, "order": order, "refundLineItems": {"nodes": rows}, "transactions": {"nodes": moved}}
 
 
 def _documents(number: str, lines: list[Record], away: Mapping[str, int]) -> list[Record]:
