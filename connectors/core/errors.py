@@ -72,6 +72,12 @@ class OutcomeUnknown(ConnectorError):
     kind = "unknown"
 
 
+class NotYet(Unavailable):
+    """The system is well and does not know of something yet that it will know soon. No sign of trouble."""
+
+    kind = "not_yet"
+
+
 class Rejected(ConnectorError):
     """The system refused this record for a reason of its own."""
 

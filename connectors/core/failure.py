@@ -207,6 +207,7 @@ _TYPES: dict[declaration.ErrorClass, Callable[..., errors.ConnectorError]] = {
     ErrorClass.THROTTLED: errors.Throttled,
     ErrorClass.BANNED: errors.Throttled,
     ErrorClass.UNAVAILABLE: errors.Unavailable,
+    ErrorClass.NOT_YET: errors.NotYet,
     ErrorClass.UNKNOWN: errors.OutcomeUnknown,
     ErrorClass.TOKEN: errors.CredentialRefused,
     ErrorClass.CREDENTIAL: errors.CredentialRefused,

@@ -84,6 +84,7 @@ class ErrorClass(StrEnum):
     THROTTLED = "throttled"  # slow down; retry_after if known
     BANNED = "banned"  # no call at all until retry_after is over
     UNAVAILABLE = "unavailable"  # try later
+    NOT_YET = "not_yet"  # the system is well, and does not know of it yet: try later
     UNKNOWN = "unknown"  # may have happened: look it up before sending again
     TOKEN = "token"  # token ended: refresh once and repeat the call
     CREDENTIAL = "credential"  # a person must re-authorise or mend the credentials

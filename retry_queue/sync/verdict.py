@@ -90,6 +90,9 @@ def of_error(error: BaseException, *, failures: int, idempotent: declaration.Ide
             return unknown(error)
         words = _words(error, "结果未知，先查询再重发", "outcome unknown; looking it up before sending again")
         return _retry(failures, jitter, "unknown", words, error.code)
+    if isinstance(error, errors.NotYet):
+        words = _words(error, "对方还查不到相关单据，稍后自动重试", "they do not know of it yet; retrying")
+        return _retry(failures, jitter, "not_yet", words, error.code)
     if isinstance(error, errors.Unavailable):
         words = _words(error, "对方系统暂时不可用，自动重试", "the system is unavailable; retrying")
         return _retry(failures, jitter, "unavailable", words, error.code)
