@@ -38,6 +38,8 @@ class Simulator(engine.Simulator):
         "redirect_uri": "",
         "token_lifetime": 2592000,
         "push_url": "",
+        # What a question about somebody who does not follow is answered with: "shown" or "refused".
+        "strangers": "shown",
     }
     # Three attempts in all.
     PUSH_RETRIES = (5, 5)
@@ -165,6 +167,8 @@ class Simulator(engine.Simulator):
         if uid not in self.people:
             return self.refused(request, 20003, "User does not exists!", 400)
         known = int(uid in self.followers)
+        if not known and self.settings["strangers"] == "refused":
+            return self.refused(request, 28409, "the user is not a follower", 400)
         sex = 1 if self.people[uid].gender == "male" else 2
         told = {"subscribe": known, "follow": known, "uid": uid, "nickname": self.people[uid].nick, "sex": sex}
         return control.answer({**told, "province": "", "city": ""})

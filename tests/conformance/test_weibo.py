@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from connectors.core import client, decode, errors, model, registry, verify
+from connectors.core import client, decode, errors, model, registry, template, verify
 from connectors.simulator import engine
 from connectors.weibo import signer, simulator
 from mappings import library
@@ -68,6 +68,20 @@ def test_two_messages_of_one_second_are_two() -> None:
     assert decode.events(SPEC, "push", body % b"a")[0].dedupe == first.dedupe
     assert first.occurred_at is not None
     assert first.occurred_at.isoformat() == "2012-07-16T18:09:20+08:00"
+
+
+async def test_who_left_is_marked_also_where_nothing_is_told_of_strangers(hub: client.Client, url: engine.Url) -> None:
+    """Regression: an unfollow was read again, refused (284…), and parked for a person."""
+    shop = connection(url)
+    await control(url, "/people/2489518280/follow")
+    await control(url, "/configure", strangers="refused")
+    assert (await hub.call(shop, "user.get", {"uid": "2489518280"})).record_id == "2489518280"
+    await control(url, "/people/2489518280/unfollow")
+    assert (await hub.call(shop, "user.get", {"uid": "2489518280"})).data is None
+    hydrate = SPEC.messages["follower"].hydrate
+    assert hydrate is not None
+    gone = template.render(hydrate.absent, {"payload": {"sender_id": 2489518280}})
+    assert library.shipped("weibo", "customer").from_native(gone, {})["status"] == "unsubscribed"
 
 
 async def test_replies_need_a_follower_who_acted_and_an_ended_token_stops_the_connection(

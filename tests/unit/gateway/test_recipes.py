@@ -87,12 +87,12 @@ def test_every_recipe_is_offered_where_its_sections_are_known() -> None:
 
 
 def test_optional_parts_add_their_routes() -> None:
-    alone = made("refund-loop", EVERYBODY, shop="pdd,taobao", desk="kingdee")
-    assert [one["key"] for one in alone.data["routes"]] == ["return-pdd-to-kingdee", "return-taobao-to-kingdee"]
-    closed = made("refund-loop", EVERYBODY, shop="pdd,taobao", desk="kingdee", receiver="wangdian")
+    alone = made("refund-loop", EVERYBODY, shop="pdd,shopify", desk="kingdee")
+    assert [one["key"] for one in alone.data["routes"]] == ["return-pdd-to-kingdee", "return-shopify-to-kingdee"]
+    closed = made("refund-loop", EVERYBODY, shop="pdd,shopify", desk="kingdee", receiver="wangdian")
     keys = {one["key"] for one in closed.data["routes"]}
     assert "returned-wangdian-to-pdd" in keys
-    assert "returned-wangdian-to-taobao" not in keys, "it cannot refund"
+    assert "returned-wangdian-to-shopify" not in keys, "it cannot refund"
     told = made("shipped-tell", EVERYBODY, warehouse="kingdee", crm="crm", messenger="wecom")
     assert told.data["routes"][0]["then"][0]["to"][0]["operation"] == "message.send"
     assert "then" not in made("shipped-tell", EVERYBODY, warehouse="kingdee", messenger="wecom").data["routes"][0]
