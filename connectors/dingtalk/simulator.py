@@ -55,6 +55,7 @@ class Simulator(engine.Simulator):
         "monthly_quota": 0,
         "trusted_ips": [],
         "ban_json": False,
+        "ban_page": "<!DOCTYPE html><html><head><title>亲，访问被拒绝</title></head><body></body></html>",
         "terminate_after": 0,
     }
     PUSH_RETRIES = (10, 30)
@@ -157,7 +158,7 @@ class Simulator(engine.Simulator):
     def banned(self, request: Request) -> Response:
         if self.settings["ban_json"]:
             return JSONResponse({"status": 1111, "wait": 5, "source": "x5", "punish": "deny"})
-        return HTMLResponse("<!DOCTYPE html><html><head><title>亲，访问被拒绝</title></head><body></body></html>", 403)
+        return HTMLResponse(str(self.settings["ban_page"]), 403)
 
     def broken(self, request: Request) -> Response:
         if self.is_new(request):

@@ -23,6 +23,8 @@ from connectors.core import channel, client, jsontext, model, scope
 from connectors.dingtalk import session
 
 ROBOT = "/v1.0/im/bot/messages/get"
+MOST_KEPT = 20_000
+"""Characters that are kept of an event that cannot be read."""
 
 log = structlog.get_logger(__name__)
 
@@ -77,10 +79,9 @@ async def _take(
     try:
         message = payload(kind, headers, data, owner.secrets.get("app_secret", ""))
     except ValueError as error:
-        # It will never be readable: coming again would not help it.
+        # It will never be readable, and refused it would come again for ever: it is kept as what nobody knows.
         log.warning("channel_unreadable", connection=key, reason=str(error))
-        await _say(socket, headers, 400, "unreadable", None)
-        return
+        message = unreadable(kind, headers, data)
     taken = await channel.kept(message, accept, key)
     if kind == "EVENT":
         said = {"status": "SUCCESS" if taken else "LATER", "message": "ok" if taken else "not stored"}
@@ -108,6 +109,17 @@ def payload(kind: str, headers: Mapping[str, Any], data: Any, secret: str = "") 
         "eventId": headers.get("eventId"),
     }
     return jsontext.dumps({**{name: value for name, value in head.items() if value is not None}, **found})
+
+
+def unreadable(kind: str, headers: Mapping[str, Any], data: Any) -> bytes:
+    """A frame nobody can read, for the record: no message matches it, so it ends as unknown.
+
+    Only an event's text is kept. A message to the robot may hold where anybody could answer it.
+    """
+    kept = {name: headers[name] for name in ("topic", "eventType", "eventId") if headers.get(name) is not None}
+    if kind == "EVENT":
+        kept["data"] = (data if isinstance(data, str) else jsontext.dumps(data).decode())[:MOST_KEPT]
+    return jsontext.dumps({"unreadable": kind, **kept})
 
 
 async def _say(

@@ -328,12 +328,14 @@ async def test_wrong_secret_needs_a_person(url: engine.Url, caller: client.Clien
     assert "wrong-secret" not in str(refused.value.exchange)
 
 
-@pytest.mark.parametrize("page", [False, True], ids=["html", "json"])
+@pytest.mark.parametrize(
+    "page", [{}, {"ban_page": "<HTML><BODY>denied</BODY></HTML>"}, {"ban_json": True}], ids=["html", "HTML", "json"]
+)
 async def test_address_ban_stops_every_call_for_five_minutes(
-    url: engine.Url, caller: client.Client, page: bool
+    url: engine.Url, caller: client.Client, page: dict[str, Any]
 ) -> None:
     sim = ding_of(url)
-    sim.configure({"ban_json": page})
+    sim.configure(page)
     async with messaging.control(url, "dingtalk") as http:
         await http.post("/faults", json={"ban": 300})
     with pytest.raises(errors.Throttled) as banned:

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from connectors.core import cipher, decode, errors, jsontext, model, registry, reply, signing, verify
+from connectors.core import cipher, decode, errors, jsontext, model, registry, reply, signing, template, verify
 from connectors.dingtalk import session
 from connectors.dingtalk.simulated import callbacks, corp
 from tests.conformance import messaging
@@ -250,8 +250,23 @@ def test_a_row_of_the_failed_list_is_an_approval_again() -> None:
     event = decode.event(registry.get("dingtalk"), "missed", row)
     assert (event.message, event.entity, event.record) == ("approval_missed", "approval", "PI-TEST-0001")
     assert event.occurred_at is not None
+    deleted = {**row, "bpms_instance_change": {**pushed, "type": "delete"}}
+    gone = decode.event(registry.get("dingtalk"), "missed", deleted)
+    assert (gone.message, gone.record) == ("approval_deleted_missed", "PI-TEST-0001")
     other = decode.event(registry.get("dingtalk"), "missed", {"call_back_tag": "user_add_org", "event_time": 1})
     assert other.message == decode.UNKNOWN
+
+
+@pytest.mark.parametrize(("what", "message"), [("create", "crm_missed_new"), ("update", "crm_missed_changed")])
+def test_a_row_of_the_failed_list_is_a_crm_customer_again(what: str, message: str) -> None:
+    tag = f"ding_paas_object_data_{what}"
+    pushed = {"EventType": tag, "ObjectType": "crm_customer", "DataId": "D1", "eventId": "e1"}
+    event = decode.event(registry.get("dingtalk"), "missed_crm", {"call_back_tag": tag, "event_time": 1, tag: pushed})
+    assert (event.message, event.entity, event.record) == (message, "customer", "D1")
+    hydrate = registry.get("dingtalk").messages[message].hydrate
+    assert hydrate is not None
+    given = template.render(hydrate.input, {"payload": json.loads(event.payload)})
+    assert given == {"instanceId": "D1", "relationType": "crm_customer"}
 
 
 def test_a_question_by_http_comes_through_its_own_door_without_its_reply_address() -> None:

@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from connectors.core import client, decode, errors, registry
+from connectors.core import client, decode, errors, registry, scope
 from connectors.dingtalk import simulator
 from connectors.simulator import engine
 from mappings import library
+from retry_queue.sync import sides
 from tests.conformance import messaging
 
 PERSON = {"id": "C1", "name": "演示客户", "phone": "13800000001", "note": "老客"}
@@ -51,6 +52,37 @@ async def test_a_customer_with_the_same_phone_is_found_and_not_made_twice(
         await calls.call(corp, "crm.create", {"data": data})
     rows = [row async for page in calls.pages(corp, "crm.list", {}, None) for row in page]
     assert len({row["instanceId"] for row in rows}) == 121
+    event = decode.event(corp.declaration, "crm_customers", rows[0], corp)
+    assert (event.message, event.entity, event.record) == ("crm_row", "customer", made.record_id)
+    told = decode.native(event.payload, corp.declaration.messages["crm_row"])
+    assert mapping.from_native(told, {})["id"] == event.record
+
+
+@pytest.mark.parametrize(
+    ("wanted", "lists", "open_polls"),
+    [("none", "contact.list", []), ("contacts", "contact.list", ["contacts"]), ("crm", "crm.list", ["crm_customers"])],
+)
+def test_customers_are_read_and_compared_where_they_are_kept(wanted: str, lists: str, open_polls: list[str]) -> None:
+    for push in ("stream", "http"):
+        corp = messaging.dingtalk(customer_source=wanted, push=push)
+        # Never the failed pushes: reading those clears them.
+        assert sides.list_operation(corp.declaration, "customer", corp) == lists
+    polls = [key for key, one in scope.open_sources(corp).items() if one.operation in ("contact.list", "crm.list")]
+    assert polls == open_polls
+
+
+async def test_an_external_contact_is_a_customer_until_it_is_deleted(url: engine.Url, calls: client.Client) -> None:
+    corp = messaging.dingtalk(url)
+    config = {"contact_label_ids": [1], "contact_follower": "sales01"}
+    given = library.shipped("dingtalk", "customer").to_native(PERSON, {"config": config})
+    made = await calls.call(corp, "contact.create", given)
+    (row,) = [row async for page in calls.pages(corp, "contact.list", {}, None) for row in page]
+    event = decode.event(corp.declaration, "contacts", row, corp)
+    assert (event.message, event.entity, event.record) == ("contact_row", "customer", made.record_id)
+    for _ in range(2):
+        await calls.call(corp, "contact.delete", {"user_id": made.record_id})
+    assert [row async for page in calls.pages(corp, "contact.list", {}, None) for row in page] == []
+    assert effects(url) == ["contact", "contact_deleted"]
 
 
 async def test_a_to_do_is_made_once_and_wants_a_link(url: engine.Url, calls: client.Client) -> None:

@@ -209,10 +209,10 @@ async def test_a_planned_disconnect_finishes_what_is_in_hand(url: engine.Url) ->
 
 
 async def test_a_ping_is_answered_with_its_own_data(url: engine.Url) -> None:
-    sim = ding_of(url)
+    sim, kept = ding_of(url), list[bytes]()
 
-    async def accept(_message: bytes) -> None:
-        raise AssertionError("nothing may come")
+    async def accept(message: bytes) -> None:
+        kept.append(message)
 
     async with streaming.receiving(stream.run, messaging.dingtalk(url), accept):
         await streaming.until(lambda: sim.channel.open)
@@ -223,11 +223,20 @@ async def test_a_ping_is_answered_with_its_own_data(url: engine.Url) -> None:
             await sim.channel.raw(text)
         await streaming.until(lambda: len(sim.channel.pongs) == 3)
         assert sim.channel.open
+        assert json.loads(kept[0]) == {"unreadable": "EVENT", "data": "[1]"}
     ping, *others = sim.channel.pongs
     unreadable, unknown = sorted(others, key=lambda one: one["headers"]["messageId"])
     assert (ping["code"], set(json.loads(ping["data"]))) == (200, {"opaque"})
-    assert (unreadable["headers"]["messageId"], unreadable["code"]) == ("m1", 400)
+    assert (unreadable["headers"]["messageId"], unreadable["code"]) == ("m1", 200)
+    assert json.loads(unreadable["data"])["status"] == "SUCCESS"
+    (event,) = decode.events(registry.get("dingtalk"), "stream", kept[0])
+    assert event.message == decode.UNKNOWN
     assert (unknown["headers"]["messageId"], unknown["code"]) == ("m2", 404)
+
+
+def test_of_an_unreadable_message_to_the_robot_no_text_is_kept() -> None:
+    kept = stream.unreadable("CALLBACK", {"topic": stream.ROBOT}, '{"sessionWebhook":"https://x?session=SECRET"')
+    assert json.loads(kept) == {"unreadable": "CALLBACK", "topic": stream.ROBOT}
 
 
 async def test_a_wire_cut_again_and_again_loses_nothing(url: engine.Url) -> None:

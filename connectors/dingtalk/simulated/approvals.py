@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 from connectors.dingtalk.simulated import corp
 
 DECISIONS = ("agree", "refuse", "terminate", "delete")
 FIRST_TASK = 811165
+BEIJING = timezone(timedelta(hours=8))
 
 
 def minute(at: float) -> str:
-    """Times in approval details: no seconds."""
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%MZ")
+    """Times in approval details: no seconds, and Beijing time although they end in Z."""
+    return datetime.fromtimestamp(at, BEIJING).strftime("%Y-%m-%dT%H:%MZ")
 
 
 class Approvals:

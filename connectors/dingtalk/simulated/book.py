@@ -108,6 +108,11 @@ class Book:
     def contact_get(self, body: corp.Body, _query: corp.Query) -> corp.Body:
         return {"result": self._contact(str(body.get("user_id") or ""))}
 
+    def contact_delete(self, body: corp.Body, _query: corp.Query) -> corp.Body:
+        gone = self.contacts.pop(self._contact(str(body.get("user_id") or ""))["user_id"])
+        self.commit("contact_deleted", gone["user_id"], {})
+        return {}
+
     def contact_list(self, body: corp.Body, _query: corp.Query) -> corp.Body:
         begin, size = int(body.get("offset") or 0), int(body.get("size") or 20)
         if size > 100:

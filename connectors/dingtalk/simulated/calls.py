@@ -14,6 +14,7 @@ LEGACY = {
     "/topapi/extcontact/create": ("book", "contact_create"),
     "/topapi/extcontact/update": ("book", "contact_update"),
     "/topapi/extcontact/get": ("book", "contact_get"),
+    "/topapi/extcontact/delete": ("book", "contact_delete"),
     "/topapi/extcontact/list": ("book", "contact_list"),
 }
 """Calls of the legacy host (token in the query, always 200): path -> part of the simulator and its call."""
