@@ -13,6 +13,7 @@ Schemes and their options (values may hold placeholders; they arrive here alread
                           ``timestamp_param`` and ``param``; ``unit`` ms | s; ``optional``: no secret, no signature
 ``hmac_header``           ``secret``; ``header``; ``algorithm`` sha256 | sha1 | sha512 | md5; ``encoding`` hex | base64;
                           ``prefix``; ``timestamp_header``: when given, ``timestamp.body`` is signed; ``optional``
+``template``              any other text, spelt out: connectors/core/signtext.py
 ``standard_webhooks``     ``secret`` (whsec_...); ``id``: the message id (a fresh one when absent); ``optional``
 ``custom``                ``connectors/<id>/signer.py``: ``def sign(request, connection, now) -> None``
 """
@@ -28,7 +29,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-from connectors.core import errors, model, registry
+from connectors.core import errors, model, registry, signtext
 
 Scheme = Callable[[model.Request, Mapping[str, Any], float], None]
 
@@ -173,6 +174,15 @@ def payload(request: model.Request) -> bytes:
     return request.body if request.form is None else urlencode(request.form).encode()
 
 
+def _template(request: model.Request, options: Mapping[str, Any], now: float) -> None:
+    secret = _secret(options, "template")
+    if secret is not None:
+        try:
+            signtext.sign(request, options, secret, now)
+        except signtext.Unfit as error:
+            raise signtext.refused(error) from None
+
+
 def _none(request: model.Request, options: Mapping[str, Any], now: float) -> None:
     return None
 
@@ -182,5 +192,6 @@ SCHEMES: dict[str, Scheme] = {
     "sorted_params": _sorted_params,
     "query_timestamp_hmac": _query_timestamp_hmac,
     "hmac_header": _hmac_header,
+    "template": _template,
     "standard_webhooks": _standard_webhooks,
 }

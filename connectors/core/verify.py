@@ -7,6 +7,7 @@ Comparison takes the same time whatever differs. Options (may hold placeholders 
 ``hmac_header``        ``secret`` or ``secrets`` (rotation); ``header``; ``algorithm`` sha256 | sha1 | sha512 | md5;
                        ``encoding`` hex | base64; ``prefix``; ``timestamp_header`` with ``window`` (300 s): then
                        ``timestamp.body`` is signed
+``template``           any other text, spelt out: connectors/core/signtext.py
 ``standard_webhooks``  ``secret`` or ``secrets`` (whsec_...); ``window`` (300 s)
 ``sha1_aes``           ``token``; ``key`` (43 characters); ``receive_ids``: whose messages we accept; ``window`` seconds
                        or null; ``timestamp`` s | ms: its unit; ``signature``: names of the query parameter, the
@@ -26,7 +27,19 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from connectors.core import cipher, declaration, errors, jsontext, model, registry, scope, signing, template, xmltext
+from connectors.core import (
+    cipher,
+    declaration,
+    errors,
+    jsontext,
+    model,
+    registry,
+    scope,
+    signing,
+    signtext,
+    template,
+    xmltext,
+)
 
 _OFFER = re.compile(r"v\w+,[A-Za-z0-9+/_=-]+", re.ASCII)
 
@@ -171,6 +184,26 @@ def _hmac_header(hook: model.RawHook, options: Mapping[str, Any], now: float) ->
     return model.VerifiedHook(hook.body)
 
 
+def _template(hook: model.RawHook, options: Mapping[str, Any], now: float) -> model.VerifiedHook:
+    secrets = secrets_of(options)
+    parts = signtext.received(hook)
+    given = _need(parts.value(str(options.get("to") or "header.x-signature")), "the signature")
+    if hook.body and not signtext.covers(options, parts):
+        raise errors.HookRefused("misconfigured", "the signed text leaves the body out, so anybody could change it")
+    if options.get("timestamp_to"):
+        stamp = _need(parts.value(str(options["timestamp_to"])), "the timestamp")
+        in_window(stamp, now, options.get("window", 300), str(options.get("timestamp_unit", "s")))
+    try:
+        expected = [signtext.signature(options, secret, parts) for secret in secrets]
+    except signtext.Unfit as error:
+        raise errors.HookRefused("misconfigured", str(error)) from None
+    if options.get("encoding", "hex") != "base64" and not options.get("prefix"):
+        given, expected = given.lower(), [one.lower() for one in expected]  # the same bytes in either case
+    if not _any(equal(given, one) for one in expected):
+        raise errors.HookRefused("forged", "wrong signature")
+    return model.VerifiedHook(hook.body)
+
+
 def _standard_webhooks(hook: model.RawHook, options: Mapping[str, Any], now: float) -> model.VerifiedHook:
     secrets = secrets_of(options)
     message_id = _need(hook.headers.get("webhook-id"), "webhook-id")
@@ -232,6 +265,7 @@ def _none(hook: model.RawHook, options: Mapping[str, Any], now: float) -> model.
 SCHEMES: dict[str, Scheme] = {
     "token": _token,
     "hmac_header": _hmac_header,
+    "template": _template,
     "standard_webhooks": _standard_webhooks,
     "sha1_aes": _sha1_aes,
     "none": _none,

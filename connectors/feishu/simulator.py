@@ -52,6 +52,8 @@ class Simulator(engine.Simulator):
             }
         },
         "numeric_times": False,
+        "uuid_capitals": False,
+        "by_uuid": True,
         "token_lifetime": 7200,
         "page_size": 100,
         "part_size": 0,

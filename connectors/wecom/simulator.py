@@ -21,7 +21,7 @@ from starlette.routing import BaseRoute, Route
 
 from connectors.core import jsontext
 from connectors.simulator import control, engine
-from connectors.wecom.simulated import callbacks, corp, messages
+from connectors.wecom.simulated import callbacks, corp, media, messages
 
 TEMPLATE = "3TkTESTtemplate0000000000000000000000000001"
 
@@ -44,6 +44,7 @@ class Simulator(engine.Simulator):
         "member_per_minute": 0,
         "robot_per_minute": 20,
         "staff_confirms": True,
+        "mass_refuses": True,
         "page_size": 1000,
         "approval_templates": {
             TEMPLATE: {
@@ -141,7 +142,8 @@ class Simulator(engine.Simulator):
                 if path != "webhook/send":
                     self.authorised(request.query_params.get("access_token", ""))
                 raw = await request.body()
-                body = jsontext.loads(raw) if raw else {}
+                kind = request.headers.get("content-type", "")
+                body: Any = (media.part(kind, raw) if path == "media/upload" else jsontext.loads(raw)) if raw else {}
                 if not isinstance(body, dict):
                     raise messages.Refusal(47001, "data format error")
                 given = call(self.corp, body, request.query_params)
@@ -216,10 +218,12 @@ class Simulator(engine.Simulator):
         return control.answer(found if found is not None else {"error": "no such contact"}, 200 if found else 404)
 
     async def change_contact(self, request: Request) -> Response:
-        """``add`` (body: userid, state, half, welcome), ``edit`` (userid and follow fields), ``del``, ``leave``."""
+        """``add`` (userid, state, half, welcome), ``edit`` (userid, follow fields), ``del``, ``leave``, ``audit``."""
         external, action = request.path_params["external"], request.path_params["action"]
         given = await control.body(request)
         known = self.corp.contacts.get(external)
+        if action == "audit":
+            return control.answer(self.consent(external, given))
         userid = str(given.get("userid") or (known["follow_user"][0]["userid"] if known else "sales01"))
         event: dict[str, Any] = {
             "Event": "change_external_contact",
@@ -245,6 +249,18 @@ class Simulator(engine.Simulator):
             raise ValueError(f"no action '{action}'; there are add, edit, del, leave")
         self.announce(event)
         return control.answer(event)
+
+    def consent(self, external: str, given: dict[str, Any]) -> dict[str, Any]:
+        """A customer agrees to the archive of chats; the event may carry a welcome code as well."""
+        event = {
+            "Event": "change_external_contact",
+            "ChangeType": "msg_audit_approved",
+            "UserID": str(given.get("userid") or self.corp.contacts.found[external]["follow_user"][0]["userid"]),
+            "ExternalUserID": external,
+            "WelcomeCode": self.corp.welcome_code(external),
+        }
+        self.announce(event)
+        return event
 
     async def change_approval(self, request: Request) -> Response:
         """Body: an approval as oa/getapprovaldetail shows it (at least sp_no and sp_status); pushes the change."""

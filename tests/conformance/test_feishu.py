@@ -146,7 +146,8 @@ async def test_a_second_approval_of_one_uuid_is_the_first(url: engine.Url, calle
         "uuid": "0E2C2C0E-8E6F-5C3E-8A4E-6B1A2F1D0C9B",
     }
     first = await caller.call(owner, "approval.create", given)
-    again = await caller.call(owner, "approval.create", {**given, "uuid": given["uuid"].lower()}, fresh=False)
+    repeat = {**given, "uuid": given["uuid"].lower(), "uuid_capitals": given["uuid"]}
+    again = await caller.call(owner, "approval.create", repeat, fresh=False)
     assert again.already
     assert again.record_id == first.record_id
     assert len(sim.approvals.instances) == 1
@@ -230,7 +231,7 @@ async def test_the_group_bot_is_signed_and_strict(url: engine.Url, caller: clien
         await caller.call(stage.connection(url), "bot.send", message)
     sim.ahead = 0
     sim.configure({"bot_keyword": "告警", "bot_per_minute": 2})
-    with pytest.raises(errors.Rejected) as keyword:
+    with pytest.raises(errors.Misdeclared) as keyword:
         await caller.call(stage.connection(url), "bot.send", {"content": {"text": "你好"}})
     assert "关键词" in keyword.value.hint["zh"]
     await caller.call(stage.connection(url), "bot.send", message)

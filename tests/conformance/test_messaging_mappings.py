@@ -136,7 +136,7 @@ async def test_customer_remarks_follow_the_crm(url: engine.Url, caller: client.C
     assert (follow["remark"], follow["description"], follow["remark_mobiles"]) == (
         "甲公司 王总",
         "老客",
-        ["13900001111"],
+        ["13900001111", person.phone],
     )
 
 

@@ -272,7 +272,7 @@ async def test_customers(url: engine.Url, caller: client.Client) -> None:
     assert (follow["remark"], follow["remark_corp_name"], follow["remark_mobiles"]) == (
         "大客户",
         "甲公司",
-        ["13800000000"],
+        ["13800000000", person.phone],
     )
     assert [tag["tag_id"] for tag in follow["tags"]].count("etVIP") == 1
     with pytest.raises(errors.Rejected) as refused:

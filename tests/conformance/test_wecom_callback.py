@@ -224,7 +224,12 @@ def test_delivery_is_answered_with_an_empty_200() -> None:
 EVENTS = {
     "change_external_contact_add": ("contact_welcome", "customer", "wmTEST0000000000000000000000001", True),
     "change_external_contact_edit": ("contact_edited", "customer", "wmTEST0000000000000000000000001", False),
-    "change_external_contact_del_follow_user": ("contact_removed", None, "wmTEST0000000000000000000000001", False),
+    "change_external_contact_del_follow_user": (
+        "contact_removed",
+        "customer",
+        "wmTEST0000000000000000000000001",
+        False,
+    ),
     "change_external_chat_update": ("customer_group", None, "wrTEST000000000000000000000001", False),
     "sys_approval_change": ("approval", "approval", "202411120003", False),
     "template_card_event": ("card_button", "message", "shuniu_refund_0001", False),

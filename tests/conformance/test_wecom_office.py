@@ -212,7 +212,7 @@ async def test_what_became_of_a_mass_message_is_asked(url: engine.Url, caller: c
     }
     assert results == dict(zip(receivers, (1, 2, 3), strict=True))
     assert [one["receiver"] for one in sim.corp.messages.read()] == [receivers[0]]
-    with pytest.raises(errors.Misdeclared):
+    with pytest.raises(errors.Rejected):
         await caller.call(owner, "customer_message.tasks", {"msgid": "msgGONE"})
 
 

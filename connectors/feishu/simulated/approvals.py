@@ -57,7 +57,7 @@ class Approvals:
             "serial_number": f"{at[:9]}{len(self.instances):03d}",
             "department_id": "od-service",
             "status": "PENDING",
-            "uuid": uuid,
+            "uuid": uuid.upper() if self.settings["uuid_capitals"] else uuid,
             "form": jsontext.dumps(widgets).decode(),
             "task_list": [],
             "comment_list": [],
@@ -94,8 +94,10 @@ class Approvals:
         return next((one for one in self.instances.values() if one["uuid"].lower() == uuid.lower()), None)
 
     def detail(self, path: tenant.Texts, _query: tenant.Texts, _body: tenant.Body) -> tenant.Body:
-        """By instance code, or by the uuid it was made with."""
-        found = self.instances.get(path["instance_id"]) or self._by_uuid(path["instance_id"])
+        """By instance code, and by the uuid it was made with where the setting says so."""
+        found = self.instances.get(path["instance_id"])
+        if found is None and self.settings["by_uuid"]:
+            found = self._by_uuid(path["instance_id"])
         if found is None:
             raise tenant.Refusal(1390003, "instance code not found")
         return found

@@ -35,6 +35,8 @@ class Corp:
         self.scans: dict[str, tuple[float, Body]] = {}
         """Sign-in code -> until when, and who scanned."""
         self.groups: dict[str, Body] = {}
+        self.made_tags: dict[str, Body] = {}
+        self.media: dict[str, Body] = {}
         self.approvals = approvals.Approvals(settings, now, commit, self.members)
         self.cards = cards.Cards(settings, now, commit)
         self.chats = chats.Chats(now, commit, self.messages, self.members)
@@ -156,6 +158,9 @@ class Corp:
 
     def remark(self, body: Body, _query: Query) -> Body:
         follow = self.relation(body)
+        for name, most in (("remark", 20), ("description", 150), ("remark_company", 20)):
+            if len(str(body.get(name) or "")) > most:
+                raise messages.Refusal(40058, f"{name} too long")
         before = copy.deepcopy(follow)
         for given, kept in (
             ("remark", "remark"),
@@ -192,7 +197,42 @@ class Corp:
             for tag in row["tags"]
         }
         rows = [{"id": key, "name": tag["tag_name"], "order": 0} for key, tag in used.items()]
-        return {"tag_group": [{"group_id": "etGROUP", "group_name": "客户标签", "order": 0, "tag": rows}]}
+        known = [{"group_id": "etGROUP", "group_name": "客户标签", "order": 0, "tag": rows}]
+        return {"tag_group": [*known, *self.made_tags.values()]}
+
+    def make_tags(self, body: Body, _query: Query) -> Body:
+        """add_corp_tag: into a group by its id or name; a name is there once."""
+        name, wanted = str(body.get("group_name") or ""), [str(one.get("name") or "") for one in body.get("tag") or []]
+        key = str(body.get("group_id") or "") or f"etG{messages.digest_of(name)}"
+        if not (body.get("group_id") or name) or not all(wanted) or not wanted:
+            raise messages.Refusal(40058, "group or tag missing")
+        group = self.made_tags.get(key, {"group_id": key, "group_name": name, "order": 0, "tag": []})
+        if set(wanted) & {one["name"] for one in group["tag"]}:
+            raise messages.Refusal(40071, "tag name already exists")
+        fresh = [{"id": f"et{messages.digest_of(key, one)}", "name": one, "order": 0} for one in wanted]
+        self.made_tags[key] = {**group, "tag": [*group["tag"], *fresh]}
+        self.commit("tags", f"{key}:{messages.digest_of(wanted)}", fresh)
+        return {"tag_group": {**group, "tag": fresh}}
+
+    def upload(self, body: Body, query: Query) -> Body:
+        """media/upload: ``body`` is the one part of the form."""
+        if query.get("type") not in ("image", "voice", "video", "file") or len(body["content"]) <= 5:
+            raise messages.Refusal(40004, "invalid media type or size")
+        made = f"MEDIA{secrets.token_hex(16)}"
+        self.media[made] = body
+        return {"type": query["type"], "media_id": made, "created_at": str(int(self.now()))}
+
+    def followers(self, _body: Body, _query: Query) -> Body:
+        """get_follow_user_list: who looks after customers."""
+        rows = (row["userid"] for one in self.contacts.found.values() for row in one["follow_user"])
+        return {"follow_user": sorted(set(rows))}
+
+    def member(self, _body: Body, query: Query) -> Body:
+        """user/get: newer applications are told no mobile and no address."""
+        member = self.members.get(query.get("userid", "").lower())
+        if member is None:
+            raise messages.Refusal(60111, "userid not found")
+        return {"userid": member.ids["staff.userid"], "name": member.name, "department": [1], "status": 1}
 
     def contact_way(self, body: Body, _query: Query) -> Body:
         """A QR code to be scanned; nothing finds it again but its config_id."""
@@ -258,6 +298,10 @@ CALLS: dict[str, tuple[str, Callable[[Corp, Body, Query], Body]]] = {
     "externalcontact/mark_tag": ("POST", Corp.mark),
     "externalcontact/unionid_to_external_userid": ("POST", Corp.by_unionid),
     "externalcontact/get_corp_tag_list": ("POST", Corp.tags),
+    "externalcontact/add_corp_tag": ("POST", Corp.make_tags),
+    "externalcontact/get_follow_user_list": ("GET", Corp.followers),
+    "media/upload": ("POST", Corp.upload),
+    "user/get": ("GET", Corp.member),
     "externalcontact/add_contact_way": ("POST", Corp.contact_way),
     "externalcontact/send_welcome_msg": ("POST", Corp.welcome),
     "externalcontact/add_msg_template": ("POST", lambda corp, *given: corp.mass.create(*given)),

@@ -48,8 +48,10 @@ class Mass:
             raise messages.Refusal(40058, "external_userid or sender missing")
         owners = {one: self._owner(kind, one, body.get("sender")) for one in dict.fromkeys(wanted)}
         failed = [one for one, owner in owners.items() if owner is None]
-        if len(failed) == len(owners):
+        if len(failed) == len(owners) and self.settings["mass_refuses"]:
             raise messages.Refusal(40096, "invalid external userid")
+        if len(failed) == len(owners):
+            return {"fail_list": failed, "msgid": ""}
         msgid = f"msg{secrets.token_hex(16)}"
         self.tasks[msgid] = {
             "msgid": msgid,
