@@ -46,6 +46,7 @@ def test_a_refusal_of_one_record_does_not_stop_the_connection(
 @pytest.mark.parametrize("status", [502, 503])
 def test_a_bot_message_without_an_answer_is_not_repeated_unseen(status: int) -> None:
     assert meaning("bot.send", status, None) is Class.UNKNOWN
+    assert meaning("approval.cancel", status, None) is Class.UNKNOWN
     assert meaning("message.send", status, None) is Class.UNAVAILABLE
 
 
