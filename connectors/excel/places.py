@@ -53,8 +53,8 @@ class Place(Protocol):
 
     async def read(self, name: str) -> bytes: ...
 
-    async def finish(self, name: str, result_name: str, result: bytes) -> None:
-        """Put the result sheet into ``done`` and the file beside it. Done twice, it is as done once."""
+    async def finish(self, name: str, kept: str, result_name: str, result: bytes) -> None:
+        """Put the result sheet into ``done`` and the file beside it, as ``kept``. Done twice, it is as done once."""
 
     async def put(self, name: str, content: bytes) -> None:
         """Write a file into ``out``, all of it or nothing."""
@@ -99,12 +99,12 @@ class Folder:
     async def read(self, name: str) -> bytes:
         return await asyncio.to_thread((self.room / "in" / name).read_bytes)
 
-    async def finish(self, name: str, result_name: str, result: bytes) -> None:
+    async def finish(self, name: str, kept: str, result_name: str, result: bytes) -> None:
         def move() -> None:
             _replace(self.room / "done" / result_name, result)
             source = self.room / "in" / name
             if source.exists():
-                source.replace(self.room / "done" / name)
+                source.replace(self.room / "done" / kept)
 
         await asyncio.to_thread(move)
 
@@ -177,10 +177,10 @@ class Dav:
             raise Strange(got)
         return got.content
 
-    async def finish(self, name: str, result_name: str, result: bytes) -> None:
+    async def finish(self, name: str, kept: str, result_name: str, result: bytes) -> None:
         await self._ask("PUT", f"done/{result_name}", (200, 201, 204), result)
         # 404: the answer to an earlier try was lost; the file is where it belongs.
-        target = f"{self.base}/{quote(f'done/{name}')}"
+        target = f"{self.base}/{quote(f'done/{kept}')}"
         await self._ask("MOVE", f"in/{name}", (201, 204, 404), Destination=target, Overwrite="T")
 
     async def put(self, name: str, content: bytes) -> None:

@@ -76,9 +76,11 @@ async def _taken(place: places.Place, kind: str, cursor: str) -> dict[str, Any]:
     before = next((one for one in waiting if (one.name, one.mark) == (name, mark)), None)
     if before is not None:
         parsed = await _parsed(place, before, kind)
-        stamp = datetime.now(UTC).astimezone(ZONE).strftime("%Y%m%d-%H%M%S")
+        stamp = datetime.now(UTC).astimezone(ZONE).strftime("%Y%m%d-%H%M%S-%f")[:-3]
         result = await asyncio.to_thread(sheet.result, parsed)
-        await place.finish(name, f"{Path(name).stem}.{stamp}.result.xlsx", result)
+        # The time is in both names: the next file that is called the same must not replace this one.
+        kept = f"{Path(name).stem}.{stamp}"
+        await place.finish(name, f"{kept}{Path(name).suffix}", f"{kept}.result.xlsx", result)
         waiting = [one for one in waiting if one is not before]
     if not waiting:
         return {"rows": []}

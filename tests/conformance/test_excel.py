@@ -86,7 +86,7 @@ async def test_a_file_becomes_events_and_comes_back_with_a_word_on_every_row(
     desks.drop(tmp_path, "~$订单.xlsx", b"a lock")
     async with polling(tmp_path, calls) as ledger:
         done = tmp_path / "desk" / "done"
-        await until(lambda: "订单.xlsx" in desks.listed(done))
+        await until(lambda: [one for one in desks.listed(done) if not one.endswith(".result.xlsx")])
         events = await taken(ledger)
     assert [(one["id"], len(one["lines"])) for one in events] == [("SN1", 2), ("SN3", 1)]
     assert desks.listed(tmp_path / "desk" / "in") == ["notes.txt", "~$订单.xlsx"]
@@ -121,6 +121,18 @@ async def test_a_file_that_changed_meanwhile_is_read_anew(tmp_path: Path, calls:
             file.write_bytes(content("SN-2"))
     assert seen == ["SN1", "SN-2"]
     assert desks.listed(tmp_path / "desk" / "in") == []
+
+
+async def test_a_second_file_of_one_name_does_not_replace_the_first(tmp_path: Path, calls: client.Client) -> None:
+    done = tmp_path / "desk" / "done"
+    for number in ("SN1", "SN2"):
+        desks.drop(tmp_path, "订单.xlsx", desks.book(desks.HEAD, [number, "已付款", 1, "A", 1]))
+        assert [row["id"] async for page in calls.pages(desks.connection(), "files.take", {}) for row in page] == [number]
+    kept = [one for one in desks.listed(done) if not one.endswith(".result.xlsx")]
+    told = ["".join(map(str, desks.cells((done / one).read_bytes())[1])) for one in kept]
+    assert len(kept) == 2
+    assert "SN1" in told[0]
+    assert "SN2" in told[1], "regression: the later file took the place of the earlier one"
 
 
 async def test_a_file_that_cannot_be_read_is_put_away_with_the_reason(tmp_path: Path, calls: client.Client) -> None:
@@ -188,7 +200,7 @@ async def test_a_lost_answer_of_the_share_loses_and_doubles_nothing() -> None:
             except errors.Unavailable:
                 continue
         assert set(seen) == {"SN1"}
-        assert "done/订单.xlsx" in simulated.share.files
+        assert [one for one in simulated.share.files if one.startswith("done/订单.") and "result" not in one]
         assert [effect.kind for effect in simulated.journal.effects].count("file.done") == 1
 
 
