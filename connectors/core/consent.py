@@ -39,7 +39,7 @@ def address(connection: model.Connection, spec: declaration.Authorise, redirect:
     page = str(template.render(spec.url, filled))
     if urllib.parse.urlsplit(page).scheme not in ("http", "https"):
         raise errors.Misdeclared("no web page to authorise on", hint=_NO_PAGE)
-    return f"{page}?{urllib.parse.urlencode(query)}"
+    return f"{page}{'&' if '?' in page else '?'}{urllib.parse.urlencode(query)}"
 
 
 def found(
@@ -52,4 +52,5 @@ def found(
     signer = registry.signer(connection.declaration.id)
     if signer is not None and hasattr(signer, "returning"):
         given = signer.returning(given, connection, redirect)
+    given = {**given, "redirect_uri": redirect}  # exchanging a code often means naming where it came to
     return {field: given[name] for field, name in spec.fills.items() if given.get(name)}

@@ -45,11 +45,6 @@ def verify(
 # The grant
 
 
-def returning(given: Mapping[str, str], connection: model.Connection, redirect: str) -> Mapping[str, str]:
-    """The way back with the address it came to: the exchange of the code must name it again."""
-    return {**given, "redirect_uri": redirect}
-
-
 async def login(send: Send, connection: model.Connection, now: float) -> model.Token:
     """The token for the code of the last authorisation, else the one that a person entered."""
 

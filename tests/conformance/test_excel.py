@@ -127,7 +127,8 @@ async def test_a_second_file_of_one_name_does_not_replace_the_first(tmp_path: Pa
     done = tmp_path / "desk" / "done"
     for number in ("SN1", "SN2"):
         desks.drop(tmp_path, "订单.xlsx", desks.book(desks.HEAD, [number, "已付款", 1, "A", 1]))
-        assert [row["id"] async for page in calls.pages(desks.connection(), "files.take", {}) for row in page] == [number]
+        pages = calls.pages(desks.connection(), "files.take", {})
+        assert [row["id"] async for page in pages for row in page] == [number]
     kept = [one for one in desks.listed(done) if not one.endswith(".result.xlsx")]
     told = ["".join(map(str, desks.cells((done / one).read_bytes())[1])) for one in kept]
     assert len(kept) == 2

@@ -185,6 +185,15 @@ async def test_the_declared_tables_are_what_counts(house: offices.Offices) -> No
     await calls.aclose()
 
 
+async def test_a_code_from_the_consent_page_is_exchanged_with_the_address_it_came_to(house: offices.Offices) -> None:
+    text = BOOKS.replace("oauth2_client, ", 'oauth2_code, authorize_url: "${config.base_url}/agree", ')
+    secrets = {"client_secret": offices.CLIENT[1], "code": "C0", "redirect_uri": "https://hub.example.com/back"}
+    calls, opened = calling(text, house.url, secrets, client_id=offices.CLIENT[0])
+    await calls.call(opened, "book.get", {"no": "A1"})
+    assert house.grants == ["authorization_code"]
+    await calls.aclose()
+
+
 @pytest.mark.parametrize(("style", "first", "given"), [
     ("oauth2_refresh", "refresh_token", {"refresh_token": "R0"}), ("oauth2_code", "authorization_code", {"code": "C0"}),
 ])  # fmt: skip

@@ -106,6 +106,8 @@ def expanded(given: Brief) -> dict[str, Any]:
     }  # fmt: skip
     if given.always.query or given.always.headers:
         made["auth"].append({"style": "static", **given.always.model_dump()})
+    if page := credentials.authorise(given.auth):
+        made["authorise"] = page
     made["fields"] = _fields(given, made)
     return made
 

@@ -29,6 +29,8 @@ class Credential(terms.Part):
     secret: terms.Slug = "api_key"
     """Key of the form field that holds an API key or a bearer token."""
     token_url: str | None = None
+    authorize_url: str | None = None
+    """Of ``oauth2_code``: the consent page. With it people agree in the browser and type no code."""
     scope: str | None = None
     audience: str | None = None
     client: Literal["body", "basic"] = "body"
@@ -39,7 +41,20 @@ class Credential(terms.Part):
     def _complete(self) -> Credential:
         if self.style in OAUTH and not self.token_url:
             raise ValueError(f"{self.style} needs token_url")
+        if self.authorize_url and self.style != "oauth2_code":
+            raise ValueError("authorize_url is for oauth2_code")
         return self
+
+
+def authorise(given: Iterable[Credential]) -> dict[str, Any] | None:
+    """How a person agrees in the browser, where a consent page is known."""
+    for one in given:
+        if one.authorize_url:
+            query = {"response_type": "code", "client_id": "${config.client_id}", "redirect_uri": "${redirect}"}
+            more = {"state": "${state}"} | ({"scope": one.scope} if one.scope else {})
+            fills = {"code": "code", "redirect_uri": "redirect_uri"}
+            return {"url": one.authorize_url, "query": query | more, "fills": fills}
+    return None
 
 
 def auth(given: Iterable[Credential]) -> list[dict[str, Any]]:
@@ -70,7 +85,7 @@ def _token(one: Credential) -> dict[str, Any]:
             made = {"request": _request(one, renewal), "given": ["refresh_token"]}
         case _:
             code = {"grant_type": "authorization_code", "code": "${secret.code}",
-                    "redirect_uri": "${config.redirect_uri}"}  # fmt: skip
+                    "redirect_uri": f"${{{'secret' if one.authorize_url else 'config'}.redirect_uri}}"}  # fmt: skip
             made = {"request": _request(one, code), "given": ["code"]}
     follow = _request(one, {**renewal, "refresh_token": "${token.refresh_token}"})
     return {**common, **made, "refresh": follow, "refresh_value": "refresh_token"}
@@ -120,6 +135,13 @@ def _fields(one: Credential) -> list[dict[str, Any]]:
     if one.style == "oauth2_refresh":
         zh, en = "授权时得到的 refresh_token；之后自动更新。", "Got when authorising; renewed by itself from then on."
         found.append(_secret("refresh_token", "刷新令牌", "Refresh token", zh, en))
+    if one.authorize_url:
+        zh, en = "点“去授权”同意后自动填上。", "Filled in by “Authorise”."
+        filled = [
+            _secret("code", "授权码", "Authorisation code", zh, en),
+            _secret("redirect_uri", "回调地址", "Redirect URI", zh, en),
+        ]
+        return found + [{**field, "required": False} for field in filled]
     if one.style == "oauth2_code":
         zh, en = "授权页跳回的地址里的 code，只用一次。", "The code in the address that the consent page leads to."
         found.append(_secret("code", "授权码", "Authorisation code", zh, en))

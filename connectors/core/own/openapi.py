@@ -288,5 +288,8 @@ def _credential(scheme: dict[str, Any], suffix: str) -> dict[str, Any] | None:
         if isinstance(told, dict) and str(told.get("tokenUrl", "")).startswith("http"):
             scopes = " ".join(told.get("scopes") or {}) if style == "oauth2_client" else ""
             found = {"style": style, "token_url": told["tokenUrl"]}
+            page = str(told.get("authorizationUrl", ""))
+            if style == "oauth2_code" and page.startswith("http"):
+                found["authorize_url"] = page
             return {**found, "scope": scopes} if scopes else found
     return None

@@ -13,6 +13,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from connectors.core import consent, model
 from connectors.core.own import curl, draft, openapi, source
 
 SHOP = """\
@@ -160,11 +161,31 @@ def test_size_depth_and_names_are_bounded() -> None:
      "oauth2_client", ["client_id", "client_secret"]),
     ("{type: oauth2, flows: {authorizationCode: {tokenUrl: 'https://a.example.com/t', scopes: {}}}}",
      "oauth2_code", ["client_id", "client_secret", "code", "redirect_uri"]),
+    ("{type: oauth2, flows: {authorizationCode: {tokenUrl: 'https://a.example.com/t', authorizationUrl: 'https://a.io'}}}",
+     "oauth2_code", ["client_id", "client_secret", "code", "redirect_uri"]),
 ])  # fmt: skip
 def test_credentials_of_a_document_become_fields_of_the_form(scheme: str, style: str, fields: list[str]) -> None:
     made = openapi.drafted(SHOP.replace("{type: apiKey, in: header, name: X-Shop-Key}", scheme))
     assert made.spec["auth"][0]["style"] == style
     assert [one.key for one in compiled(made).fields][1:] == fields
+
+
+def test_a_consent_page_is_gone_to_in_the_browser_and_nothing_is_typed() -> None:
+    flow = "{tokenUrl: 'https://a.example.com/t', authorizationUrl: 'https://a.example.com/agree?v=2', scopes: {}}"
+    made = compiled(openapi.drafted(SHOP.replace(
+        "{type: apiKey, in: header, name: X-Shop-Key}", f"{{type: oauth2, flows: {{authorizationCode: {flow}}}}}"
+    )))  # fmt: skip
+    assert made.authorise is not None
+    opened = model.Connection("own", made, {"client_id": "C1"}, {})
+    page = consent.address(opened, made.authorise, "https://hub.example.com/back", "S1", 0.0)
+    assert page.startswith(
+        "https://a.example.com/agree?v=2&response_type=code&client_id=C1&redirect_uri=https%3A%2F%2F"
+    )
+    back = consent.found(opened, made.authorise, {"code": "C0", "state": "S1"}, "https://hub.example.com/back")
+    assert back == {"code": "C0", "redirect_uri": "https://hub.example.com/back"}
+    assert {one.key: (one.secret, one.required) for one in made.fields if one.key in made.authorise.fills} == {
+        "code": (True, False), "redirect_uri": (True, False),
+    }  # fmt: skip
 
 
 def test_credentials_of_no_stock_kind_are_left_to_a_person() -> None:
