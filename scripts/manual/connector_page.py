@@ -33,7 +33,8 @@ LOST = {
 RECOVERY = {
     "throttled": ("等一会自动继续", "waits and goes on"), "banned": ("到期前不再调用", "no call until it is over"),
     "unavailable": ("稍后自动重试", "tried again later"), "unknown": ("先查清再决定", "found out first"),
-    "not_yet": ("稍后自动重试，不算故障", "tried again later, no sign of trouble"), "token": ("自动换新令牌", "a new token is got"),
+    "not_yet": ("稍后自动重试，不算故障", "tried again later, no sign of trouble"),
+    "token": ("自动换新令牌", "a new token is got"),
     "credential": ("连接暂停，等人处理", "the connection waits for a person"),
     "rejected": ("成为死信", "dead letter"), "done": ("算成功", "a success"), "misdeclared": ("挂起", "parked"),
 }  # fmt: skip
