@@ -117,13 +117,13 @@ class TimeFormat(terms.Part):
 
 
 class Paging(terms.Part):
-    style: Literal["none", "page", "offset", "cursor", "has_more"] = "none"
+    style: Literal["none", "page", "offset", "cursor", "has_more", "link"] = "none"
     size: int = 50
     first: int = 1
     total: Path | None = None
     has_next: Path | None = None
     cursor: Path | None = None
-    """Where the answer carries the next cursor; empty or absent ends."""
+    """Where the answer carries the next cursor; empty or absent ends. For ``link``: a parameter of the next address."""
     begin: int | str | None = None
     """The cursor of the first page, where it must be sent (many say 0)."""
     end: list[Any] = Field(default_factory=list)

@@ -7,13 +7,17 @@ shows a row twice; reading forwards can miss one. So ``reverse`` is for lists so
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 from connectors.core import declaration, errors, paths, plan, predicate
 
 Fetch = Callable[[Mapping[str, Any]], Awaitable[tuple[list[Any], Any]]]
-"""Gives the rows and the parsed body for the values of ``page``."""
+"""Gives the rows for the values of ``page``, and what tells of the next: the parsed body, for ``link`` the headers."""
+_LINK = re.compile(r'<([^>]*)>((?:\s*;\s*[a-zA-Z*]+\s*=\s*(?:"[^"]*"|[^\s",;]+))*)')
+_REL = re.compile(r';\s*rel\s*=\s*"?([^";]*)', re.IGNORECASE)
 
 
 async def read(fetch: Fetch, spec: declaration.Paging, name: str) -> AsyncIterator[list[Any]]:
@@ -55,6 +59,8 @@ def _following(spec: declaration.Paging, body: Any, rows: list[Any], seen: int, 
     """The next cursor (None where pages are counted), or ABSENT at the end."""
     if spec.style == "none":
         return paths.ABSENT
+    if spec.style == "link":
+        return _linked(str(body.get("link", "")), spec.cursor or "page")
     if spec.style == "cursor":
         found = plan.reader(spec.cursor or "next_cursor")(body)
         more = spec.has_next is None or predicate.truth(plan.reader(spec.has_next)(body))
@@ -68,6 +74,18 @@ def _following(spec: declaration.Paging, body: Any, rows: list[Any], seen: int, 
     if whole is not None:
         return None if seen < whole and rows else paths.ABSENT
     return None if len(rows) >= spec.size else paths.ABSENT
+
+
+def _linked(header: str, name: str) -> Any:
+    """The parameter ``name`` of the next page's address (RFC 8288), or ABSENT.
+
+    Only that value is taken: where a call goes is the declaration's affair, not the answer's.
+    """
+    for address, told in _LINK.findall(header):
+        found = _REL.search(told)
+        if found and "next" in found[1].lower().split():
+            return (parse_qs(urlsplit(address).query).get(name) or [paths.ABSENT])[0]
+    return paths.ABSENT
 
 
 def total(spec: declaration.Paging, body: Any) -> int | None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from connectors.core import declaration, errors, paging
+from connectors.core import declaration, errors, paging, paths
 
 
 class Shelf:
@@ -153,3 +153,27 @@ async def test_a_queue_asked_with_one_cursor_again_is_no_circle() -> None:
 
     spec = declaration.Paging(style="has_more", cursor="next", has_next="again")
     assert [row async for rows in paging.read(fetch, spec, "queue") for row in rows] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("header", "wanted"),
+    [
+        ('<https://a.example/orders?page=2&size=3>; rel="next", <https://a.example/orders?page=9>; rel="last"', "2"),
+        ("<https://a.example/orders?size=3&page=ab%20c>;rel=next", "ab c"),
+        ('<https://a.example/x?page=1>; rel="prev first", </orders?page=3>; title="a, b"; rel="last next"', "3"),
+        ('<https://a.example/orders?page=9>; rel="last"', paths.ABSENT),
+        ('<https://a.example/orders?offset=9>; rel="next"', paths.ABSENT),
+        ("", paths.ABSENT),
+        ("<<<>>>;rel==next" * 50, paths.ABSENT),
+    ],
+)
+async def test_the_next_page_by_a_link_header(header, wanted):
+    asked = []
+
+    async def fetch(page):
+        asked.append(page.get("cursor"))
+        return [len(asked)], {"link": header} if len(asked) == 1 else {}
+
+    rows = [row async for page in paging.read(fetch, declaration.Paging(style="link"), "list") for row in page]
+    assert asked == ([None] if wanted is paths.ABSENT else [None, wanted])
+    assert rows == list(range(1, len(asked) + 1))
