@@ -155,7 +155,7 @@ class Pumps:
             quiet = taken is not None and taken < INTAKE_BATCH and not self._intake_bell.is_set()
             self._intake_bell.clear()
             self._stock.planning()
-            taken = await self._planned(self._intake.step(INTAKE_BATCH, look=quiet))
+            taken = await self._planned(self._intake.step, INTAKE_BATCH, look=quiet)
             if taken == 0:
                 await self._intake_bell.wait()
             elif taken and self._intake.crowded.is_set() and self._stock.enough():
@@ -170,14 +170,14 @@ class Pumps:
                 await self._intake.crowded.wait()
                 continue
             if len(steps) < ABREAST:
-                steps.add(self._spawn(self._planned(self._intake.others()), "beside"))
+                steps.add(self._spawn(self._planned(self._intake.others), "beside"))
             await rest.until(self._halt, BESIDE)
             steps &= self._tasks
 
-    async def _planned(self, step: Awaitable[int]) -> int | None:
-        """How many events a step took; None when it failed, after a while."""
+    async def _planned(self, step: Callable[..., Awaitable[int]], *args: int, **options: bool) -> int | None:
+        """How many events a step took, begun here lest it be left unawaited; None when it failed, after a while."""
         try:
-            taken = await step
+            taken = await step(*args, **options)
         except session.LedgerUnavailable as error:
             log.warning("intake.waiting", error=str(error))
             await asyncio.sleep(0.5)

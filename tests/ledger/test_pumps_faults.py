@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import signal
+import warnings
 from typing import Any
 
 import pytest
@@ -139,6 +141,20 @@ async def crash(worker: hubs.Worker) -> None:
     await worker.hub.appender.close()
     await worker.hub.bell.close()
     await worker.ledger.close()
+
+
+async def test_a_step_cancelled_before_its_first_turn_leaves_nothing_unawaited(database_url: str) -> None:
+    worker = await hubs.build(database_url)
+    worker.pumps._intake.crowded.set()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        beside = asyncio.create_task(worker.pumps._beside())
+        while not worker.pumps._tasks:
+            await asyncio.sleep(0)
+        worker.work.append(beside)
+        await crash(worker)
+        gc.collect()
+    assert not [str(one.message) for one in caught]
 
 
 async def test_after_a_crash_only_what_was_under_way_needs_a_person(
