@@ -88,6 +88,25 @@ def test_without_a_usable_python_it_says_what_to_install(tree: Path, tmp_path: P
     assert "需要 Python 3.11" in err
 
 
+def test_the_distributions_python_comes_before_one_of_a_version_manager(tree: Path, tmp_path: Path) -> None:
+    """The other one was built without optimisations: the hub on it was a third slower."""
+    for group in ("runtime", "dev"):
+        (tree / ".venv" / f".locked-{group}").unlink()
+    distribution, managed = tmp_path / "distribution" / "python3", tmp_path / "managed" / "python3"
+    for python in (distribution, managed):
+        python.parent.mkdir()
+        python.write_text('#!/bin/sh\ncase "$*" in *fcntl*) echo "$0" >&2; exit 3 ;; esac\n')
+        python.chmod(0o755)
+    script = (tree / "shuniu").read_text().replace("/usr/bin/python3", str(distribution))
+    (tree / "shuniu").write_text(script)
+    path = f"{managed.parent}:{os.environ['PATH']}"
+    assert call(tree / "shuniu", "serve", cwd=tmp_path, PATH=path)[::2] == (3, f"{distribution}\n")
+    named = call(tree / "shuniu", "serve", cwd=tmp_path, PATH=path, SHUNIU_PYTHON=str(managed))
+    assert named[::2] == (3, f"{managed}\n")
+    distribution.write_text("#!/bin/sh\nexit 1\n")  # too old, or without venv
+    assert call(tree / "shuniu", "serve", cwd=tmp_path, PATH=path)[::2] == (3, f"{managed}\n")
+
+
 # --- groups -------------------------------------------------------------------------------------
 
 GROUP_CONFTEST = """
