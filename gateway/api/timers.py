@@ -107,6 +107,8 @@ async def cancel(request: Request, id: str) -> Timer:
         if found.state != "waiting":
             raise _over(found)
         ended = await held.cancel(db, [(found.delivery_id, None)], held.BY_PERSON)
+        if (now := await _get(db, id)).state == "fired":  # while its lock was waited for
+            raise _over(now)
         await tallies.add(db, hub.ledger.slot, Counter((key, "delivery.skipped") for key in ended.values()))
         await audit.append(db, hub.sealer, hub.clock(), who.name, "timer.cancel", f"delivery/{id}")
         found = await _get(db, id)

@@ -72,10 +72,14 @@ _LOCK = sql.Statement(
     "SELECT delivery_id FROM timers WHERE delivery_id IN (SELECT id FROM {src}) ORDER BY delivery_id FOR UPDATE",
     "id int",
 )
+# Asked again: while the lock was waited for one may have fired, and what has gone out is not cancelled afterwards.
 _CANCEL = sql.Statement(
     """
     UPDATE timers SET state = 'cancelled', reason = src.reason, cancelled_by = src.event_id, ended_at = NULL
-    FROM {src} WHERE timers.delivery_id = src.id AND timers.state IN ('waiting', 'fired')
+    FROM {src} WHERE timers.delivery_id = src.id AND (timers.state = 'waiting' OR (timers.state = 'fired' AND EXISTS (
+        SELECT 1 FROM deliveries d
+        WHERE d.id = src.id AND d.state = 'retrying' AND coalesce(d.reason, '') <> 'unknown'
+    )))
     RETURNING timers.delivery_id
     """,
     "id int, reason text, event_id int",

@@ -126,6 +126,28 @@ async def test_a_timer_cancelled_while_its_delivery_is_claimed_is_not_sent(
         await worker.hub.close()
 
 
+async def test_what_fires_while_an_event_waits_to_cancel_it_stays_fired(
+    database_url: str, desk: target.Target
+) -> None:
+    """It was sent, and the timer said that it had been cancelled."""
+    worker = await hubs.build(database_url)
+    try:
+        await reminders.remind(worker.ledger, after="0s")
+        await worker.hub.reload()
+        await worker.push(reminders.person("C1", "u1"), key="contacts")
+        assert await worker.pumps._intake.step(10) == 1
+        claimed = await making.claim(worker.ledger, "desk")
+        (job,) = await worker.pumps._courier.prepare(claimed)
+        assert await reminders.states(worker) == [("fired", None)]
+        async with worker.ledger.write() as connection:  # found while it waited, and come too late
+            assert await timers.cancel(connection, [(claimed[0].id, None)], timers.CANCELLED) == {}
+        assert await reminders.states(worker) == [("fired", None)]
+        await making.settle(worker.ledger, making.result(job.delivery))  # type: ignore[union-attr]
+        assert await reminders.ends(worker) == {"C1": ("delivered", None)}
+    finally:
+        await worker.hub.close()
+
+
 async def test_what_has_fired_is_not_cancelled_and_what_failed_is(
     database_url: str, desk: target.Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
