@@ -113,7 +113,7 @@ class Client:
                 rows = found.data or []
                 if sums is not None:
                     sums.take(rows, paging.total(made.operation.paging, got.body))
-                return rows, got.headers if made.operation.paging.style == "link" else got.body
+                return rows, got.headers if paging.by_header(made.operation.paging) else got.body
 
             async for rows in paging.read(fetch, made.operation.paging, operation):
                 if sums is None:

@@ -124,12 +124,11 @@ class Paging(terms.Part):
     has_next: Path | None = None
     cursor: Path | None = None
     """Where the answer carries the next cursor; empty or absent ends. For ``link``: a parameter of the next address."""
-    begin: int | str | None = None
-    """The cursor of the first page, where it must be sent (many say 0)."""
-    end: list[Any] = Field(default_factory=list)
-    """Cursors that mean the end, where the vendor has words for it (``nomore``)."""
-    reverse: bool = False
-    """Read the last page first (rows move while paging); needs ``total``."""
+    next: Path | None = None  # for ``link``: where the body has the next address; else the header has it
+    begin: int | str | None = None  # the cursor of the first page, where it must be sent (many say 0)
+    end: list[Any] = Field(default_factory=list)  # cursors that mean the end (``nomore``)
+    reverse: bool = False  # read the last page first (rows move while paging); needs ``total``
+    short_ends: bool = True  # without total and has_next: a page that is not full is the last
     limit_pages: int = 1000
 
 

@@ -15,7 +15,8 @@ from urllib.parse import parse_qs, urlsplit
 from connectors.core import declaration, errors, paths, plan, predicate
 
 Fetch = Callable[[Mapping[str, Any]], Awaitable[tuple[list[Any], Any]]]
-"""Gives the rows for the values of ``page``, and what tells of the next: the parsed body, for ``link`` the headers."""
+"""Gives the rows for the values of ``page``, and what tells of the next: the parsed body, or where a ``Link`` header
+does, the headers."""
 _LINK = re.compile(r'<([^>]*)>((?:\s*;\s*[a-zA-Z*]+\s*=\s*(?:"[^"]*"|[^\s",;]+))*)')
 _REL = re.compile(r';\s*rel\s*=\s*"?([^";]*)', re.IGNORECASE)
 
@@ -32,8 +33,12 @@ async def read(fetch: Fetch, spec: declaration.Paging, name: str) -> AsyncIterat
     cursor: Any = spec.begin
     seen = 0
     heads: dict[str, list[Any]] = {}
+    before: list[Any] = []
     for index in range(spec.limit_pages):
-        rows, body = await fetch(_page(spec, index, cursor))
+        rows, body = await fetch(_page(spec, index, cursor, seen))
+        if not spec.short_ends and rows and rows == before and spec.has_next is None and spec.total is None:
+            return  # beyond the end some give the last page again
+        before = rows
         # A queue may be asked with one cursor again and again, but then it gives other rows.
         if cursor is not None and heads.get(str(cursor)) == rows[:1]:
             raise _circling(cursor, name)
@@ -48,8 +53,14 @@ async def read(fetch: Fetch, spec: declaration.Paging, name: str) -> AsyncIterat
     raise _too_many(spec, name)
 
 
-def _page(spec: declaration.Paging, index: int, cursor: Any = None) -> dict[str, Any]:
-    page: dict[str, Any] = {"no": spec.first + index, "size": spec.size, "offset": index * spec.size}
+def by_header(spec: declaration.Paging) -> bool:
+    """Whether the headers, not the body, tell of the next page."""
+    return spec.style == "link" and spec.next is None
+
+
+def _page(spec: declaration.Paging, index: int, cursor: Any = None, seen: int = 0) -> dict[str, Any]:
+    # By the rows that came: who gives at most 20 where 100 were asked for begins the next page after 20.
+    page: dict[str, Any] = {"no": spec.first + index, "size": spec.size, "offset": seen}
     if cursor is not None:
         page["cursor"] = cursor
     return page
@@ -60,11 +71,17 @@ def _following(spec: declaration.Paging, body: Any, rows: list[Any], seen: int, 
     if spec.style == "none":
         return paths.ABSENT
     if spec.style == "link":
-        return _linked(str(body.get("link", "")), spec.cursor or "page")
+        name = spec.cursor or "page"
+        if by_header(spec):
+            return _linked(str(body.get("link", "")), name)
+        found = plan.reader(str(spec.next))(body)
+        return _parameter(found, name) if found is not paths.ABSENT and found else paths.ABSENT
     if spec.style == "cursor":
         found = plan.reader(spec.cursor or "next_cursor")(body)
         more = spec.has_next is None or predicate.truth(plan.reader(spec.has_next)(body))
         over = found is paths.ABSENT or found is None or found == "" or found == cursor or found in spec.end
+        if not over and more and str(found).startswith(("http://", "https://")):
+            raise _address(str(spec.cursor))
         return paths.ABSENT if over or not more else found
     if spec.has_next is not None:
         if not predicate.truth(plan.reader(spec.has_next)(body)):
@@ -73,7 +90,7 @@ def _following(spec: declaration.Paging, body: Any, rows: list[Any], seen: int, 
     whole = total(spec, body)
     if whole is not None:
         return None if seen < whole and rows else paths.ABSENT
-    return None if len(rows) >= spec.size else paths.ABSENT
+    return None if len(rows) >= spec.size or (rows and not spec.short_ends) else paths.ABSENT
 
 
 def _linked(header: str, name: str) -> Any:
@@ -84,8 +101,12 @@ def _linked(header: str, name: str) -> Any:
     for address, told in _LINK.findall(header):
         found = _REL.search(told)
         if found and "next" in found[1].lower().split():
-            return (parse_qs(urlsplit(address).query).get(name) or [paths.ABSENT])[0]
+            return _parameter(address, name)
     return paths.ABSENT
+
+
+def _parameter(address: Any, name: str) -> Any:
+    return (parse_qs(urlsplit(str(address)).query).get(name) or [paths.ABSENT])[0]
 
 
 def total(spec: declaration.Paging, body: Any) -> int | None:
@@ -112,7 +133,8 @@ async def _backwards(fetch: Fetch, spec: declaration.Paging, name: str) -> Async
             operation=name,
             hint={"zh": "分页倒序读取需要总数，但答复里没有", "en": "The answer has no total to read backwards from"},
         )
-    pages = math.ceil(whole / spec.size)
+    size = len(rows) if 0 < len(rows) < min(spec.size, whole) else spec.size  # it may give fewer than were asked for
+    pages = math.ceil(whole / size)
     if pages > spec.limit_pages:
         raise _too_many(spec, name)
     if pages <= 1:
@@ -121,7 +143,7 @@ async def _backwards(fetch: Fetch, spec: declaration.Paging, name: str) -> Async
         return
     # The first page was only read for the total; it is read again last, when rows have moved towards it.
     for index in reversed(range(pages)):
-        rows, _ = await fetch(_page(spec, index))
+        rows, _ = await fetch(_page(spec, index, seen=index * size))
         if rows:
             yield rows
 
@@ -135,6 +157,18 @@ def _circling(cursor: Any, name: str) -> errors.Misdeclared:
             "zh": f"翻页游标「{said}」又回来了，内容也一样，这样读不到头；请核对 paging 的 cursor、has_next 和 end",
             "en": f"The cursor '{said}' came back with the same rows, so the list never ends; "
             "check cursor, has_next and end of its paging",
+        },
+    )
+
+
+def _address(path: str) -> errors.Misdeclared:
+    return errors.Misdeclared(
+        f"the cursor at '{path}' is an address",
+        hint={
+            "zh": f"「{path}」给的是下一页的网址，不是游标；"
+            f"请用 paging: {{style: link, next: {path}, cursor: 网址里的参数名}}",
+            "en": f"'{path}' is the next page's address and no cursor; "
+            f"use paging: {{style: link, next: {path}, cursor: the parameter's name in it}}",
         },
     )
 

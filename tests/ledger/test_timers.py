@@ -126,9 +126,7 @@ async def test_a_timer_cancelled_while_its_delivery_is_claimed_is_not_sent(
         await worker.hub.close()
 
 
-async def test_what_fires_while_an_event_waits_to_cancel_it_stays_fired(
-    database_url: str, desk: target.Target
-) -> None:
+async def test_what_fires_while_an_event_waits_to_cancel_it_stays_fired(database_url: str, desk: target.Target) -> None:
     """It was sent, and the timer said that it had been cancelled."""
     worker = await hubs.build(database_url)
     try:

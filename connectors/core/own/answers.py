@@ -27,6 +27,8 @@ class Answer:
     total: str | None = None
     cursor: str | None = None
     more: str | None = None
+    address: bool = False
+    """``cursor`` is the next page's address."""
 
 
 def of(operation: dict[str, Any], refs: references.References) -> Answer:
@@ -44,8 +46,25 @@ def of(operation: dict[str, Any], refs: references.References) -> Answer:
     return Answer(result=envelope, id=_id(inner))
 
 
-def paging(answer: Answer, roles: set[Any]) -> dict[str, Any]:
-    """The paging style, by what the answer carries and what the query takes."""
+def paging(answer: Answer, roles: dict[str, dict[str, Any]], names: dict[str, str]) -> dict[str, Any]:
+    """The paging style, by what the answer carries and what the query takes.
+
+    ``roles``: what stands for a parameter -> its schema; ``names``: -> its name.
+    """
+    made = _style(answer, roles, names)
+    size, first = roles.get("${page.size}", {}), roles.get("${page.no}", {})
+    bounds = [one for one in (size.get("maximum"), size.get("default")) if type(one) is int and one > 0]
+    if made["style"] != "none" and bounds:
+        made["size"] = bounds[0]
+    begins = [one for one in (first.get("default"), first.get("minimum")) if type(one) is int and one in (0, 1)]
+    if made["style"] == "page" and begins:
+        made["first"] = begins[0]
+    return made
+
+
+def _style(answer: Answer, roles: dict[str, dict[str, Any]], names: dict[str, str]) -> dict[str, Any]:
+    if answer.address and answer.cursor and "${page.cursor}" in roles:
+        return {"style": "link", "next": answer.cursor, "cursor": names["${page.cursor}"]}
     if answer.cursor and "${page.cursor}" in roles:
         made = {"style": "cursor", "cursor": answer.cursor}
         return {**made, "has_next": answer.more} if answer.more else made
@@ -54,7 +73,8 @@ def paging(answer: Answer, roles: set[Any]) -> dict[str, Any]:
         return {"style": style}
     if answer.total:
         return {"style": style, "total": answer.total}
-    return {"style": style, "has_next": answer.more} if answer.more else {"style": style}
+    more = answer.more or (answer.cursor if answer.address else None)
+    return {"style": style, "has_next": more} if more else {"style": style}
 
 
 def members(schema: dict[str, Any], refs: references.References, deep: int = 0) -> dict[str, Any]:
@@ -102,7 +122,9 @@ def _listed(
         return name if name is None or result is None or name in (top or {}) else f"{result}.{name}"
 
     time = next((name for name in _TIMES if name in row), None)
-    return Answer(result, items, _id(row), time, place(_TOTALS), place(_CURSORS), place(_MORE))
+    named = next((one for one in _CURSORS if one in around), "")
+    address = str(refs.of(around.get(named)).get("format")) in ("uri", "url", "uri-reference")
+    return Answer(result, items, _id(row), time, place(_TOTALS), place(_CURSORS), place(_MORE), address)
 
 
 def _id(known: dict[str, Any]) -> str | None:

@@ -145,6 +145,8 @@ def _operation(given: Brief, name: str, told: dict[str, Any]) -> dict[str, Any]:
     kind = one.setdefault("kind", "call")
     label = one.get("label", name)
     one["label"] = {"zh": label, "en": label} if isinstance(label, str) else label
+    if isinstance(one.get("paging"), dict):  # nobody may know what the system gives at most, whatever it is asked for
+        one["paging"] = {"short_ends": False, **one["paging"]}
     rpc = one.pop("rpc", None)
     if given.protocol == "json_rpc" and rpc is not None:
         params = one.pop("params", {} if kind in READS else "${input}")

@@ -26,6 +26,12 @@ _NOISE = re.compile(r"^(accept|accept-.*|user-agent|content-length|host|connecti
 _CREDENTIAL = re.compile(r"(api[-_]?key|token|secret|auth|password|session|app[-_]?key|access[-_]?key)", re.IGNORECASE)
 
 
+_ANSI_C = re.compile(r"(^|\s)\$'((?:[^'\\]|\\.)*)'", re.DOTALL)
+"""What browsers write where there is something to escape."""
+_ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{1,2})|u([0-9a-fA-F]{1,4})|(.))", re.DOTALL)
+_LETTERS = {"n": "\n", "r": "\r", "t": "\t", "0": "\0"}
+
+
 class _Command:
     """The parts of one command."""
 
@@ -91,7 +97,9 @@ def _read(text: str) -> _Command:
     if len(text) > LONGEST:
         raise _wrong("命令太长", "the command is too long")
     joined = re.sub(r"[\\^`]\r?\n", " ", text.strip())
-    joined = re.sub(r"(^|\s)\$'", r"\1'", joined)  # what browsers write around escapes
+    if '^"' in joined:  # as browsers write it for Windows' cmd
+        joined = re.sub(r"\^(.)", r"\1", joined, flags=re.DOTALL)
+    joined = _ANSI_C.sub(lambda found: found[1] + shlex.quote(_ESCAPE.sub(_unescaped, found[2])), joined)
     try:
         words = shlex.split(joined)
     except ValueError as error:
@@ -114,6 +122,11 @@ def _read(text: str) -> _Command:
             value = waiting.pop(0)
         _take(found, option, value)
     return found
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    code = found[1] or found[2]
+    return chr(int(code, 16)) if code else _LETTERS.get(found[3], found[3])
 
 
 def _take(found: _Command, option: str, value: str) -> None:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from connectors.core.own import answers, draft, references, source
 from connectors.core.own.draft import Draft, Offer
@@ -68,7 +68,9 @@ def _drafted(document: dict[str, Any], identifier: str | None, wanted: list[str]
         raise _wrong(zh, f"an OpenAPI 3.0 or 3.1 document is needed (this says {said}); convert Swagger 2 first")
     refs = references.References(document)
     info = document.get("info") if isinstance(document.get("info"), dict) else {}
-    base = _server(document)
+    server = _server(document)
+    absolute = server.startswith(("http://", "https://"))
+    base, prefix = (server, "") if absolute else ("", "/" + server.strip("/") if server.strip("/") else "")
     title = str((info or {}).get("title") or "")
     key = draft.named(identifier, title, urlsplit(base).hostname or "")
     made = Draft({**draft.top(key, title, base), "version": _version(info)})
@@ -88,10 +90,12 @@ def _drafted(document: dict[str, Any], identifier: str | None, wanted: list[str]
     made.offers = [
         Offer(one.key, one.method.upper(), one.path, _summary(one), one.key in keys) for one in found
     ]  # fmt: skip
-    auth = list(_auth(document, refs, taken, made))
+    auth = list(_auth(document, refs, taken, made, base))
     if auth:
         made.spec["auth"] = auth
     operations = {one.key: _operation(one, refs) for one in taken}
+    for each in operations.values():
+        each["path"] = prefix + each["path"]
     made.spec["operations"] = operations
     polls = {name.replace(".", "_"): poll for name, one in operations.items() if (poll := _poll(name, one))}
     for one in operations.values():
@@ -121,8 +125,7 @@ def _server(document: dict[str, Any]) -> str:
         one = (variables or {}).get(match[1])
         return str(one.get("default", "")) if isinstance(one, dict) else ""
 
-    url = re.sub(r"\{([^{}]+)\}", fill, str(first.get("url") or "")).rstrip("/")
-    return url if url.startswith(("http://", "https://")) else ""
+    return re.sub(r"\{([^{}]+)\}", fill, str(first.get("url") or "")).rstrip("/")
 
 
 def _operations(document: dict[str, Any], refs: references.References) -> Iterator[_Found]:
@@ -182,7 +185,10 @@ def _operation(one: _Found, refs: references.References) -> dict[str, Any]:
     said = draft.entity([*map(str, one.spec.get("tags") or []), *re.split(r"[/{}]", one.path)])
     if said is not None and kind is not None:
         made["entity"] = said
-    query = {name: _role(name, made["kind"]) for name in _names(one, "query")}
+    shapes = {
+        str(each.get("name")): refs.of(each.get("schema")) for each in one.parameters if each.get("in") == "query"
+    }
+    query = {name: _role(name, made["kind"], shapes.get(name) or {}) for name in _names(one, "query")}
     if query:
         made["query"] = query
     headers = {name: _input(name) for name in _names(one, "header") if name.lower() not in _SPOKEN_FOR}
@@ -190,7 +196,9 @@ def _operation(one: _Found, refs: references.References) -> dict[str, Any]:
         made["headers"] = headers
     made |= _body(one, refs)
     if kind == "list":
-        made |= {"items": answer.items, "paging": answers.paging(answer, set(query.values()))}
+        roles = {role: shapes.get(name) or {} for name, role in query.items()}
+        names = {role: name for name, role in query.items()}
+        made |= {"items": answer.items, "paging": answers.paging(answer, roles, names)}
         made["time"] = answer.time
     if answer.result:
         made["result"] = answer.result
@@ -216,13 +224,20 @@ def _names(one: _Found, place: str) -> list[str]:
     return [str(each["name"]) for each in one.parameters if each.get("in") == place and each.get("name")]
 
 
-def _role(name: str, kind: str) -> str:
+def _role(name: str, kind: str, shape: dict[str, Any]) -> str:
     if kind == "list":
         plain = draft.slug(name)
         for role, known in _ROLES.items():
             if plain in known:
-                return role
+                return role.replace("|iso", _seconds(shape)) if shape.get("type") in ("integer", "number") else role
     return _input(name)
+
+
+def _seconds(shape: dict[str, Any]) -> str:
+    """The filter of a time that is a number: in milliseconds where the document says so or shows one."""
+    said = f"{shape.get('description', '')} {shape.get('format', '')} {shape.get('title', '')}".lower()
+    shown = next((one for one in (shape.get("example"), shape.get("default")) if type(one) is int), 0)
+    return "|ms" if shown > 10**11 or "milli" in said or "毫秒" in said else "|s"
 
 
 def _body(one: _Found, refs: references.References) -> dict[str, Any]:
@@ -240,7 +255,8 @@ def _body(one: _Found, refs: references.References) -> dict[str, Any]:
 
 def _poll(name: str, one: dict[str, Any]) -> dict[str, Any] | None:
     """A list that takes the time of the last change can be polled."""
-    if one["kind"] != "list" or "${window.start|iso}" not in one.get("query", {}).values() or not one.get("id"):
+    windowed = any(str(value).startswith("${window.start|") for value in one.get("query", {}).values())
+    if one["kind"] != "list" or not windowed or not one.get("id"):
         return None
     if "entity" not in one or any("${input." in str(one.get(part)) for part in ("path",)):
         return None
@@ -252,7 +268,7 @@ def _poll(name: str, one: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _auth(
-    document: dict[str, Any], refs: references.References, taken: list[_Found], made: Draft
+    document: dict[str, Any], refs: references.References, taken: list[_Found], made: Draft, base: str
 ) -> Iterator[dict[str, Any]]:
     components = document.get("components") if isinstance(document.get("components"), dict) else {}
     schemes = (components or {}).get("securitySchemes")
@@ -264,7 +280,7 @@ def _auth(
     keys = 0
     for name in names:
         scheme = refs.of((schemes or {}).get(name))
-        found = _credential(scheme, "" if not keys else f"_{keys + 1}")
+        found = _credential(scheme, "" if not keys else f"_{keys + 1}", base)
         if found is None:
             zh, en = (
                 f"鉴权方式 {name} 无法自动填写，请手工声明",
@@ -276,7 +292,7 @@ def _auth(
         yield found
 
 
-def _credential(scheme: dict[str, Any], suffix: str) -> dict[str, Any] | None:
+def _credential(scheme: dict[str, Any], suffix: str, base: str) -> dict[str, Any] | None:
     kind, place = scheme.get("type"), scheme.get("in")
     if kind == "apiKey" and place in ("header", "query"):
         return {"style": "api_key", "place": place, "name": scheme.get("name"), "secret": f"api_key{suffix}"}
@@ -285,10 +301,11 @@ def _credential(scheme: dict[str, Any], suffix: str) -> dict[str, Any] | None:
     flows = scheme.get("flows") if kind == "oauth2" and isinstance(scheme.get("flows"), dict) else {}
     for flow, style in (("clientCredentials", "oauth2_client"), ("authorizationCode", "oauth2_code")):
         told = (flows or {}).get(flow)
-        if isinstance(told, dict) and str(told.get("tokenUrl", "")).startswith("http"):
-            scopes = " ".join(told.get("scopes") or {}) if style == "oauth2_client" else ""
-            found = {"style": style, "token_url": told["tokenUrl"]}
-            page = str(told.get("authorizationUrl", ""))
+        token = urljoin(base, str(told.get("tokenUrl", ""))) if isinstance(told, dict) else ""
+        if isinstance(told, dict) and token.startswith("http") and told.get("tokenUrl"):
+            scopes = " ".join(told.get("scopes") or {})
+            found = {"style": style, "token_url": token}
+            page = urljoin(base, str(told.get("authorizationUrl") or "")) if told.get("authorizationUrl") else ""
             if style == "oauth2_code" and page.startswith("http"):
                 found["authorize_url"] = page
             return {**found, "scope": scopes} if scopes else found

@@ -303,3 +303,84 @@ def test_any_text_is_a_declaration_or_refused(text: str) -> None:
     for read in (source.compiled, openapi.drafted, curl.drafted):
         with pytest.raises(source.Broken):
             read(text)
+
+
+# --- what a document says of its pages, times and addresses ----------------------------------------
+
+
+ROWS = "data: {type: array, items: {properties: {id: {}}}}"
+
+
+def listing(parameters: str, body: str = ROWS, server: str = "/v1") -> Any:
+    return yaml.safe_load(f"""
+openapi: 3.0.3
+info: {{title: Quirks, version: "1"}}
+servers: [{{url: "{server}"}}]
+paths:
+  /orders:
+    get:
+      operationId: orders
+      parameters: [{parameters}]
+      responses: {{"200": {{content: {{application/json: {{schema: {{properties: {{{body}}}}}}}}}}}}}
+""")
+
+
+def drafted(*parts: str, **more: str) -> Any:
+    return openapi.drafted(json.dumps(listing(*parts, **more))).spec["operations"]["orders"]
+
+
+def test_sizes_and_first_pages_are_those_of_the_document() -> None:
+    one = drafted(
+        "{name: page, in: query, schema: {type: integer, default: 0}},"
+        "{name: size, in: query, schema: {type: integer, default: 10, maximum: 20}}"
+    )
+    assert one["paging"] == {"style": "page", "size": 20, "first": 0}
+
+
+@pytest.mark.parametrize(("shape", "role"), [
+    ("{type: string, format: date-time}", "${window.start|iso}"),
+    ("{type: integer, format: int64, description: Unix seconds}", "${window.start|s}"),
+    ("{type: integer, description: 毫秒时间戳}", "${window.start|ms}"),
+    ("{type: integer, example: 1700000000000}", "${window.start|ms}"),
+])  # fmt: skip
+def test_times_are_written_as_the_document_types_them(shape: str, role: str) -> None:
+    one = drafted(f"{{name: updated_since, in: query, schema: {shape}}}")
+    assert one["query"] == {"updated_since": role}
+
+
+@pytest.mark.parametrize(("parameter", "paging"), [
+    ("after", {"style": "link", "next": "next", "cursor": "after"}),
+    ("page", {"style": "page", "has_next": "next"}),
+])  # fmt: skip
+def test_a_next_address_in_the_body_is_no_cursor(parameter: str, paging: dict[str, str]) -> None:
+    rows = "results: {type: array, items: {properties: {id: {}}}}, next: {type: string, format: uri, nullable: true}"
+    assert drafted(f"{{name: {parameter}, in: query, schema: {{type: string}}}}", rows)["paging"] == paging
+
+
+def test_a_relative_server_stays_in_front_of_the_paths() -> None:
+    assert drafted("")["path"] == "/v1/orders"
+    assert drafted("", server="/")["path"] == "/orders"
+
+
+def test_relative_addresses_of_oauth_are_those_of_the_server() -> None:
+    flow = "{tokenUrl: /oauth/token, authorizationUrl: /agree, scopes: {read: '', write: ''}}"
+    made = openapi.drafted(SHOP.replace(
+        "{type: apiKey, in: header, name: X-Shop-Key}", f"{{type: oauth2, flows: {{authorizationCode: {flow}}}}}"
+    ))  # fmt: skip
+    assert made.spec["auth"] == [{
+        "style": "oauth2_code", "token_url": "https://eu.shop.example.com/oauth/token",
+        "authorize_url": "https://eu.shop.example.com/agree", "scope": "read write",
+    }]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", [
+    """curl 'https://shop.example.com/notes?size=20' --data-raw $'{"memo":"it\\'s \\u597d\\\\n"}'""",
+    (
+        'curl ^"https://shop.example.com/notes?size=20^" ^\n  -H ^"Accept: */*^" ^\n'
+        '  --data-raw ^"^{^\\^"memo^\\^":^\\^"a^\\^"^}^"'
+    ),
+])  # fmt: skip
+def test_commands_as_browsers_copy_them_are_read(command: str) -> None:
+    spec = compiled(curl.drafted(command))
+    one = spec.operations["notes"]
+    assert (one.method, one.path, one.query) == ("POST", "/notes", {"size": "${input.size}"})

@@ -177,3 +177,52 @@ async def test_the_next_page_by_a_link_header(header, wanted):
     rows = [row async for page in paging.read(fetch, declaration.Paging(style="link"), "list") for row in page]
     assert asked == ([None] if wanted is paths.ABSENT else [None, wanted])
     assert rows == list(range(1, len(asked) + 1))
+
+
+class Capped:
+    """A system that gives at most ``most`` rows at once, whatever it is asked for, and after the end its last page."""
+
+    def __init__(self, count, most, repeats=False, **spec):
+        self.rows, self.most, self.repeats = list(range(count)), most, repeats
+        self.spec = declaration.Paging(**spec)
+        self.asked = 0
+
+    async def fetch(self, page):
+        self.asked += 1
+        start = page["offset"] if self.spec.style == "offset" else (page["no"] - 1) * self.most
+        if self.repeats and start >= len(self.rows):
+            start = (len(self.rows) - 1) // self.most * self.most
+        return self.rows[start : start + min(page["size"], self.most)], {"total": len(self.rows)}
+
+    async def read(self):
+        return [row async for rows in paging.read(self.fetch, self.spec, "list") for row in rows]
+
+
+@pytest.mark.parametrize("count", [0, 1, 19, 20, 21, 130])
+@pytest.mark.parametrize("style", ["page", "offset"])
+@pytest.mark.parametrize(
+    "more", [{"total": "total"}, {"total": "total", "reverse": True}, {"short_ends": False}], ids=str
+)
+async def test_no_row_is_lost_where_a_system_gives_fewer_at_once_than_it_is_asked_for(style, count, more) -> None:
+    """130 rows, 20 at once, 100 asked for: rows 20 to 99 were never read, and nobody was told."""
+    system = Capped(count, 20, style=style, size=100, **more)
+    assert sorted(set(await system.read())) == list(range(count))
+
+
+async def test_the_last_page_given_again_beyond_the_end_ends_the_list() -> None:
+    system = Capped(50, 20, repeats=True, style="page", size=100, short_ends=False)
+    assert await system.read() == list(range(50))
+    assert system.asked == 4
+
+
+async def test_the_next_address_may_stand_in_the_body() -> None:
+    async def fetch(page):
+        at = int(page.get("cursor") or 0)
+        more = {"next": f"https://elsewhere.example.com/x?after={at + 1}&size=9"} if at < 2 else {"next": None}
+        return [at], {"links": more}
+
+    spec = declaration.Paging(style="link", next="links.next", cursor="after")
+    assert [row async for rows in paging.read(fetch, spec, "x") for row in rows] == [0, 1, 2]
+    with pytest.raises(errors.Misdeclared, match="is an address") as caught:
+        _ = [row async for row in paging.read(fetch, declaration.Paging(style="cursor", cursor="links.next"), "x")]
+    assert "style: link" in str(caught.value.hint)
